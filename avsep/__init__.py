@@ -1,0 +1,1 @@
+"""What the stages share, in the order a clip passes through."""

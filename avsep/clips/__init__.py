@@ -1,0 +1,1 @@
+"""Which clips: index, splits, mixtures, datasets."""

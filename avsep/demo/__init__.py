@@ -1,0 +1,1 @@
+"""Renders the demo's instruments: their sound and their pictures."""

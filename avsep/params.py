@@ -1,0 +1,461 @@
+"""params.yaml -> frozen dataclasses: types, ranges and contradictions, checked before any work starts.
+
+A *section* (`Audio`, `Train`, ...) mirrors one key of params.yaml; what each param means stands in
+conf/config.yaml.  A *stage's params* (`VideosParams`, ...) are the sections that the stage reads, and so
+exactly the `params` that it declares in dvc.yaml.  Any stage refuses a file of which any part is wrong:
+a mistake in `evaluate` is told before the first video is rendered.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import pydantic
+import yaml
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from avsep.errors import InputError
+
+_strict = ConfigDict(extra="forbid", strict=True)
+section = dataclass(frozen=True, kw_only=True, config=_strict)
+
+Count = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Device = Literal["cpu", "cuda", "mps"]
+
+
+@section
+class Videos:
+    source: str
+    classes: list[str]
+    per_class: Count
+    seconds: Positive
+    fps: Count
+    width: Annotated[int, Field(ge=64, multiple_of=2)]
+    height: Annotated[int, Field(ge=64, multiple_of=2)]
+
+
+@section
+class ResNet:
+    width: Count
+
+
+@section
+class Detector:
+    backbone: Literal["resnet18", "resnet50"]
+    channels: Count
+    min_size: Count
+    max_size: Count
+
+
+@section
+class Pretrained:
+    source: Literal["published", "demo"]
+    detector_path: str | None
+    detector_sha256: str | None
+    detector_classes: list[str]
+    stills: Count
+    still_size: Count
+    epochs: Count
+    batch: Count
+    lr: Positive
+    detector_stills: Count
+    detector_epochs: Count
+    detector_batch: Count
+    detector_lr: Positive
+
+
+@section
+class Extract:
+    rate: Count
+    fps: Count
+
+
+@section
+class Audio:
+    samples: Count
+
+
+@section
+class Spectrogram:
+    n_fft: Annotated[int, Field(ge=2, multiple_of=2)]
+    hop: Count
+    log_bins: Count
+    align_corners: bool
+
+
+@section
+class Frames:
+    count: Count
+    stride: Count
+    resize: Count
+    size: Count
+    augment: bool
+    cache: bool
+
+
+@section
+class Detect:
+    threshold: Probability
+    nms: Probability
+    batch: Count
+
+
+@section
+class Index:
+    val: Annotated[float, Field(gt=0, lt=1)]
+    test: Annotated[float, Field(gt=0, lt=1)]
+    min_seconds: Positive
+    max_rejected: Share
+    silence_db: Annotated[float, Field(lt=0)]
+    val_mixtures: Count
+    test_mixtures: Count
+
+
+@section
+class Model:
+    unet_levels: Annotated[int, Field(ge=3)]
+    unet_channels: Count
+    unet_max_channels: Count
+    embedding: Count
+    sound_channels: Count
+    head_std: Positive | None
+
+
+@section
+class Objective:
+    as_published: bool
+    colearning_weight: NotNegative
+    mixture_weight: NotNegative
+    solo_weight: NotNegative
+    distance_threshold: NotNegative
+    max_target: Positive
+
+
+@section
+class Train:
+    lr: Positive
+    batch: Count
+    repeats: Count
+    decay: Positive
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
+    workers: Whole
+    devices: Count
+    gain: Annotated[list[NotNegative], Field(min_length=2, max_length=2)]
+
+
+@section
+class Grounding:
+    epochs: Count
+    milestones: list[Count]
+    lr_grounding: NotNegative
+    monitor: str
+
+
+@section
+class Colearning:
+    epochs: Count
+    milestones: list[Count]
+    lr_grounding: NotNegative
+    lr_separation: NotNegative
+    monitor: str
+
+
+@section
+class Cyclic:
+    epochs: Count
+    milestones: list[Count]
+    lr_grounding: NotNegative
+    lr_separation: NotNegative
+    monitor: str
+
+
+@section
+class Baseline:
+    frames: Literal["whole", "objects"]
+    epochs: Count
+    milestones: list[Count]
+    lr_separation: NotNegative
+    monitor: str
+
+
+@section
+class Evaluate:
+    gate: Probability
+    batch: Count
+    examples: Whole
+
+
+@section
+class Report:
+    mixtures: Whole
+
+
+@section
+class Params:
+    """The whole of params.yaml."""
+
+    seed: Whole
+    device: Device
+    threads: Count
+    videos: Videos
+    resnet: ResNet
+    detector: Detector
+    pretrained: Pretrained
+    extract: Extract
+    audio: Audio
+    spectrogram: Spectrogram
+    frames: Frames
+    detect: Detect
+    index: Index
+    model: Model
+    objective: Objective
+    train: Train
+    grounding: Grounding
+    colearning: Colearning
+    cyclic: Cyclic
+    baseline: Baseline
+    evaluate: Evaluate
+    report: Report
+
+
+# What each stage reads, and so what it declares in dvc.yaml.
+
+_stage = dataclasses.dataclass(frozen=True, kw_only=True)
+
+
+@_stage
+class VideosParams:
+    seed: int
+    videos: Videos
+
+
+@_stage
+class PretrainedParams:
+    seed: int
+    device: Device
+    threads: int
+    videos: Videos
+    resnet: ResNet
+    detector: Detector
+    pretrained: Pretrained
+
+
+@_stage
+class ExtractParams:
+    extract: Extract
+
+
+@_stage
+class DetectParams:
+    device: Device
+    threads: int
+    resnet: ResNet
+    detector: Detector
+    detect: Detect
+
+
+@_stage
+class IndexParams:
+    seed: int
+    extract: Extract
+    audio: Audio
+    index: Index
+
+
+@_stage
+class TrainingParams:
+    """What every training stage reads."""
+
+    seed: int
+    device: Device
+    threads: int
+    resnet: ResNet
+    extract: Extract
+    audio: Audio
+    spectrogram: Spectrogram
+    frames: Frames
+    model: Model
+    objective: Objective
+    train: Train
+
+
+@_stage
+class GroundingParams(TrainingParams):
+    grounding: Grounding
+
+
+@_stage
+class ColearningParams(TrainingParams):
+    colearning: Colearning
+
+
+@_stage
+class CyclicParams(TrainingParams):
+    cyclic: Cyclic
+
+
+@_stage
+class BaselineParams(TrainingParams):
+    baseline: Baseline
+
+
+@_stage
+class EvaluateParams:
+    seed: int
+    device: Device
+    threads: int
+    resnet: ResNet
+    extract: Extract
+    audio: Audio
+    spectrogram: Spectrogram
+    frames: Frames
+    model: Model
+    objective: Objective
+    baseline: Baseline
+    evaluate: Evaluate
+
+
+@_stage
+class ReportParams:
+    extract: Extract
+    spectrogram: Spectrogram
+    report: Report
+
+
+StageParams = TypeVar("StageParams")
+
+
+def load(stage_params: type[StageParams], path: Path | str = "params.yaml") -> StageParams:
+    """Reads and checks the whole of `path`, and gives the part that a stage reads.
+
+    Raises InputError, naming the param, if anything in the file is wrong.
+    """
+    params = read(path)
+    names = [f.name for f in dataclasses.fields(stage_params)]  # type: ignore[arg-type]
+    return stage_params(**{name: getattr(params, name) for name in names})
+
+
+def read(path: Path | str = "params.yaml") -> Params:
+    """Reads and checks the whole of `path`. Raises InputError."""
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run from the repository's root") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} is empty: compose it with `dvc exp run`, or check it out again")
+    return check(values)
+
+
+def check(values: dict[str, Any]) -> Params:
+    """Checks plain values, as read from params.yaml. Raises InputError, naming the param."""
+    try:
+        # by way of JSON: strict about types, yet a mapping may become a section
+        params = pydantic.TypeAdapter(Params).validate_json(json.dumps(values))
+    except pydantic.ValidationError as error:
+        raise InputError("params: " + "; ".join(_sentence(e) for e in error.errors())) from None
+    _refuse_contradictions(params)
+    return params
+
+
+def _sentence(error: Any) -> str:
+    """One error of pydantic's in a user's words: `train.lr: '1e-5' ..., write 1.0e-5`."""
+    name = ".".join(str(part) for part in error["loc"])
+    kind = error["type"]
+    if kind in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"{name} is no param: see conf/config.yaml"
+    if kind in ("missing", "missing_argument", "missing_keyword_only_argument"):
+        return f"{name} is missing: see conf/config.yaml"
+    hint = ""
+    if kind == "float_type" and isinstance(error["input"], str):
+        hint = " (YAML takes 1e-5 for text: write 1.0e-5)"
+    return f"{name} is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}{hint}"
+
+
+def _refuse_contradictions(p: Params) -> None:
+    """Raises InputError for values that are each in range and do not go together."""
+    problems = []
+    if p.videos.source == "demo":
+        if len(p.videos.classes) < 4:
+            problems.append(f"videos.classes has {len(p.videos.classes)} classes: a mixture needs 4 different ones")
+        if len(set(p.videos.classes)) < len(p.videos.classes):
+            problems.append("videos.classes names a class twice")
+        if p.videos.per_class < 3:
+            problems.append(f"videos.per_class is {p.videos.per_class}: train, val and test need a video each, so 3")
+        if p.audio.samples > p.videos.seconds * p.extract.rate:
+            problems.append(
+                f"audio.samples is {p.audio.samples}, {p.audio.samples / p.extract.rate:.2f} s:"
+                f" longer than every clip (videos.seconds is {p.videos.seconds:g})"
+            )
+        if p.index.min_seconds > p.videos.seconds:
+            problems.append(
+                f"index.min_seconds is {p.index.min_seconds:g}: sets every clip aside"
+                f" (videos.seconds is {p.videos.seconds:g})"
+            )
+        if p.extract.fps > p.videos.fps:
+            problems.append(f"extract.fps is {p.extract.fps}: more than videos.fps, {p.videos.fps}")
+    if p.pretrained.source == "demo" and p.detector.backbone != "resnet18":
+        problems.append("detector.backbone is resnet50: pretrained.source demo trains one over resnet18 only")
+    if p.detector.min_size > p.detector.max_size:
+        problems.append(f"detector.min_size is {p.detector.min_size}: above detector.max_size, {p.detector.max_size}")
+    if p.pretrained.source == "published":
+        if p.resnet.width != 64:
+            problems.append(f"resnet.width is {p.resnet.width}: the published ResNet-18 has 64")
+        if p.pretrained.detector_path is None or p.pretrained.detector_sha256 is None:
+            problems.append(
+                "pretrained.detector_path and pretrained.detector_sha256 are needed for pretrained.source published"
+            )
+        if not p.pretrained.detector_classes:
+            problems.append("pretrained.detector_classes is empty: name the classes of the detector's labels")
+    if p.index.val + p.index.test >= 1:
+        problems.append(f"index.val + index.test is {p.index.val + p.index.test:g}: nothing is left to train on")
+    if p.audio.samples < p.spectrogram.n_fft:
+        problems.append(f"audio.samples is {p.audio.samples}: shorter than spectrogram.n_fft, {p.spectrogram.n_fft}")
+    if p.spectrogram.hop > p.spectrogram.n_fft // 2:
+        problems.append(f"spectrogram.hop is {p.spectrogram.hop}: more than half of n_fft cannot be inverted")
+    steps = 2**p.model.unet_levels
+    columns = p.audio.samples // p.spectrogram.hop + 1
+    if p.spectrogram.log_bins % steps or columns % steps:
+        problems.append(
+            f"model.unet_levels is {p.model.unet_levels}: it needs spectrogram.log_bins ({p.spectrogram.log_bins})"
+            f" and frames (audio.samples // spectrogram.hop + 1 = {columns}) that are multiples of {steps}"
+        )
+    if p.frames.resize < p.frames.size:
+        problems.append(f"frames.resize is {p.frames.resize}: smaller than the crop, frames.size {p.frames.size}")
+    if p.frames.cache and p.frames.augment:
+        problems.append("frames.cache is true: a cache holds no random crops, so frames.augment must be false")
+    if p.frames.cache and p.objective.as_published:
+        problems.append("frames.cache is true: objective.as_published moves the frozen networks' batch norm")
+    if p.train.gain[0] > p.train.gain[1]:
+        problems.append(f"train.gain is {p.train.gain}: the lower end comes first")
+    for name in ("grounding", "colearning", "cyclic", "baseline"):
+        phase = getattr(p, name)
+        if phase.milestones != sorted(set(phase.milestones)):
+            problems.append(f"{name}.milestones is {phase.milestones}: not rising")
+        if phase.milestones and phase.milestones[-1] >= phase.epochs:
+            problems.append(f"{name}.milestones is {phase.milestones}: {name}.epochs ends at {phase.epochs}")
+    if problem := _missing_device(p.device, p.train.devices):
+        problems.append(problem)
+    if problems:
+        raise InputError("params: " + "; ".join(problems))
+
+
+def _missing_device(device: str, count: int) -> str | None:
+    if device == "cpu":
+        return None
+    import torch  # here, since it takes seconds and most runs are on the CPU
+
+    have = torch.cuda.device_count() if device == "cuda" else int(torch.backends.mps.is_available())
+    if have == 0:
+        return f"device is {device}: this machine has none (torch {torch.__version__})"
+    if count > have:
+        return f"train.devices is {count}: this machine has {have} of device {device}"
+    return None

@@ -1,0 +1,1 @@
+"""Seeds, checkpoints and the one training loop."""

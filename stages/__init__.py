@@ -1,0 +1,1 @@
+"""What runs: one file per DVC stage, `python -m stages.<stage>`."""
