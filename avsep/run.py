@@ -1,15 +1,21 @@
 """How a stage starts and ends: checked params in, one line and a non-zero exit code if it cannot go on."""
 
+import json
 import logging
 import os
 import sys
-from collections.abc import Callable
-from typing import TypeVar
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tqdm import tqdm
 
 from avsep import params
 from avsep.errors import InputError
 
 StageParams = TypeVar("StageParams")
+Item = TypeVar("Item")
 
 
 def run(main: Callable[[StageParams], None], stage_params: type[StageParams]) -> None:
@@ -27,3 +33,28 @@ def run(main: Callable[[StageParams], None], stage_params: type[StageParams]) ->
         main(loaded)
     except InputError as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
+
+
+def progress(items: Iterable[Item], desc: str, total: int | None = None, unit: str = "it") -> Iterator[Item]:
+    """Shows long work: a bar with rate and remaining time; plain lines every ten seconds where there is no terminal."""
+    bar = tqdm(items, desc=desc, total=total, unit=unit, disable=not sys.stderr.isatty())
+    if not bar.disable:
+        yield from bar
+        return
+    start = told = time.monotonic()
+    for done, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if now - told >= 10 or done == total:
+            told, rate = now, done / (now - start + 1e-9)
+            left = "" if total is None else f"/{total}, {(total - done) / rate:.0f} s left"
+            logging.info("%s: %d%s, %.1f %s/s", desc, done, left, rate, unit)
+
+
+def write_metrics(stage: str, values: Mapping[str, Any]) -> None:
+    """Writes metrics/<stage>.json, whole or not at all. Raises ValueError for a number that JSON has no word for."""
+    path = Path("metrics") / f"{stage}.json"
+    path.parent.mkdir(exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
