@@ -1,0 +1,88 @@
+"""Weights on disk: safetensors files, written whole or not at all, refused in one line if they do not fit.
+
+A file holds a network's state dict and nothing else, so it carries no code, no optimiser state and no path of
+the machine that wrote it.  It has one metadata entry at most: with more, their order, and so the file's bytes,
+would differ from process to process.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+from torch import Tensor, nn
+
+from avsep.errors import InputError
+
+
+def save_weights(
+    path: Path | str,
+    state_dict: Mapping[str, Tensor],
+    metadata: tuple[str, str] | None = None,
+) -> None:
+    """Writes a state dict, with one metadata entry (key, text) at most, as `path`; makes its folder."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # safetensors stores plain row-major tensors; a channels_last one has another order in memory
+    tensors = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()
+    }
+    temporary = path.with_name(path.name + ".tmp")
+    safetensors.torch.save_file(
+        tensors, temporary, metadata=None if metadata is None else dict([metadata])
+    )
+    temporary.chmod(0o644)  # safetensors makes it readable for its owner alone
+    os.replace(temporary, path)
+
+
+def load_weights(path: Path | str) -> dict[str, Tensor]:
+    """The state dict in `path`, on the CPU. Raises InputError if it is missing or no safetensors file."""
+    try:
+        return safetensors.torch.load_file(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise _unreadable(path, error) from None
+
+
+def read_metadata(path: Path | str, key: str) -> str:
+    """The metadata text under `key` in `path`. Raises InputError if the file or the entry is missing."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (OSError, safetensors.SafetensorError) as error:
+        raise _unreadable(path, error) from None
+    if key not in metadata:
+        raise InputError(
+            f"{path} has no metadata {key!r}: it is no file of the stage that should have made it"
+        )
+    return metadata[key]
+
+
+def load_into(
+    network: nn.Module, weights: Mapping[str, Tensor], origin: Path | str
+) -> None:
+    """Loads a state dict strictly. Raises InputError that names the first parameter of `origin` that does not fit."""
+    own = network.state_dict()
+    for name, tensor in own.items():
+        if name not in weights:
+            raise InputError(
+                f"{origin} lacks {name}: weights of another network, see params resnet, detector, model"
+            )
+        if weights[name].shape != tensor.shape:
+            raise InputError(
+                f"{origin}: {name} has shape {tuple(weights[name].shape)}, the network of params.yaml"
+                f" {tuple(tensor.shape)}: weights of other params"
+            )
+    if unknown := sorted(set(weights) - set(own)):
+        raise InputError(
+            f"{origin} holds {unknown[0]}, which the network of params.yaml has not: another network's"
+        )
+    network.load_state_dict(dict(weights))
+
+
+def _unreadable(path: Path | str, error: Exception) -> InputError:
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"{path} is missing: run `dvc repro`, which makes it")
+    return InputError(
+        f"{path} is no readable safetensors file ({error}): make it again with `dvc repro`"
+    )

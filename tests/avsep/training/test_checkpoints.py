@@ -1,0 +1,68 @@
+import stat
+
+import pytest
+import torch
+from torch import nn
+
+from avsep.errors import InputError
+from avsep.training.checkpoints import (
+    load_into,
+    load_weights,
+    read_metadata,
+    save_weights,
+)
+
+
+def test_weights_and_metadata_come_back(tmp_path):
+    network = nn.Conv2d(2, 3, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    path = tmp_path / "new" / "weights.safetensors"
+    save_weights(path, network.state_dict(), metadata=("classes", '["cello", "tuba"]'))
+    loaded = load_weights(path)
+    assert loaded.keys() == network.state_dict().keys()
+    for name, tensor in network.state_dict().items():
+        torch.testing.assert_close(loaded[name], tensor, rtol=0, atol=0)
+    assert read_metadata(path, "classes") == '["cello", "tuba"]'
+
+
+def test_a_file_is_readable_for_others_and_alone_in_its_folder(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, {"weight": torch.ones(2)})
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_same_weights_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        save_weights(
+            tmp_path / name,
+            {"x": torch.arange(3.0), "y": torch.zeros(2, 2)},
+            metadata=("key", "text"),
+        )
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_missing_foreign_and_unlabelled_files_are_refused(tmp_path):
+    with pytest.raises(InputError, match="is missing"):
+        load_weights(tmp_path / "nothing.safetensors")
+    with pytest.raises(InputError, match="is missing"):
+        read_metadata(tmp_path / "nothing.safetensors", "classes")
+    foreign = tmp_path / "foreign.safetensors"
+    foreign.write_text("no weights", encoding="utf-8")
+    with pytest.raises(InputError, match="no readable safetensors"):
+        load_weights(foreign)
+    save_weights(foreign, {"x": torch.zeros(1)})
+    with pytest.raises(InputError, match="no metadata 'classes'"):
+        read_metadata(foreign, "classes")
+
+
+def test_weights_that_do_not_fit_are_refused_by_name():
+    network = nn.Linear(2, 3)
+    good = network.state_dict()
+    with pytest.raises(InputError, match="origin lacks bias"):
+        load_into(network, {"weight": good["weight"]}, "origin")
+    with pytest.raises(InputError, match=r"weight has shape \(3, 4\)"):
+        load_into(network, good | {"weight": torch.zeros(3, 4)}, "origin")
+    with pytest.raises(InputError, match="holds extra"):
+        load_into(network, good | {"extra": torch.zeros(1)}, "origin")
+    load_into(network, {"weight": torch.ones(3, 2), "bias": torch.ones(3)}, "origin")
+    assert network.weight.sum() == 6
