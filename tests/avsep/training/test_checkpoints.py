@@ -1,3 +1,5 @@
+"""Weights on disk: what comes back, and what is refused."""
+
 import stat
 
 import pytest

@@ -1,0 +1,80 @@
+"""Detections of one video <-> .npy files: what was seen where in each frame.
+
+A file holds float32 rows `frame, class, confidence, x1, y1, x2, y2` (N, 7), sorted by frame, then by falling
+confidence.  Frames count from 1, as the pictures' file names do; classes from 1, as torchvision's detectors do
+(0 is the background); a box is in pixels of the frame, x1 < x2, y1 < y2.  A frame without a detection has no row.
+"""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avsep.errors import InputError
+
+COLUMNS = ("frame", "class", "confidence", "x1", "y1", "x2", "y2")
+SMALLEST_SIDE = 2  # pixels; a picture of a narrower box shows nothing
+
+Rows = NDArray[np.float32]  # (N, 7)
+
+
+class Detection(NamedTuple):
+    label: int  # from 1
+    confidence: float
+    box: tuple[int, int, int, int]  # x1, y1, x2, y2: whole pixels within the picture, ends excluded
+
+
+def write_detections(path: Path, rows: Rows) -> None:
+    """Writes rows (N, 7), in any order, as `path`; makes its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    order = np.lexsort((-rows[:, 2], rows[:, 0]))
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        np.save(file, rows[order].astype(np.float32, copy=False), allow_pickle=False)
+    os.replace(temporary, path)
+
+
+def read_detections(path: Path, frames: int) -> Rows:
+    """The rows (N, 7) of a video of `frames` frames.
+
+    Raises InputError if the file is missing or in another format, or its frames are not this video's.
+    """
+    try:
+        rows = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run stage detect, which writes one file for each video") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path} is no array of detections ({error}): run stage detect again") from None
+    if not isinstance(rows, np.ndarray) or rows.dtype != np.float32 or rows.ndim != 2 or rows.shape[1] != len(COLUMNS):
+        found = f"{rows.dtype} {rows.shape}" if isinstance(rows, np.ndarray) else type(rows).__name__
+        raise InputError(f"{path} is {found}: detections are float32 rows of {', '.join(COLUMNS)}")
+    if not np.isfinite(rows).all():
+        raise InputError(f"{path} holds a value that is no finite number: run stage detect again")
+    number, label, confidence, x1, y1, x2, y2 = rows.T
+    if (number != np.round(number)).any() or (number < 1).any() or (number > frames).any():
+        wrong = number[(number != np.round(number)) | (number < 1) | (number > frames)][0]
+        raise InputError(f"{path} tells of frame {wrong:g}, the video has 1 to {frames}: is it another video's?")
+    if (label != np.round(label)).any() or (label < 1).any():
+        raise InputError(f"{path} holds a class that is no label from 1 on")
+    if (confidence < 0).any() or (confidence > 1).any():
+        raise InputError(f"{path} holds a confidence that is not between 0 and 1")
+    if (x2 <= x1).any() or (y2 <= y1).any():
+        raise InputError(f"{path} holds a box without an area: boxes are x1, y1, x2, y2 with x1 < x2 and y1 < y2")
+    return rows
+
+
+def most_confident(rows: Rows, frame: int, width: int, height: int) -> Detection | None:
+    """The most confident detection in a frame (from 1) of `width` x `height` pixels; None if there is none.
+
+    A box is widened to whole pixels and clipped to the picture; one that keeps less than 2 pixels a side does
+    not count.
+    """
+    seen = rows[rows[:, 0] == frame]
+    for _, label, confidence, x1, y1, x2, y2 in seen[np.argsort(-seen[:, 2], kind="stable")].tolist():
+        left, top = max(int(np.floor(x1)), 0), max(int(np.floor(y1)), 0)
+        right, bottom = min(int(np.ceil(x2)), width), min(int(np.ceil(y2)), height)
+        if right - left >= SMALLEST_SIDE and bottom - top >= SMALLEST_SIDE:
+            return Detection(int(label), confidence, (left, top, right, bottom))
+    return None
