@@ -6,6 +6,9 @@ A frame is seen twice: the grounding network wants one vector of it, the separat
 Networks).  Both encoders hold the same weights up to `layer3`: that trunk is computed once.
 """
 
+from collections.abc import Mapping
+from typing import NamedTuple, Self
+
 import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
@@ -57,3 +60,51 @@ class ResNet18(Trunk):
     def forward(self, pictures: Tensor) -> Tensor:
         x = self.avgpool(self.layer4(super().forward(pictures)))  # (B, 8 width, 1, 1)
         return self.fc(torch.flatten(x, 1))
+
+
+class FrameFeatures(NamedTuple):
+    """What the frozen encoders make of frames."""
+
+    vector: Tensor  # (..., 8 width): the grounding network's, pooled
+    map: Tensor  # (..., 8 width, h, w): the separation network's, at 1/16 of the picture's size
+
+
+class FrozenFrames(nn.Module):
+    """Both frozen frame encoders (ccol.md, Networks) on the trunk that they share.
+
+    Frozen means: no gradient, and batch norm in eval mode also while the rest trains.  With
+    `batch_statistics` the batch norms follow `train()` as in the published code, where they drift.
+    `shared_trunk=False` keeps a trunk for each encoder, for published weights whose norms drifted apart.
+    """
+
+    def __init__(self, width: int = 64, batch_statistics: bool = False, shared_trunk: bool = True):
+        super().__init__()
+        self.batch_statistics = batch_statistics
+        self.trunk = Trunk(width)
+        self.trunk_dilated = None if shared_trunk else Trunk(width)
+        self.layer4 = _layer(4 * width, 8 * width, stride=2)
+        self.layer4_dilated = _layer(4 * width, 8 * width, stride=1, dilation=2)
+        self.requires_grad_(False)
+
+    def load_resnet(self, state: Mapping[str, Tensor]) -> None:
+        """Takes a ResNet18's state dict for both encoders. Raises RuntimeError for other names or shapes."""
+        trunk = {name: value for name, value in state.items() if not name.startswith(("layer4.", "fc."))}
+        layer4 = {name.removeprefix("layer4."): value for name, value in state.items() if name.startswith("layer4.")}
+        for module in (self.trunk, self.trunk_dilated):
+            if module is not None:
+                module.load_state_dict(trunk)
+        self.layer4.load_state_dict(layer4)
+        self.layer4_dilated.load_state_dict(layer4)
+
+    def train(self, mode: bool = True) -> Self:
+        return super().train(mode and self.batch_statistics)
+
+    @torch.no_grad()
+    def forward(self, pictures: Tensor) -> FrameFeatures:
+        """Normalised pictures (..., 3, H, W) -> their features."""
+        lead = pictures.shape[:-3]
+        flat = pictures.flatten(0, -4)  # (B, 3, H, W)
+        maps = self.trunk(flat)  # (B, 4 width, H / 16, W / 16)
+        dilated = self.layer4_dilated(maps if self.trunk_dilated is None else self.trunk_dilated(flat))
+        vectors = self.layer4(maps).mean((-2, -1))  # (B, 8 width)
+        return FrameFeatures(vectors.unflatten(0, lead), dilated.unflatten(0, lead))

@@ -1,0 +1,146 @@
+"""CCoL's two learners (Tian, Hu, Xu: Cyclic Co-Learning, CVPR 2021, arXiv 2104.02026).
+
+Grounding: does this object make this sound?  Separation: what of the mixture is this object's?
+Shapes: B clips, N frames of an object, K embedding channels, F log-frequency bins, T frames of the spectrogram.
+Sounds go in as log1p of a magnitude after the log-frequency warp.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from models.resnet import FrameFeatures, FrozenFrames
+from models.unet import UNet
+
+# The objects of a training sample (ccol.md): A and C are heard, B and D are only seen.
+SOUNDING = ("A", "C")
+SILENT = ("B", "D")
+PAIRS = (("A", "B"), ("C", "D"))  # the grounding gates decide which of a pair explains its sound
+OBJECTS = ("A", "B", "C", "D")
+
+
+class SoundEncoder(nn.Module):
+    """VGG-like: (B, 1, F, T) -> (B, 8 channels), the global maximum."""
+
+    def __init__(self, channels: int = 64):
+        super().__init__()
+        layers: list[nn.Module] = []
+        inputs = 1
+        for outputs, convolutions in ((channels, 1), (2 * channels, 1), (4 * channels, 2), (8 * channels, 2)):
+            for _ in range(convolutions):
+                layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU()]
+                inputs = outputs
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+
+    def forward(self, log_magnitude: Tensor) -> Tensor:
+        return self.features(log_magnitude).amax((-2, -1))
+
+
+class Grounding(nn.Module):
+    """g(sound, object): logits of class 0, sounding, and class 1, silent.
+
+    `head_std`: the head's weights start at N(0, head_std); the published 1e-4 makes the sound encoder's first
+    gradients vanish (1e-11), None is PyTorch's own start.
+    """
+
+    def __init__(self, frame_channels: int = 512, sound_channels: int = 64, head_std: float | None = 1e-4):
+        super().__init__()
+        self.sound = SoundEncoder(sound_channels)
+        self.fc1 = nn.Linear(8 * sound_channels + frame_channels, 512)
+        self.fc2 = nn.Linear(512, 128)
+        self.fc3 = nn.Linear(128, 2)
+        if head_std is not None:
+            for layer in (self.fc1, self.fc2, self.fc3):
+                nn.init.normal_(layer.weight, std=head_std)
+
+    def forward(self, sound: Tensor, frames: Tensor) -> Tensor:
+        """Sound (B, 8 channels) and an object's frame vectors (B, N, V) -> logits (B, 2)."""
+        x = torch.cat([sound, frames.amax(1)], dim=1)
+        x = self.fc2(self.fc1(x).relu()).relu()
+        return self.fc3(x) * 2
+
+
+class Synthesizer(nn.Module):
+    """mask = sigmoid(sum_k scale_k v_k s_k(f, t) + bias): v (B, K), s (B, K, F, T) -> (B, 1, F, T)."""
+
+    def __init__(self, embedding: int = 32):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(embedding))
+        self.bias = nn.Parameter(torch.zeros(1))
+
+    def forward(self, visual: Tensor, sounds: Tensor) -> Tensor:
+        mask = torch.einsum("bk,bkft->bft", self.scale * visual, sounds) + self.bias
+        return torch.sigmoid(mask).unsqueeze(1)
+
+
+class Separation(nn.Module):
+    """Mixture and object -> mask. Alone, it is Sound of Pixels (Zhao et al., ECCV 2018)."""
+
+    def __init__(
+        self,
+        frame_channels: int = 512,
+        levels: int = 7,
+        channels: int = 64,
+        max_channels: int = 512,
+        embedding: int = 32,
+    ):
+        super().__init__()
+        self.unet = UNet(levels, channels, max_channels, embedding)
+        self.visual = nn.Conv2d(frame_channels, embedding, 3, padding=1)
+        self.synthesizer = Synthesizer(embedding)
+
+    def see(self, maps: Tensor) -> Tensor:
+        """An object's frame maps (B, N, V, h, w) -> (B, K) in 0..1: the maximum over frames and positions."""
+        visual = self.visual(maps.flatten(0, 1)).unflatten(0, maps.shape[:2])  # (B, N, K, h, w)
+        return visual.amax((1, 3, 4)).sigmoid()
+
+    def forward(self, log_mixture: Tensor, maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Mixture (B, 1, F, T) and each object's frame maps (B, N, V, h, w) -> each object's mask (B, 1, F, T)."""
+        sounds = self.unet(log_mixture)
+        return {name: self.synthesizer(self.see(objects), sounds) for name, objects in maps.items()}
+
+
+class CCoL(nn.Module):
+    """Both learners and the frozen frame encoders that they see with."""
+
+    def __init__(
+        self,
+        resnet_width: int = 64,
+        sound_channels: int = 64,
+        head_std: float | None = 1e-4,
+        unet_levels: int = 7,
+        unet_channels: int = 64,
+        unet_max_channels: int = 512,
+        embedding: int = 32,
+        batch_statistics: bool = False,
+        shared_trunk: bool = True,
+    ):
+        super().__init__()
+        self.frames = FrozenFrames(resnet_width, batch_statistics, shared_trunk)
+        self.grounding = Grounding(8 * resnet_width, sound_channels, head_std)
+        self.separation = Separation(8 * resnet_width, unet_levels, unet_channels, unet_max_channels, embedding)
+
+    def ground(self, log_sounds: Mapping[str, Tensor], seen: Mapping[str, FrameFeatures]) -> "Grounded":
+        """Encodes each named sound (B, 1, F, T) once, all in one batch; gives g(sound, object) for any of the pairs."""
+        vectors = self.grounding.sound(torch.cat(list(log_sounds.values()))).chunk(len(log_sounds))
+        return Grounded(self.grounding, dict(zip(log_sounds, vectors, strict=True)), seen)
+
+    def separate(self, log_mixture: Tensor, seen: Mapping[str, FrameFeatures]) -> dict[str, Tensor]:
+        """Mixture (B, 1, F, T) -> each object's mask (B, 1, F, T)."""
+        return self.separation(log_mixture, {name: features.map for name, features in seen.items()})
+
+
+class Grounded:
+    """g(sound, object) by name, over sounds that are encoded already: `g("mixture", "A")` -> logits (B, 2)."""
+
+    def __init__(self, head: Grounding, sounds: Mapping[str, Tensor], seen: Mapping[str, FrameFeatures]):
+        self._head, self._sounds, self._seen = head, sounds, seen
+
+    def __call__(self, sound: str, seen: str) -> Tensor:
+        return self._head(self._sounds[sound], self._seen[seen].vector)
+
+    def probability(self, sound: str, seen: str) -> Tensor:
+        """That the object sounds, (B,)."""
+        return self(sound, seen).softmax(1)[:, 0]
