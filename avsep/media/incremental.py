@@ -1,0 +1,157 @@
+"""What was made from what, so that outputs which stay between runs are redone exactly where something changed.
+
+DVC leaves the outputs of a stage alone where it declares `persist`; what is still good among them is for the
+stage to know.  A stage keeps one `Ledger` beside its outputs.  An item, (class, id), is *current* if the ledger
+holds the same fingerprint (the input's bytes, the settings, the code) and its outputs are still the bytes that
+were recorded.  All else is redone, and `prune` removes what no item owns: outputs of items that are gone and
+the temporary files of a killed run.
+
+    with Ledger(Path("data/extract.csv"), ["frames", "status"]) as ledger:
+        ledger.keep(items)
+        for item in items:
+            made_from = fingerprint([video[item]], code=[Path(__file__)], settings={"fps": 1})
+            if not ledger.is_current(item, made_from, outputs[item]):
+                ...  # make the outputs, each whole or not at all
+                ledger.record(item, made_from, outputs[item], frames="24", status="ok")
+        prune(Path("data/frames"), kept)
+"""
+
+import csv
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+Item = tuple[str, str]
+"""(class, id) of a video."""
+
+SAVE_EVERY = 32  # records between two writes of the ledger: what a kill can lose
+
+
+class Entry(NamedTuple):
+    """What the ledger knows of one item: the stage's own columns, and two hashes."""
+
+    values: dict[str, str]
+    fingerprint: str
+    outputs: str
+
+
+class Ledger:
+    """A CSV file, sorted by class and id: class, id, the stage's `columns`, fingerprint, outputs.
+
+    It depends on the items alone, not on which of them were redone, or when: a stage may have it among its
+    outputs.  As a context manager it is written, whole or not at all, every `SAVE_EVERY` records and at the
+    end, also if that end is an exception.  A file with other columns, or none, starts an empty ledger.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self.path = path
+        self.columns = list(columns)
+        self.entries: dict[Item, Entry] = {}
+        self._unsaved = 0
+
+    def __enter__(self) -> Self:
+        header = ["class", "id", *self.columns, "fingerprint", "outputs"]
+        if self.path.exists():
+            with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
+                first, *rows = [*csv.reader(file)] or [[]]
+            if first != header or any(len(row) != len(header) for row in rows):
+                logging.info("%s is no ledger of this version: everything is made anew", self.path)
+                rows = []
+            for category, name, *values, made_from, outputs in rows:
+                self.entries[category, name] = Entry(dict(zip(self.columns, values, strict=True)), made_from, outputs)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.write()
+
+    def keep(self, items: Collection[Item]) -> None:
+        """Forgets all items but these."""
+        self.entries = {item: entry for item, entry in self.entries.items() if item in items}
+
+    def is_current(self, item: Item, fingerprint: str, outputs: Iterable[Path]) -> bool:
+        """Whether `outputs`, files or folders, are what was recorded for `item`, made with this fingerprint.
+
+        Outputs that are recorded as absent, those of a rejected video, must still be absent.
+        """
+        entry = self.entries.get(item)
+        return entry is not None and entry.fingerprint == fingerprint and entry.outputs == digest(outputs)
+
+    def record(self, item: Item, fingerprint: str, outputs: Iterable[Path], **values: str) -> None:
+        """Notes that `outputs`, as they lie on the disk now, were made with this fingerprint."""
+        if list(values) != self.columns:
+            raise ValueError(f"columns {list(values)}: this ledger has {self.columns}")
+        self.entries[item] = Entry(values, fingerprint, digest(outputs))
+        self._unsaved += 1
+        if self._unsaved >= SAVE_EVERY:
+            self.write()
+
+    def write(self) -> None:
+        """Writes the ledger, whole or not at all."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_name(self.path.name + ".tmp")
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            rows = csv.writer(file, lineterminator="\n")
+            rows.writerow(["class", "id", *self.columns, "fingerprint", "outputs"])
+            for item, entry in sorted(self.entries.items()):
+                rows.writerow([*item, *entry.values.values(), entry.fingerprint, entry.outputs])
+        os.replace(temporary, self.path)
+        self._unsaved = 0
+
+
+def fingerprint(inputs: Iterable[Path], code: Iterable[Path], settings: Mapping[str, Any]) -> str:
+    """A hash of all that decides an item's outputs: bytes of `inputs` and of `code`, plain values in `settings`.
+
+    `code` are the source files whose change must not leave old outputs in place.
+    """
+    plain = json.dumps(settings, sort_keys=True, allow_nan=False)
+    return hashlib.sha256("\n".join([digest(inputs), digest(code), plain]).encode()).hexdigest()
+
+
+def digest(paths: Iterable[Path]) -> str:
+    """A hash of files, of folders with all that lies below them, and of what is missing: names and bytes."""
+    whole = hashlib.sha256()
+    for path in paths:
+        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        for file in files:
+            name = file.relative_to(path.parent).as_posix()
+            whole.update(json.dumps([name, _hash(file)]).encode())
+    return whole.hexdigest()
+
+
+def _hash(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+def prune(folder: Path, keep: Collection[Path]) -> int:
+    """Removes all below `folder` but the files and folders in `keep`, and what they lie in.
+
+    Returns the number of files and folders that went; `folder` itself is made if it is not there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    keep = set(keep)
+    parents = {parent for path in keep for parent in path.parents}
+    gone = 0
+    for path in sorted(folder.iterdir()):
+        if path in keep:
+            continue
+        if path in parents and path.is_dir():
+            gone += prune(path, keep)
+        else:
+            gone += 1
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    return gone
