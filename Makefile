@@ -1,0 +1,50 @@
+# `make` lists the targets.  Needed beforehand: Python 3.11 or newer, make, git.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+# dvc.yaml's `python`, and every tool, is the environment's.
+in-env = PATH="$$(cd "$(BIN)" && pwd):$$PATH"
+
+.DEFAULT_GOAL := help
+.PHONY: help install repro test lint format test-slow clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(STAMP)  ## make the environment (.venv) from requirements.txt; nothing to do a second time
+
+repro: install  ## run the pipeline: whatever is not up to date with params.yaml, the code and the data
+	$(in-env) dvc repro
+
+test: lint  ## linters, types and the fast tests
+	$(in-env) python -m pytest
+
+lint: install
+	$(in-env) ruff check
+	$(in-env) ruff format --check
+	$(in-env) mypy
+
+format: install  ## let ruff put the code into shape
+	$(in-env) ruff check --fix
+	$(in-env) ruff format
+
+test-slow: install  ## the tests that run whole pipelines
+	$(in-env) python -m pytest -m slow
+
+clean:  ## remove the tools' caches (not .venv, data, checkpoints or DVC's cache)
+	rm -rf .mypy_cache .pytest_cache .ruff_cache
+	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+# The pinned list is complete, so nothing is resolved: tinysoundfont's pyaudio, which needs a system header
+# and serves live playback only, stays out.  The stamp is written last: an interrupted install starts again.
+$(STAMP): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv "$(VENV)"
+	if command -v uv >/dev/null; then \
+		uv pip install --python "$(BIN)/python" --no-deps -r requirements.txt; \
+	else \
+		"$(BIN)/python" -m pip install --disable-pip-version-check --no-deps -r requirements.txt; \
+	fi
+	@touch "$(STAMP)"

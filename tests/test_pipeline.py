@@ -1,0 +1,366 @@
+"""dvc.yaml, params and imports say the same: what a stage uses is what DVC watches for it."""
+
+import ast
+import dataclasses
+import functools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dvc.utils.hydra import compose_and_dump
+
+from avsep import params
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("avsep", "models", "stages")
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+STAGES: dict[str, dict[str, Any]] = PIPELINE["stages"]
+PROFILES = sorted(path.stem for path in (ROOT / "conf/profile").glob("*.yaml"))
+# What `-S profile=music` asks its user for.
+MUSIC = [
+    "videos.source=/videos",
+    "pretrained.detector_path=/detector.pth",
+    f"pretrained.detector_sha256={'0' * 64}",
+    "pretrained.detector_classes=[accordion,cello,flute,tuba]",
+]
+
+each_stage = pytest.mark.parametrize("stage", STAGES)
+each_source = pytest.mark.parametrize("source", [path.relative_to(ROOT).as_posix() for path in SOURCES])
+
+
+# --- Imports
+
+
+@functools.cache
+def tree_of(source: str) -> ast.Module:
+    return ast.parse((ROOT / source).read_text(encoding="utf-8"), filename=source)
+
+
+@functools.cache
+def imported_names(source: str) -> frozenset[str]:
+    """Dotted names of all that a file imports, wherever in it; `from a import b` gives a and a.b."""
+    names = set()
+    for node in ast.walk(tree_of(source)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{source}: a relative import"
+            module = node.module or ""
+            names.update([module, *(f"{module}.{alias.name}" for alias in node.names)])
+    return frozenset(names)
+
+
+def file_of(name: str) -> str | None:
+    """The file of this repository that a dotted name stands for, if any."""
+    if name.split(".")[0] not in PACKAGES:
+        return None
+    path = name.replace(".", "/")
+    for candidate in (f"{path}.py", f"{path}/__init__.py"):
+        if (ROOT / candidate).is_file():
+            return candidate
+    return None
+
+
+@functools.cache
+def imports(source: str) -> frozenset[str]:
+    """Files of this repository that a file imports; not the packages' `__init__.py`, which hold nothing."""
+    files = {file for name in imported_names(source) if (file := file_of(name))}
+    return frozenset(file for file in files if not file.endswith("__init__.py"))
+
+
+@functools.cache
+def reach(source: str) -> frozenset[str]:
+    """A file, and all that it imports, transitively."""
+    seen: set[str] = set()
+    todo = [source]
+    while todo:
+        file = todo.pop()
+        if file not in seen:
+            seen.add(file)
+            todo.extend(imports(file))
+    return frozenset(seen)
+
+
+def test_the_import_walk_sees_what_it_should() -> None:
+    assert {"avsep/params.py", "avsep/errors.py"} <= imports("avsep/run.py")
+    assert "avsep/errors.py" in reach("avsep/run.py")
+    assert "torch" in imported_names("avsep/params.py"), "an import within a function counts"
+
+
+@each_stage
+def test_deps_cover_every_import(stage: str) -> None:
+    deps = code_deps(stage)
+    uncovered = [file for file in reach(f"stages/{stage}.py") if not any(covers(dep, file) for dep in deps)]
+    assert not uncovered, f"dvc.yaml: {stage} imports these and does not list them in deps: {sorted(uncovered)}"
+
+
+@each_stage
+def test_deps_name_code_that_the_stage_imports(stage: str) -> None:
+    files = reach(f"stages/{stage}.py")
+    for dep in code_deps(stage):
+        assert (ROOT / dep).exists(), f"dvc.yaml: {stage} lists {dep}, which is not there"
+        assert any(covers(dep, file) for file in files), f"dvc.yaml: {stage} lists {dep} and imports nothing of it"
+
+
+@each_stage
+def test_other_deps_are_what_an_earlier_stage_makes(stage: str) -> None:
+    made: list[str] = []
+    for name, entry in STAGES.items():
+        if name == stage:
+            break
+        made += [path for kind in ("outs", "metrics", "plots") for path in outputs(entry, kind)]
+    for dep in STAGES[stage].get("deps", []):
+        if dep not in code_deps(stage):
+            assert any(covers(out, dep) for out in made), f"dvc.yaml: no stage above {stage} makes {dep}"
+
+
+def code_deps(stage: str) -> list[str]:
+    return [dep for dep in STAGES[stage].get("deps", []) if dep.split("/")[0] in PACKAGES]
+
+
+def covers(folder_or_file: str, path: str) -> bool:
+    return path == folder_or_file or path.startswith(folder_or_file.rstrip("/") + "/")
+
+
+def outputs(entry: dict[str, Any], kind: str) -> list[str]:
+    """Paths under `outs`, `metrics` or `plots`, whether plain or with options."""
+    return [path for item in entry.get(kind, []) for path in ([item] if isinstance(item, str) else item)]
+
+
+# --- Imports run one way: stages -> report, scoring, training -> clips -> media; models on its own
+
+BELOW = {
+    "avsep/media": ("avsep/media", "avsep/errors.py"),
+    "avsep/clips": ("avsep/clips", "avsep/media", "avsep/errors.py", "avsep/run.py"),
+    "avsep/demo": ("avsep/demo", "avsep/media", "avsep/errors.py", "avsep/run.py"),
+    "avsep/report": ("avsep/report", "avsep/media", "avsep/errors.py"),
+    "avsep/scoring": ("avsep/scoring", "avsep/clips", "avsep/media", "avsep/errors.py", "avsep/run.py", "models"),
+    "avsep/training": (
+        "avsep/training",
+        "avsep/scoring",
+        "avsep/clips",
+        "avsep/media",
+        "avsep/errors.py",
+        "avsep/run.py",
+        "models",
+    ),
+    "models": ("models",),
+}
+
+
+@pytest.mark.parametrize("layer", BELOW)
+def test_imports_run_one_way(layer: str) -> None:
+    sources = [path.relative_to(ROOT).as_posix() for path in SOURCES]
+    for source in (source for source in sources if covers(layer, source)):
+        for file in imports(source):
+            assert any(covers(below, file) for below in BELOW[layer]), f"{source} imports {file}"
+
+
+@each_source
+def test_only_stages_know_params_and_nobody_imports_stages(source: str) -> None:
+    if not source.startswith("stages/"):
+        assert not [file for file in imports(source) if file.startswith("stages/")]
+        assert "avsep/params.py" not in imports(source) or source == "avsep/run.py"
+
+
+def test_nothing_that_trains_imports_the_report() -> None:
+    for stage in STAGES:
+        if stage != "report":
+            assert not [file for file in reach(f"stages/{stage}.py") if covers("avsep/report", file)], stage
+
+
+@each_source
+def test_one_module_knows_mir_eval(source: str) -> None:
+    if source != "avsep/scoring/separation.py":
+        assert not [name for name in imported_names(source) if name.split(".")[0] == "mir_eval"]
+
+
+@each_source
+def test_no_import_hides_from_the_walk(source: str) -> None:
+    assert not imported_names(source) & {"importlib", "importlib.import_module", "runpy"}
+    calls = [node for node in ast.walk(tree_of(source)) if isinstance(node, ast.Name) and node.id == "__import__"]
+    assert not calls
+
+
+@each_source
+def test_init_files_hold_a_docstring_only(source: str) -> None:
+    if source.endswith("__init__.py"):
+        body = tree_of(source).body
+        assert len(body) == 1 and ast.get_docstring(tree_of(source))
+
+
+# --- Params
+
+
+def fields_of(section: Any) -> list[str]:
+    """A section's leaves; an empty list for a leaf such as `seed`."""
+    return [f.name for f in dataclasses.fields(section)] if dataclasses.is_dataclass(section) else []
+
+
+def stage_sections(stage: str) -> dict[str, Any]:
+    """What `avsep.params.<Stage>Params` holds: name -> type."""
+    stage_params = getattr(params, f"{stage.capitalize()}Params")
+    return {f.name: f.type for f in dataclasses.fields(stage_params)}
+
+
+def leaves(sections: dict[str, Any]) -> set[str]:
+    return {
+        leaf for name, section in sections.items() for leaf in ([f"{name}.{f}" for f in fields_of(section)] or [name])
+    }
+
+
+def attribute_chain(node: ast.AST) -> list[str]:
+    """`params.train.lr` -> ["params", "train", "lr"]; [] for anything but names and dots."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return [node.id, *reversed(parts)] if isinstance(node, ast.Name) else []
+
+
+def chains(node: ast.AST) -> Iterator[list[str]]:
+    """Each longest chain of attributes that starts at the name `params`, without that name."""
+    if chain := attribute_chain(node):
+        if chain[0] == "params" and len(chain) > 1:
+            yield chain[1:]
+        return
+    for child in ast.iter_child_nodes(node):
+        yield from chains(child)
+
+
+def whole_sections(tree: ast.AST) -> Iterator[str]:
+    """Sections that a file reads leaf for leaf at once: `asdict(params.<section>)`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and (attribute_chain(node.func) or [""])[-1] == "asdict":
+            for argument in node.args:
+                if (chain := attribute_chain(argument))[:1] == ["params"] and len(chain) == 2:
+                    yield chain[1]
+
+
+@functools.cache
+def read_leaves(stage: str) -> frozenset[str]:
+    """Leaves that a stage reads, in its script or in what that imports from stages/."""
+    sections = stage_sections(stage)
+    read: set[str] = set()
+    for source in (file for file in reach(f"stages/{stage}.py") if file.startswith("stages/")):
+        for chain in chains(tree_of(source)):
+            assert chain[0] in sections, f"{source} reads params.{'.'.join(chain)}, which {stage} does not declare"
+            leaves_there = fields_of(sections[chain[0]])
+            if not leaves_there:
+                read.add(chain[0])
+            elif len(chain) > 1:
+                assert chain[1] in leaves_there, f"{source} reads params.{'.'.join(chain)}, which does not exist"
+                read.add(f"{chain[0]}.{chain[1]}")
+        for name in whole_sections(tree_of(source)):
+            read.update(f"{name}.{leaf}" for leaf in fields_of(sections[name]))
+    # `threads` is read where the command sets OMP_NUM_THREADS
+    read.update(re.findall(r"\$\{([\w.]+)\}", STAGES[stage]["cmd"]))
+    return frozenset(read)
+
+
+@each_stage
+def test_params_declared_are_the_params_that_the_stage_is_given(stage: str) -> None:
+    declared = STAGES[stage]["params"]
+    assert len(declared) == len(set(declared))
+    assert set(declared) == set(stage_sections(stage))
+
+
+@each_stage
+def test_params_declared_are_read(stage: str) -> None:
+    for name, section in stage_sections(stage).items():
+        own_leaves = leaves({name: section})
+        read = own_leaves & read_leaves(stage)
+        assert read, f"stages/{stage}.py reads nothing of params.{name}, and declares it"
+        if name == stage:
+            assert read == own_leaves, f"stages/{stage}.py does not read {sorted(own_leaves - read)}"
+
+
+@each_stage
+def test_threads_are_set_before_torch_starts(stage: str) -> None:
+    command = STAGES[stage]["cmd"]
+    prefix = "OMP_NUM_THREADS=${threads} " if "threads" in stage_sections(stage) else ""
+    assert command == f"{prefix}python -m stages.{stage}"
+
+
+def test_every_leaf_of_params_is_read_by_some_stage() -> None:
+    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    all_leaves = {
+        leaf
+        for name, value in values.items()
+        for leaf in ([f"{name}.{key}" for key in value] if isinstance(value, dict) else [name])
+    }
+    unread = all_leaves - {leaf for stage in STAGES for leaf in read_leaves(stage)}
+    assert not unread, f"no stage reads {sorted(unread)}"
+
+
+# --- conf/
+
+
+def compose(path: Path, *overrides: str) -> Path:
+    """What `dvc exp run -S ...` writes to params.yaml, written to `path`."""
+    compose_and_dump(path, str(ROOT / "conf"), None, "config", "", list(overrides))
+    return path
+
+
+def test_params_yaml_is_the_composition_of_conf(tmp_path: Path) -> None:
+    composed = compose(tmp_path / "params.yaml")
+    assert (ROOT / "params.yaml").read_text(encoding="utf-8") == composed.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_is_accepted(profile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(params, "_missing_device", lambda device, count: None)
+    overrides = MUSIC if profile == "music" else []
+    params.read(compose(tmp_path / "params.yaml", f"profile={profile}", *overrides))
+
+
+def test_a_rate_written_plainly_stays_a_number(tmp_path: Path) -> None:
+    assert params.read(compose(tmp_path / "params.yaml", "train.lr=1e-5")).train.lr == 1e-5
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_profile_changes_params_and_adds_none(profile: str) -> None:
+    known = yaml.safe_load((ROOT / "conf/config.yaml").read_text(encoding="utf-8"))
+    changed = yaml.safe_load((ROOT / f"conf/profile/{profile}.yaml").read_text(encoding="utf-8"))
+    changed.pop("defaults", None)
+    for name, value in changed.items():
+        assert name in known, f"{profile}: {name}"
+        if isinstance(known[name], dict):
+            assert set(value) <= set(known[name]), f"{profile}: {name}"
+
+
+def test_every_param_has_a_comment() -> None:
+    explained = {"defaults"}
+    for line in (ROOT / "conf/config.yaml").read_text(encoding="utf-8").splitlines():
+        if key := re.match(r" *(\w+):", line):
+            if "#" in line or previous.lstrip().startswith("#"):
+                explained.add(key[1])
+            assert key[1] in explained, f"conf/config.yaml: no comment on {key[1]}, here or where it first stands"
+        previous = line
+
+
+# --- One word in five places
+
+
+@each_stage
+def test_one_word_names_script_params_outputs_and_metrics(stage: str) -> None:
+    assert (ROOT / "stages" / f"{stage}.py").is_file()
+    assert stage in stage_sections(stage)
+    assert f"metrics/{stage}.json" in outputs(STAGES[stage], "metrics")
+    assert STAGES[stage]["desc"]
+
+
+def test_every_script_is_a_stage_and_has_a_docstring() -> None:
+    scripts = {path.stem for path in (ROOT / "stages").glob("[!_]*.py")}
+    assert scripts == set(STAGES)
+    assert all(ast.get_docstring(tree_of(f"stages/{script}.py")) for script in scripts)
+
+
+def test_metrics_are_kept_by_git() -> None:
+    for entry in STAGES.values():
+        for metric in entry.get("metrics", []):
+            assert isinstance(metric, dict) and all(options == {"cache": False} for options in metric.values())
