@@ -334,7 +334,7 @@ def test_a_profile_changes_params_and_adds_none(profile: str) -> None:
 
 
 def test_every_param_has_a_comment() -> None:
-    explained = {"defaults"}
+    explained, previous = {"defaults"}, ""
     for line in (ROOT / "conf/config.yaml").read_text(encoding="utf-8").splitlines():
         if key := re.match(r" *(\w+):", line):
             if "#" in line or previous.lstrip().startswith("#"):

@@ -1,0 +1,152 @@
+"""Params are refused before any work starts, in one line that names the param."""
+
+import copy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from avsep import params
+from avsep.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+DEMO: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+
+
+def changed(**values: Any) -> dict[str, Any]:
+    """The demo's params with some changed: `changed(train__batch=0)`; REMOVED takes one away."""
+    result = copy.deepcopy(DEMO)
+    for name, value in values.items():
+        *sections, leaf = name.split("__")
+        there = result
+        for section in sections:
+            there = there[section]
+        if value is REMOVED:
+            del there[leaf]
+        else:
+            there[leaf] = value
+    return result
+
+
+REMOVED = object()
+
+REFUSED = {
+    # wrong types
+    "train.lr": changed(train__lr="1e-05"),  # what `-S train.lr=1e-5` writes without Hydra
+    "train.batch": changed(train__batch=8.5),
+    "objective.as_published": changed(objective__as_published="no"),
+    "videos.classes.0": changed(videos__classes=[1, 2, 3, 4]),
+    "train": changed(train=None),
+    "seed": changed(seed=True),
+    # out of range
+    "train.workers": changed(train__workers=-1),
+    "index.max_rejected": changed(index__max_rejected=1.0),
+    "detect.nms": changed(detect__nms=1.5),
+    "evaluate.gate": changed(evaluate__gate=float("nan")),
+    "train.precision": changed(train__precision="8-bit"),
+    "device": changed(device="tpu"),
+    # unknown and missing
+    "train.learning_rate": changed(train__learning_rate=1e-3),
+    "tarin": changed(tarin={}),
+    "extract.rate": changed(extract__rate=REMOVED),
+    # each in range, not together
+    "audio.samples": changed(audio__samples=11025 * 60),
+    "videos.per_class": changed(videos__per_class=2),
+    "index.min_seconds": changed(index__min_seconds=3600.0),
+    "extract.fps": changed(extract__fps=60),
+    "detector.backbone": changed(detector__backbone="resnet50"),
+    "detector.min_size": changed(detector__min_size=10_000),
+    "pretrained.detector_path": changed(pretrained__source="published"),
+    "index.val + index.test": changed(index__val=0.5, index__test=0.5),
+    "spectrogram.hop": changed(spectrogram__hop=512),
+    "model.unet_levels": changed(model__unet_levels=9),
+    "frames.resize": changed(frames__resize=64),
+    "frames.cache": changed(frames__augment=True),
+    "train.gain": changed(train__gain=[1.5, 0.5]),
+    "cyclic.milestones": changed(cyclic__milestones=[14, 10]),
+    "baseline.milestones": changed(baseline__milestones=[10_000]),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusal_names_the_param_in_one_line(name: str) -> None:
+    with pytest.raises(InputError, match=name.replace(".", r"\.").replace("+", r"\+")) as caught:
+        params.check(REFUSED[name])
+    assert "\n" not in str(caught.value)
+
+
+def test_fewer_than_four_classes_are_refused() -> None:
+    with pytest.raises(InputError, match=r"videos\.classes has 3 classes"):
+        params.check(changed(videos__classes=["cello", "flute", "tuba"]))
+
+
+def test_a_class_named_twice_is_refused() -> None:
+    with pytest.raises(InputError, match=r"videos\.classes names a class twice"):
+        params.check(changed(videos__classes=["cello", "cello", "flute", "tuba", "violin"]))
+
+
+def test_every_problem_is_told_at_once() -> None:
+    with pytest.raises(InputError, match=r"train\.batch.*train\.workers"):
+        params.check(changed(train__batch=0, train__workers=-1))
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(InputError, match="device is cuda: this machine has none"):
+        params.check(changed(device="cuda"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(InputError, match=r"train\.devices is 4: this machine has 1"):
+        params.check(changed(device="cuda", train__devices=4))
+    params.check(changed(device="cuda"))
+
+
+@pytest.mark.parametrize("text", ["", "- 1\n", "seed: [\n"])
+def test_a_file_that_holds_no_params_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"params\.yaml") as caught:
+        params.read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_file_missing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="missing"):
+        params.read(tmp_path / "params.yaml")
+
+
+def test_a_stage_is_given_the_sections_that_it_reads() -> None:
+    given = params.load(params.ExtractParams, ROOT / "params.yaml")
+    assert given == params.ExtractParams(extract=params.Extract(**DEMO["extract"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    {
+        "train.batch": changed(train__batch=0),
+        "train.lr": changed(train__lr="1e-05"),
+        "cyclic.epoch": changed(cyclic__epoch=3),
+        "audio.samples": changed(audio__samples=11025 * 60),
+    }.items(),
+)
+def test_a_stage_ends_with_one_line_before_it_writes(name: str, values: dict[str, Any], tmp_path: Path) -> None:
+    """`python -m stages.videos` as DVC runs it; the mistake need not be in the stage's own section."""
+    for package in ("avsep", "stages"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    before = sorted(tmp_path.rglob("*"))
+
+    ended = subprocess.run(
+        [sys.executable, "-B", "-m", "stages.videos"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert len(ended.stderr.splitlines()) == 1
+    assert ended.stderr.startswith("error: ") and name in ended.stderr
+    assert sorted(tmp_path.rglob("*")) == before
