@@ -1,0 +1,101 @@
+"""The terms that CCoL's objectives are written in (ccol.md, Losses). Per sample, (B,), unless said otherwise.
+
+The objectives themselves stand in stages/grounding.py, stages/colearning.py and stages/cyclic.py.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.ccol import OBJECTS, PAIRS, SOUNDING, CCoL, Grounded
+from models.resnet import FrameFeatures
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A batch of mixtures A + C: magnitudes (B, 1, F, T) after the log-frequency warp, of each solo and of the sum.
+
+    The silent objects B and D have no sound, and so no entry.
+    """
+
+    mixture: Tensor
+    solo: Mapping[str, Tensor]
+
+    @property
+    def log_mixture(self) -> Tensor:
+        """What the networks hear of the mixture."""
+        return self.mixture.log1p()
+
+    @property
+    def log_sounds(self) -> dict[str, Tensor]:
+        """What the grounding network hears: the solo sounds, and the mixture."""
+        return {**{name: magnitude.log1p() for name, magnitude in self.solo.items()}, "mixture": self.log_mixture}
+
+    @property
+    def weight(self) -> Tensor:
+        """The separation loss's weight of each bin: louder bins count more."""
+        return self.log_mixture.clamp(1e-3, 10)
+
+    def target(self, name: str, maximum: float) -> Tensor:
+        """The ratio mask that would give source `name` back."""
+        return (self.solo[name] / self.mixture).clamp(0, maximum)
+
+
+def positive(logits: Tensor) -> Tensor:
+    """CE+: cross entropy with the target `sounding`, class 0."""
+    return functional.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long), reduction="none")
+
+
+def negative(logits: Tensor) -> Tensor:
+    """CE-: cross entropy with the target `silent`, class 1."""
+    return functional.cross_entropy(logits, logits.new_ones(len(logits), dtype=torch.long), reduction="none")
+
+
+def weighted_l1(mask: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """L1w: the mean over bins of weight * |mask - target|."""
+    return (weight * (mask - target).abs()).mean((1, 2, 3))
+
+
+def gate(logits: Tensor) -> Tensor:
+    """s: 1 where the object is taken to sound, else 0, as (B, 1, 1, 1) beside masks. No gradient passes."""
+    return logits.softmax(1)[:, 0].round().detach()[:, None, None, None]
+
+
+class Separated(NamedTuple):
+    """What gated separation gives to an objective."""
+
+    loss: Tensor  # L_sep, a scalar
+    masks: dict[str, Tensor]  # M_X of each object, (B, 1, F, T), without its gate
+    pair_masks: dict[str, Tensor]  # M_AB under "A" and M_CD under "C"
+    targets: dict[str, Tensor]  # T_A and T_C
+    counts: dict[str, Tensor]  # shares of pairs, scalars: the gates pass no gradient, so watch them
+
+
+def gated_separation(
+    networks: CCoL, g: Grounded, heard: Heard, seen: Mapping[str, FrameFeatures], max_target: float
+) -> Separated:
+    """L_sep = (L1w(M_AB, T_A) + L1w(M_CD, T_C)) / 2, where the grounding gates weigh the masks of a pair.
+
+    If both gates of a pair are closed its mask is 0 everywhere, if both are open it reaches 2: `pairs_muted` and
+    `pairs_doubled` say how often.
+    """
+    masks = networks.separate(heard.log_mixture, seen)
+    gates = {name: gate(g("mixture", name)) for name in OBJECTS}
+    targets = {name: heard.target(name, max_target) for name in SOUNDING}
+    pair_masks = {x: gates[x] * masks[x] + gates[y] * masks[y] for x, y in PAIRS}
+    losses = [weighted_l1(pair_masks[name], targets[name], heard.weight) for name in SOUNDING]
+    open_gates = torch.stack([gates[x] + gates[y] for x, y in PAIRS])
+    return Separated(
+        loss=torch.stack(losses).mean(),
+        masks=masks,
+        pair_masks=pair_masks,
+        targets=targets,
+        counts={
+            "pairs_muted": (open_gates == 0).float().mean(),
+            "pairs_doubled": (open_gates == 2).float().mean(),
+        },
+    )
