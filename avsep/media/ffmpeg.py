@@ -1,14 +1,19 @@
 """Video files by way of the ffmpeg executable: no shell, whole files or none, the same bytes each time."""
 
+import functools
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
+import av
 import imageio_ffmpeg
 import numpy as np
+import soundfile
 
 BITEXACT = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact", "-map_metadata", "-1"]
 
@@ -16,6 +21,13 @@ BITEXACT = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitex
 def ffmpeg() -> str:
     """Path of the executable: the one on PATH, else the one that imageio-ffmpeg carries."""
     return shutil.which("ffmpeg") or imageio_ffmpeg.get_ffmpeg_exe()
+
+
+@functools.cache
+def version() -> str:
+    """The executable's first line about itself: another version may decode to other bytes."""
+    said = subprocess.run([ffmpeg(), "-version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    return said.stdout.partition("\n")[0]
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], fps: int, audio: np.ndarray, rate: int) -> None:
@@ -70,3 +82,104 @@ def _raw(picture: np.ndarray, shape: tuple[int, ...], path: Path) -> bytes:
     if picture.dtype != np.uint8 or picture.shape != shape or picture.ndim != 3 or picture.shape[2] != 3:
         raise ValueError(f"{path}: a frame is {picture.dtype} {picture.shape}, not uint8 {shape}")
     return picture.tobytes()
+
+
+class Unusable(Exception):
+    """A video that nothing can be made of. Its message is the reason, `<kind>` or `<kind>: <detail>`."""
+
+
+class Ends(NamedTuple):
+    """Where a file says that its streams end, in seconds from its start."""
+
+    pictures: float
+    sound: float
+
+
+START_TOLERANCE = 0.5  # seconds between the starts of sound and pictures; what lies between is filled up
+END_TOLERANCE = 0.25  # seconds of sound that may lack: codecs count their padding differently
+
+
+def probe(video: Path) -> Ends:
+    """Reads what a file says of its first streams of pictures and of sound. Raises Unusable."""
+    if not video.is_file():
+        raise Unusable("missing: no such file")
+    if video.stat().st_size == 0:
+        raise Unusable("empty: 0 bytes")
+    try:
+        # a playlist may name other files: none but local ones are opened
+        with av.open(f"file:{video.absolute()}", options={"protocol_whitelist": "file"}) as container:
+            cover = av.stream.Disposition.attached_pic
+            pictures = [s for s in container.streams.video if not s.disposition & cover]
+            if not pictures:
+                raise Unusable("no picture stream")
+            if not container.streams.audio:
+                raise Unusable("no sound stream")
+            first = (container.start_time or 0) / av.time_base
+            starts, ends = zip(*(_span(container, s) for s in (pictures[0], container.streams.audio[0])), strict=True)
+    except av.FFmpegError as error:
+        raise Unusable(f"unreadable: {error.strerror}") from None
+    if abs(starts[1] - starts[0]) > START_TOLERANCE:
+        raise Unusable(f"sound and pictures start apart: at {starts[1] - first:.1f} s and {starts[0] - first:.1f} s")
+    return Ends(ends[0] - first, ends[1] - first)
+
+
+def _span(container: av.container.InputContainer, stream: av.stream.Stream) -> tuple[float, float]:
+    """Start and end of a stream in seconds; Matroska writes a stream's end as a tag, some write the file's alone."""
+    start = float((stream.start_time or 0) * stream.time_base) if stream.time_base else 0.0
+    if stream.duration is not None and stream.time_base is not None:
+        return start, start + float(stream.duration * stream.time_base)
+    if tag := re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", "")):
+        hours, minutes, seconds = tag.groups()
+        return start, int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    if container.duration is not None:
+        return start, ((container.start_time or 0) + container.duration) / av.time_base
+    raise Unusable("no duration: the file does not say how long it is; `ffmpeg -i FILE -c copy NEW` may help")
+
+
+def extract(video: Path, frames: Path, wav: Path, fps: int, rate: int) -> tuple[int, int]:
+    """Writes a video's pictures as `frames`/000001.jpg, ... and its sound as `wav`, mono, 16 bit, both or neither.
+
+    Frame n (from 1) is what is seen at (n - 0.5) / fps seconds; sample 0 of the sound is heard at second 0.
+    What lay at `frames` and `wav` goes first.  Returns the numbers of frames and of samples.
+    Raises Unusable, leaving nothing behind, also if less came out than the file says it holds.
+    """
+    temporary = frames.with_name(f".{frames.name}.tmp")
+    for folder in (frames, temporary):
+        shutil.rmtree(folder, ignore_errors=True)
+    wav.unlink(missing_ok=True)
+    ends = probe(video)
+    temporary.mkdir(parents=True)
+    wav.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _decode(video, temporary, fps, rate)
+        count = sum(1 for _ in temporary.glob("*.jpg"))
+        samples = soundfile.info(temporary / "sound.wav").frames
+        if count == 0:
+            raise Unusable(f"too short: {ends.pictures:.2f} s of pictures hold no frame at {fps} a second")
+        # a file that was cut off decodes without an error up to where it was cut
+        if count < int(ends.pictures * fps):
+            raise Unusable(f"truncated: pictures end at {count / fps:.1f} s of {ends.pictures:.1f} s")
+        if samples < (ends.sound - END_TOLERANCE) * rate:
+            raise Unusable(f"truncated: sound ends at {samples / rate:.1f} s of {ends.sound:.1f} s")
+        os.replace(temporary / "sound.wav", wav)
+        os.replace(temporary, frames)
+    except BaseException:
+        shutil.rmtree(temporary)
+        raise
+    return count, samples
+
+
+def _decode(video: Path, folder: Path, fps: int, rate: int) -> None:
+    """Writes 000001.jpg, ... and sound.wav into `folder`. Raises Unusable with ffmpeg's words."""
+    command = [ffmpeg(), "-y", "-nostdin", "-loglevel", "error", "-xerror", "-filter_threads", "1"]
+    command += ["-threads", "1", "-protocol_whitelist", "file", "-i", f"file:{video.absolute()}"]
+    # from second 0 on, whenever the stream starts, so that sound and pictures stay together
+    command += ["-map", "0:V:0", "-vf", f"fps={fps}:start_time=0", "-c:v", "mjpeg", "-pix_fmt", "yuvj420p"]
+    command += ["-q:v", "2", "-threads", "1", *BITEXACT, "-f", "image2", "%06d.jpg"]
+    command += ["-map", "0:a:0", "-af", f"aresample={rate}:async=1:first_pts=0", "-ac", "1", "-c:a", "pcm_s16le"]
+    command += [*BITEXACT, "-f", "wav", "sound.wav"]
+    # cwd, since `%` in the folder's own name would be taken for a number's place
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace")
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or [f"ffmpeg ended with code {done.returncode}"]
+        raise Unusable(f"unreadable: {re.sub(r'^(.[^]]* @ 0x[0-9a-f]+. )+', '', lines[0])}")

@@ -1,0 +1,97 @@
+"""Sound files <-> arrays: float32 (samples,), mono, full scale at 1.  No more of a file is read than is asked for."""
+
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from avsep.errors import InputError
+
+Wave = NDArray[np.float32]  # (samples,)
+
+
+def read_window(path: Path, centre: float, samples: int, rate: int) -> Wave:
+    """The (samples,) around second `centre`, read by seeking; sample samples // 2 is the one at `centre`.
+
+    Past the file's ends there are zeros.  A file shorter than the window is repeated until it is longer,
+    and then counts as that longer file (ccol.md: audio).
+    Raises InputError if the file is missing, unreadable, empty, not mono, or of another rate.
+    """
+    with _open(path, rate) as file:
+        length = file.frames
+        start = math.floor(centre * rate) - samples // 2
+        if length < samples:
+            return _cut(np.tile(_read(file, 0, length), samples // length + 1), start, samples)
+        first = min(max(start, 0), length)
+        return _cut(_read(file, first, min(max(start + samples, first), length)), start - first, samples)
+
+
+def write_wav(path: Path, wave: NDArray[np.floating], rate: int) -> None:
+    """Writes (samples,) as 16 bit PCM, clipped at full scale, whole or not at all; makes its folder."""
+    if wave.ndim != 1 or not np.isfinite(wave).all():
+        raise ValueError(f"{path}: sound is finite numbers (samples,), not {wave.shape}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    # the inverse of reading, which divides by 32768
+    whole = np.clip(np.round(wave.astype(np.float64) * 32768), -32768, 32767).astype(np.int16)
+    soundfile.write(temporary, whole, rate, subtype="PCM_16", format="WAV")
+    os.replace(temporary, path)
+
+
+def loudest_db(path: Path, rate: int, seconds: float = 1.0) -> float:
+    """Level of the loudest stretch of `seconds`, in dB: its root mean square re full scale; -inf for silence.
+
+    Stretches begin every half of their length; a file that is shorter is one stretch.  Raises InputError.
+    """
+    with _open(path, rate) as file:
+        half = max(1, round(seconds * rate / 2))
+        energies = [float(np.sum(np.square(block, dtype=np.float64))) for block in file.blocks(half, dtype="float32")]
+        length = min(2 * half, file.frames)
+    pairs = [a + b for a, b in zip(energies, energies[1:], strict=False)] or energies
+    power = max(pairs) / length
+    return 10 * math.log10(power) if power > 0 else -math.inf
+
+
+def duration(path: Path, rate: int) -> float:
+    """Seconds of a file, from its header. Raises InputError as `read_window` does."""
+    with _open(path, rate) as file:
+        return file.frames / rate
+
+
+def _open(path: Path, rate: int) -> soundfile.SoundFile:
+    try:
+        file = soundfile.SoundFile(path)
+    except (soundfile.LibsndfileError, OSError) as error:
+        reason = "missing" if not path.exists() else f"no sound file that can be read ({error})"
+        raise InputError(f"{path} is {reason}: run stage extract again") from None
+    problem = None
+    if file.channels != 1:
+        problem = f"has {file.channels} channels: mono is needed"
+    elif file.samplerate != rate:
+        problem = f"has {file.samplerate} Hz: extract.rate is {rate}"
+    elif file.frames == 0:
+        problem = "holds no sound"
+    if problem:
+        file.close()
+        raise InputError(f"{path} {problem}; run stage extract again")
+    return file
+
+
+def _read(file: soundfile.SoundFile, start: int, end: int) -> Wave:
+    file.seek(start)
+    wave: Wave = file.read(end - start, dtype="float32")
+    if len(wave) != end - start:
+        raise InputError(f"{file.name} ends before its header says: run stage extract again")
+    return wave
+
+
+def _cut(wave: Wave, start: int, samples: int) -> Wave:
+    """`wave`[start : start + samples], with zeros where it has nothing."""
+    window = np.zeros(samples, np.float32)
+    first, last = max(start, 0), min(start + samples, len(wave))
+    if first < last:
+        window[first - start : last - start] = wave[first:last]
+    return window
