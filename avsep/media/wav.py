@@ -1,5 +1,6 @@
 """Sound files <-> arrays: float32 (samples,), mono, full scale at 1.  No more of a file is read than is asked for."""
 
+import itertools
 import math
 import os
 from pathlib import Path
@@ -50,7 +51,7 @@ def loudest_db(path: Path, rate: int, seconds: float = 1.0) -> float:
         half = max(1, round(seconds * rate / 2))
         energies = [float(np.sum(np.square(block, dtype=np.float64))) for block in file.blocks(half, dtype="float32")]
         length = min(2 * half, file.frames)
-    pairs = [a + b for a, b in zip(energies, energies[1:], strict=False)] or energies
+    pairs = [a + b for a, b in itertools.pairwise(energies)] or energies
     power = max(pairs) / length
     return 10 * math.log10(power) if power > 0 else -math.inf
 

@@ -1,0 +1,151 @@
+"""The index: which videos there are, as CSV files without a header (ccol.md: Files).
+
+A list of videos has rows `AUDIO,FRAMES,NUMBER_OF_FRAMES`, a list of mixtures rows of four audio paths: A, B, C, D.
+A path is `/<class>/<id>.wav` below data/audio, or the same written from outside, `./data/audio/<class>/<id>.wav`.
+"""
+
+import csv
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from avsep.errors import InputError
+from avsep.media.frames import frame_path
+from avsep.media.paths import inside
+
+
+@dataclass(frozen=True, order=True)
+class Video:
+    """A video of one class, the sound and pictures of which have been extracted."""
+
+    category: str
+    id: str  # unique in its class
+    audio: Path  # sound file
+    frames: Path  # folder of 000001.jpg, ...
+    detections: Path  # .npy file; it may be missing
+    frame_count: int
+
+    @property
+    def name(self) -> str:
+        """`<class>/<id>`: unique."""
+        return f"{self.category}/{self.id}"
+
+
+class Mixture(NamedTuple):
+    """Four videos of four classes: the sounds of `a` and `c` are mixed, `b` and `d` are seen and silent."""
+
+    a: Video
+    b: Video
+    c: Video
+    d: Video
+
+
+def video(root: Path, category: str, name: str, frame_count: int) -> Video:
+    """The video `<class>/<id>` in the folders that extract and detect write below `root`."""
+    frames = root / "frames" / category / f"{name}.mp4"
+    audio = root / "audio" / category / f"{name}.wav"
+    return Video(category, name, audio, frames, _detections(root, frames), frame_count)
+
+
+def read_index(path: Path, root: Path = Path("data")) -> list[Video]:
+    """The videos of a list, in its order.
+
+    Raises InputError, naming file and line, for a row of another form, a path that leads elsewhere, a file that
+    is missing, or a video that is listed twice.
+    """
+    videos: list[Video] = []
+    listed: dict[str, str] = {}
+    for where, row in _rows(path):
+        if len(row) != 3:
+            raise InputError(f"{where}: {len(row)} fields, not AUDIO,FRAMES,NUMBER_OF_FRAMES")
+        audio, frames = _path(root, "audio", row[0], where), _path(root, "frames", row[1], where)
+        if not row[2].isascii() or not row[2].isdigit() or int(row[2]) < 1:
+            raise InputError(f"{where}: {row[2]!r} is no number of frames")
+        found = Video(frames.parent.name, frames.stem, audio, frames, _detections(root, frames), int(row[2]))
+        if (audio.parent.name, audio.stem) != (found.category, found.id):
+            raise InputError(f"{where}: the sound {row[0]} and the frames {row[1]} are not of one video")
+        if found.name in listed:
+            raise InputError(f"{where}: {found.name} is listed already at {listed[found.name]}")
+        listed[found.name] = where
+        if not audio.is_file():
+            raise InputError(f"{where}: {audio} is missing")
+        for number in (1, found.frame_count):
+            if not frame_path(frames, number).is_file():
+                raise InputError(f"{where}: {frame_path(frames, number)} is missing")
+        videos.append(found)
+    return videos
+
+
+def write_index(path: Path, videos: Iterable[Video]) -> None:
+    """Writes a list of videos, whole or not at all."""
+    _write(path, [(_below(v.audio), _below(v.frames), str(v.frame_count)) for v in videos])
+
+
+def read_mixtures(path: Path, videos: Iterable[Video], root: Path = Path("data")) -> list[Mixture]:
+    """The mixtures of a list, in its order, of videos that `videos` holds.
+
+    Raises InputError, naming file and line, for a row of another form, a video that is not among `videos`, or
+    a class that occurs twice in a row.
+    """
+    known = {video.audio: video for video in videos}
+    mixtures = []
+    for where, row in _rows(path):
+        if len(row) != 4:
+            raise InputError(f"{where}: {len(row)} fields, not the four sounds A,B,C,D")
+        paths = [_path(root, "audio", field, where) for field in row]
+        if unknown := [field for field, audio in zip(row, paths, strict=True) if audio not in known]:
+            raise InputError(f"{where}: {unknown[0]} is no video of this split")
+        mixture = Mixture(*(known[audio] for audio in paths))
+        if len({video.category for video in mixture}) < 4:
+            classes = ", ".join(video.category for video in mixture)
+            raise InputError(f"{where}: {classes}: a mixture needs four different classes")
+        mixtures.append(mixture)
+    return mixtures
+
+
+def write_mixtures(path: Path, mixtures: Iterable[Mixture]) -> None:
+    """Writes a list of mixtures, whole or not at all."""
+    _write(path, [tuple(_below(video.audio) for video in mixture) for mixture in mixtures])
+
+
+def _detections(root: Path, frames: Path) -> Path:
+    return root / "detection_results" / frames.parent.name / f"{frames.name}.npy"
+
+
+def _below(path: Path) -> str:
+    return f"/{path.parent.name}/{path.name}"
+
+
+def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Where each row stands, and its fields without the blanks around them. Raises InputError if there is none."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run stage index") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no list that can be read ({error}): run stage index again") from None
+    try:
+        rows = [(number, row) for number, row in enumerate(csv.reader(text.splitlines(), strict=True), start=1) if row]
+    except csv.Error as error:
+        raise InputError(f"{path} is no CSV file ({error}): run stage index again") from None
+    if not rows:
+        raise InputError(f"{path} has no rows: run stage index again")
+    for number, row in rows:
+        yield f"{path} line {number}", [field.strip() for field in row]
+
+
+def _path(root: Path, kind: str, field: str, where: str) -> Path:
+    """`/<class>/<file>` or `./data/<kind>/<class>/<file>` -> `root`/<kind>/<class>/<file>."""
+    relative = field.removeprefix("./").removeprefix(f"{root.name}/{kind}/").removeprefix("/")
+    if relative.count("/") != 1:
+        raise InputError(f"{where}: {field!r} is no path of the form /<class>/<file> or ./{root.name}/{kind}/...")
+    return inside(root / kind, relative, where)
+
+
+def _write(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+    os.replace(temporary, path)
