@@ -127,7 +127,11 @@ def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is no list that can be read ({error}): run stage index again") from None
     try:
-        rows = [(number, row) for number, row in enumerate(csv.reader(text.splitlines(), strict=True), start=1) if row]
+        rows = [
+            (number, row)
+            for number, row in enumerate(csv.reader(text.splitlines(), strict=True, skipinitialspace=True), start=1)
+            if row
+        ]
     except csv.Error as error:
         raise InputError(f"{path} is no CSV file ({error}): run stage index again") from None
     if not rows:

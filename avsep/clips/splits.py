@@ -16,7 +16,6 @@ import numpy as np
 from avsep.clips.index import Mixture, Video
 from avsep.errors import InputError
 
-
 Choice = TypeVar("Choice")
 
 
