@@ -227,11 +227,9 @@ def flute(pen: Pen, look: Look, motion: Motion) -> Hands:
     return Hands(right=(0.5 * length - 0.08, 0.05 - wiggle), left=(0.76 * length, 0.05 + wiggle))
 
 
-_saxophone_line = smooth(
-    [(0, 0), (0.16, -0.09), (0.26, 0.02), (0.27, 0.3), (0.29, 0.9), (0.33, 1.12), (0.48, 1.2), (0.62, 1.1)]
-    + [(0.66, 0.88), (0.68, 0.66), (0.76, 0.48)],
-    pieces=4,
-)
+_saxophone_points = [(0, 0), (0.16, -0.09), (0.26, 0.02), (0.27, 0.3), (0.29, 0.9), (0.33, 1.12), (0.48, 1.2)]
+_saxophone_points += [(0.62, 1.1), (0.66, 0.88), (0.68, 0.66), (0.76, 0.48)]
+_saxophone_line = smooth(_saxophone_points, pieces=4)
 _saxophone_widths = np.interp(
     np.linspace(0, 1, len(_saxophone_line)),
     [0, 0.25, 0.5, 0.72, 0.86, 0.95, 1],

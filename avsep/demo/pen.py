@@ -97,10 +97,8 @@ class Pen:
 def smooth(points: Points, pieces: int = 6, closed: bool = False) -> np.ndarray:
     """A Catmull-Rom curve through the points, `pieces` points for each stretch: (N, 2)."""
     p = np.asarray(points, dtype=float)
-    if closed:
-        p = np.concatenate([p[-1:], p, p[:2]])
-    else:
-        p = np.concatenate([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
+    before, after = (p[-1:], p[:2]) if closed else (2 * p[:1] - p[1:2], 2 * p[-1:] - p[-2:-1])
+    p = np.concatenate([before, p, after])
     t = np.linspace(0, 1, pieces, endpoint=False)[:, None, None]  # (pieces, 1, 1)
     a, b, c, d = p[:-3], p[1:-2], p[2:-1], p[3:]
     curve = b + t * (c - a) / 2 + t**2 * (a - 2.5 * b + 2 * c - d / 2) + t**3 * (1.5 * (b - c) + (d - a) / 2)

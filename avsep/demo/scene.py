@@ -96,13 +96,18 @@ class Actor:
         """Draws all; gives the extents of the instrument, and of the player with it, in the pen's pixels."""
         pen = Pen(pen.canvas, pen.linear, pen.shift).at(self.x, self.y, 0, self.scale, self.mirror)
         upper = pen.at(0, 0, 3.5 * motion.sway)
-        if self.player is not None:
-            _draw_body(pen, upper, self.player, motion)
         body = Pen(pen.canvas, upper.linear, upper.shift)
         instrument = body.at(self.held.x, self.held.y, self.held.angle + self.angle)
-        hands = self.held.draw(instrument, self.look, motion)
-        if self.player is not None:
+        if self.player is None:
+            self.held.draw(instrument, self.look, motion)
+        else:
+            _draw_body(pen, upper, self.player, motion)
+            # arms behind the instrument and hands before it: where they are is asked without drawing
+            hands = self.held.draw(Pen(None), self.look, motion)
             _draw_arms(upper, instrument, self.player, hands)
+            self.held.draw(instrument, self.look, motion)
+            for hand in (hands.right, hands.left):
+                instrument.unmeasured().ellipse(*hand, 0.09, 0.09, self.player.skin, _shaded(self.player.skin, 0.6))
         inner, outer = body.extent, pen.extent
         whole = [min(inner[0], outer[0]), min(inner[1], outer[1]), max(inner[2], outer[2]), max(inner[3], outer[3])]
         return inner, whole
@@ -128,21 +133,24 @@ def _draw_body(pen: Pen, upper: Pen, player: Player, motion: Motion) -> None:
         upper.polygon(((-0.27, -1.6), (0.27, -1.6), (0.31, -1.0), (-0.31, -1.0)), player.hair)
     upper.rectangle(-0.09, -1.2, 0.09, -0.95, _shaded(player.skin, 0.85))
     upper.polygon(
-        ((-0.12, -1.05), (0.12, -1.05), (b, -0.95), (b + 0.03, -0.8), (0.3, -0.3), (0.32, 0.1))
-        + ((-0.32, 0.1), (-0.3, -0.3), (-b - 0.03, -0.8), (-b, -0.95)),
+        _both([(0.12, -1.05), (b, -0.95), (b + 0.03, -0.8), (0.3, -0.3), (0.32, 0.1)]),
         player.top,
         edge,
     )
     head = upper.at(0.01 * motion.sway, -1.38 + 0.03 * motion.strike, 4 * motion.sway)
     head.ellipse(0, 0, 0.23, 0.29, player.skin, _shaded(player.skin, 0.6))
     head.polygon(
-        ((-0.25, 0.0), (-0.24, -0.2), (-0.12, -0.33), (0.12, -0.33), (0.24, -0.2), (0.25, 0.0), (0.18, -0.13))
-        + ((-0.18, -0.13),),
+        _both([(0.12, -0.33), (0.24, -0.2), (0.25, 0.0), (0.18, -0.13)]),
         player.hair,
     )
     for side in (-1, 1):
         head.ellipse(side * 0.09, -0.02, 0.025, 0.03, (30, 25, 25))
     head.line(((-0.05, 0.15), (0.05, 0.15)), 0.025, _shaded(player.skin, 0.5))
+
+
+def _both(right: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """An outline that is its own mirror image, from the half on the right."""
+    return right + [(-x, y) for x, y in reversed(right)]
 
 
 def _draw_arms(upper: Pen, instrument: Pen, player: Player, hands: Hands) -> None:
@@ -153,14 +161,14 @@ def _draw_arms(upper: Pen, instrument: Pen, player: Player, hands: Hands) -> Non
         shoulder = np.array([side * player.build, -0.88])
         reach = np.array([x, y]) - shoulder
         distance = float(np.hypot(*reach)) + 1e-6
-        limb = max(0.56, 0.51 * distance)  # upper arm and forearm: as long as it takes
+        limb = max(0.5, 0.51 * distance)  # upper arm and forearm: as long as it takes
         bend = math.sqrt(limb**2 - distance**2 / 4)
-        out = np.array([-reach[1], reach[0]]) / distance * side  # the elbow goes down and outwards
-        elbow = shoulder + reach / 2 + bend * out
+        across = np.array([-reach[1], reach[0]]) / distance * bend
+        elbow = shoulder + reach / 2 + max(across, -across, key=lambda way: way[1] + 0.4 * side * way[0])  # hanging
         sleeve = _shaded(player.top, 0.85)
-        upper.line((tuple(shoulder), tuple(elbow), (x, y)), 0.19, _shaded(player.top, 0.5))
-        upper.line((tuple(shoulder), tuple(elbow), (x, y)), 0.155, sleeve)
-        upper.ellipse(x, y, 0.1, 0.1, player.skin, _shaded(player.skin, 0.6))
+        arm = (tuple(shoulder), tuple(elbow), (x, y))
+        upper.line(arm, 0.19, _shaded(player.top, 0.5))
+        upper.line(arm, 0.155, sleeve)
 
 
 class Scene:
@@ -175,7 +183,7 @@ class Scene:
         self.width, self.height = width, height
         self.actors: list[Actor] = []
         for name in classes:
-            self.actors.append(_placed(rng, width, height, INSTRUMENTS[name], played, self.actors))
+            self.actors.append(_placed(rng, width, height, INSTRUMENTS[name], played, self.actors, len(classes)))
         floor = max((actor.y + 1.2 * actor.scale for actor in self.actors), default=height)
         floor = min(floor - rng.uniform(0, 0.5) * height, rng.uniform(0.65, 1.0) * height)
         self._room = _room(rng, width, height, max(floor, 0.4 * height))
@@ -199,7 +207,7 @@ class Scene:
 
 
 def _placed(
-    rng: np.random.Generator, width: int, height: int, held: Held, played: float, others: Sequence[Actor]
+    rng: np.random.Generator, width: int, height: int, held: Held, played: float, others: Sequence[Actor], crowd: int
 ) -> Actor:
     """An actor of drawn colours and size, at a place where its instrument is in the picture and hides no other's."""
     body = random_colour(rng)
@@ -220,9 +228,9 @@ def _placed(
     angle = rng.uniform(-held.spread, held.spread) if player is not None else rng.normal(0, 25)
     actor = Actor(held, look, player, float(angle), bool(rng.random() < 0.5))
     # the widest it gets, in torsos about the hips
-    extent, whole = actor.draw(Pen(None), Motion(0.5, 0.5, 0.5, 0.5, 1.0, 0, 0.0))
+    extent, _ = actor.draw(Pen(None), Motion(0.5, 0.5, 0.5, 0.5, 1.0, 0, 0.0))
     longest = max(extent[2] - extent[0], extent[3] - extent[1])
-    low, high = (0.4, 0.85) if not others else (0.3, 0.6)
+    low, high = (0.5, 0.92) if crowd == 1 else (0.35, 0.65)
     best, least = actor, math.inf
     for _ in range(1 if not others else 10):
         scale = rng.uniform(low, high) * min(width, height) / longest
@@ -255,7 +263,7 @@ def _hidden(behind: Actor, front: Actor) -> float:
 
 def _light(rng: np.random.Generator, width: int, height: int) -> Image.Image:
     """What the picture is multiplied by: a tint, brighter towards one side."""
-    tint = rng.uniform(0.6, 1.0) * rng.uniform(0.82, 1.0, size=3)  # (3,)
+    tint = rng.uniform(0.75, 1.15) * rng.uniform(0.85, 1.0, size=3)  # (3,)
     across, down = rng.uniform(-1, 1, size=2)
     slope = across * np.linspace(-0.5, 0.5, width)[None, :] + down * np.linspace(-0.5, 0.5, height)[:, None]
     light = 1 - rng.uniform(0.1, 0.45) * (0.5 + slope)  # (height, width)
@@ -283,7 +291,7 @@ def _room(rng: np.random.Generator, width: int, height: int, floor: float) -> Im
         y = rng.uniform(0.1, 0.6) * floor if hung else floor + rng.uniform(0.0, 0.6) * (height - floor)
         main = random_colour(rng)
         thing(pen.at(x, y, 0, size, bool(rng.random() < 0.5)), main, random_colour(rng), rng)
-    coarse = rng.normal(0, rng.uniform(2, 14), size=(height // 4, width // 4)).clip(-40, 40)
+    coarse = rng.normal(0, rng.uniform(1, 7), size=(height // 4, width // 4)).clip(-40, 40)
     grain = Image.fromarray((128 + coarse).astype(np.uint8)).resize((wide, tall), Image.Resampling.BILINEAR)
     return ImageChops.add(image, Image.merge("RGB", [grain] * 3), offset=-128)
 
