@@ -69,6 +69,7 @@ class Pretrained:
     detector_epochs: Count
     detector_batch: Count
     detector_lr: Positive
+    held_out: Count
 
 
 @section

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avsep.demo.scene import render_still
+from avsep.media.frames import crop_and_resize
 
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels
 
@@ -30,9 +31,9 @@ class Still(NamedTuple):
 class Views(NamedTuple):
     """One still as the networks of the pipeline meet it: squares of one size, and what they show."""
 
-    whole: NDArray[np.uint8]  # (size, size, 3): of the picture's full height
-    around: NDArray[np.uint8]  # between the two in size, around the instrument
-    crop: NDArray[np.uint8]  # from the instrument's box, as wide as its short side
+    whole: NDArray[np.uint8]  # (size, size, 3): from the picture, its short side wide
+    around: NDArray[np.uint8]  # of a size between the two others, around the instrument
+    crop: NDArray[np.uint8]  # from the instrument's box, its short side wide
     label: int
 
 
@@ -70,32 +71,30 @@ def _views(
     purpose: str, index: int, seed: int, width: int, height: int, classes: Sequence[str], size: int, jitter: bool
 ) -> Views:
     still = _still(purpose, index, seed, width, height, classes)
-    rng = np.random.default_rng([seed, zlib.crc32(f"{purpose}: views".encode()), index]) if jitter else None
-    frame = (0.0, 0.0, float(width), float(height))
-    box = _moved(still.box, frame, rng)
-    sides = min(box[2] - box[0], box[3] - box[1]), min(width, height)
-    side = (sides[0] + sides[1]) / 2 if rng is None else rng.uniform(*sides)
-    centre = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    left = min(max(centre[0] - side / 2, 0.0), width - side)
-    top = min(max(centre[1] - side / 2, 0.0), height - side)
+    rng = np.random.default_rng([seed, zlib.crc32(f"{purpose}: views".encode()), index])
+    frame = (0, 0, width, height)
+    box = _whole_pixels(_moved(still.box, rng) if jitter else np.asarray(still.box), frame)
+    low, high = min(box[2] - box[0], box[3] - box[1]), min(width, height)
+    side = rng.uniform(low, high) if jitter else (low + high) / 2
+    left = np.clip((box[0] + box[2] - side) / 2, 0, width - side)
+    top = np.clip((box[1] + box[3] - side) / 2, 0, height - side)
+    around = _whole_pixels(np.array([left, top, left + side, top + side]), frame)
     picture = Image.fromarray(still.picture)
-    squares = [_square(frame, rng), (left, top, left + side, top + side), _square(box, rng)]
-    views = [np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC, box=square)) for square in squares]
+    views = []
+    for region in (frame, around, box):
+        across, down = rng.random(2) if jitter else (0.5, 0.5)
+        views.append(crop_and_resize(picture, region, size, size, across, down))
     return Views(*views, still.label)
 
 
-def _square(box: Box, rng: np.random.Generator | None) -> Box:
-    """The square of a box's short side within it: at a random place, or in the middle."""
-    x1, y1, x2, y2 = box
-    side = min(x2 - x1, y2 - y1)
-    along = 0.5 if rng is None else rng.random()
-    left, top = x1 + along * (x2 - x1 - side), y1 + along * (y2 - y1 - side)
-    return left, top, left + side, top + side
+def _moved(box: Box, rng: np.random.Generator) -> NDArray[np.float64]:
+    """The box with each side moved by up to a tenth of the box's length that way."""
+    lengths = np.array([box[2] - box[0], box[3] - box[1]])
+    return np.asarray(box) + rng.uniform(-0.1, 0.1, 4) * np.tile(lengths, 2)
 
 
-def _moved(box: Box, frame: Box, rng: np.random.Generator | None) -> Box:
-    """The box with each side moved by up to a tenth of its length, within the frame."""
-    if rng is None:
-        return box
-    x1, y1, x2, y2 = np.asarray(box) + rng.uniform(-0.1, 0.1, 4) * np.tile([box[2] - box[0], box[3] - box[1]], 2)
-    return max(x1, frame[0]), max(y1, frame[1]), min(x2, frame[2]), min(y2, frame[3])
+def _whole_pixels(box: NDArray[np.float64], frame: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """The box widened to whole pixels within the frame, as avsep/media/detections.py does."""
+    x1, y1 = np.maximum(np.floor(box[:2]), 0).astype(int).tolist()
+    x2, y2 = np.minimum(np.ceil(box[2:]), frame[2:]).astype(int).tolist()
+    return x1, y1, x2, y2
