@@ -1,0 +1,93 @@
+"""The page's pictures: spectrograms and masks as PNG, curves as SVG; the same numbers give the same bytes."""
+
+import io
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+from PIL import Image
+
+# matplotlib draws these, and the page puts its own colours, which follow light and dark, in their place.
+INK = "#010203"
+STYLES = {
+    "grounding": ("#010204", "-."),
+    "colearning": ("#010205", "--"),
+    "cyclic": ("#010206", "-"),
+    "baseline": ("#010207", ":"),
+    "oracle": ("#010208", (0, (1, 3))),
+}
+
+
+def heatmap(values: NDArray[np.floating], highest: float, colours: str) -> bytes:
+    """PNG of (F, T) values from 0 to `highest`, low frequencies at the bottom. `colours` names a colour map."""
+    levels = np.round(np.clip(values / highest, 0, 1) * 255).astype(np.uint8)[::-1]
+    palette = np.round(matplotlib.colormaps[colours](np.arange(256))[:, :3] * 255).astype(np.uint8)
+    image = Image.fromarray(levels, mode="P")
+    image.putpalette(palette.tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A mark beside a spectrogram: `height` is its share of the picture's height from the bottom."""
+
+    label: str
+    height: float
+
+
+def frequency_ticks(rate: int, n_fft: int, log_bins: int, align_corners: bool) -> list[Tick]:
+    """Where 250 Hz, 500 Hz, ... lie on the log-frequency rows: the warp of avsep/media/spectrogram.py, solved."""
+    bins = n_fft // 2 + 1
+    ticks = []
+    hertz = 250
+    while hertz < rate / 2:
+        linear = hertz * n_fft / rate
+        y = 2 * linear / (bins - 1) - 1 if align_corners else (2 * linear + 1) / bins - 1
+        row = (2 * math.log(10 * y + 11) / math.log(21) / 2) * (log_bins - 1)
+        ticks.append(Tick(f"{hertz / 1000:g} kHz" if hertz >= 1000 else f"{hertz} Hz", (row + 0.5) / log_bins))
+        hertz *= 2
+    return ticks
+
+
+def curve_chart(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], x: str, y: str) -> str:
+    """Inline SVG with one line per key of STYLES: key -> (x values, y values)."""
+    figure = Figure(figsize=(4.4, 2.5), layout="constrained")
+    axes = figure.subplots()
+    for name, (horizontal, vertical) in lines.items():
+        colour, dashes = STYLES[name]
+        axes.plot(horizontal, vertical, color=colour, linestyle=dashes, linewidth=1.6)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(INK)
+    axes.tick_params(colors=INK, labelsize=9)
+    axes.grid(color=INK, alpha=0.12, linewidth=0.6)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set(color=INK, size=9)
+    buffer = io.StringIO()
+    # the salt makes the clip paths' names a function of their content; text stays text
+    with matplotlib.rc_context({"svg.hashsalt": f"{x} {y}", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return _inline(buffer.getvalue())
+
+
+def _inline(svg: str) -> str:
+    """An SVG document as an element of the page: no prologue, no names that recur, the page's colours."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' id="[a-z0-9]+_\d+"', "", svg)  # figure_1, axes_1, ...: each chart has them
+    svg = re.sub(r'^<svg [^>]*viewBox="([^"]+)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg)
+    svg = svg.replace("xlink:href", "href").replace(INK, "currentColor")
+    for name, (colour, _) in STYLES.items():
+        svg = svg.replace(colour, f"var(--{name})")
+    return svg

@@ -1,0 +1,225 @@
+"""The page: one HTML file that holds its pictures and sounds, asks for nothing from a network and runs no script."""
+
+import base64
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jinja2
+import numpy as np
+import pandas as pd
+import pydantic
+import soundfile
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import Field
+
+from avsep.errors import InputError
+from avsep.report import figures, tables
+
+# Which systems give a sound to which object: only CCoL is asked about silent ones.
+SYSTEMS_OF = {
+    "sounding": ("oracle", "baseline", "colearning", "cyclic"),
+    "silent": ("colearning", "cyclic"),
+}
+
+
+class ExampleObject(pydantic.BaseModel):
+    """An object of example.json."""
+
+    video: str
+    name: str = Field(alias="class")
+    role: Literal["sounding", "silent"]
+    frame: int
+    box: tuple[float, float, float, float] | None
+    confidence: float | None
+    probability: dict[str, float]
+
+
+class ExampleFile(pydantic.BaseModel):
+    """example.json, as stage evaluate writes it; the scores are taken from pairs.csv, where all pairs have theirs."""
+
+    mixture: int
+    objects: dict[Literal["A", "B", "C", "D"], ExampleObject] = Field(min_length=4)
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What can be heard of an object: its reference, or what one system makes of the mixture."""
+
+    title: str
+    audio: str
+    mask: str | None
+    scores: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Picture:
+    uri: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class SeenObject:
+    """One of a mixture's four objects: its picture, what grounding says of it, its sounds."""
+
+    letter: str
+    about: ExampleObject
+    picture: Picture
+    sounds: list[Sound]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """All that the page shows of one test mixture."""
+
+    number: int
+    audio: str
+    spectrogram: str
+    objects: list[SeenObject]
+
+    def names(self, role: str) -> list[str]:
+        return [seen.about.name for seen in self.objects if seen.about.role == role]
+
+
+def read_mixture(folder: Path, pairs: pd.DataFrame) -> Mixture:
+    """A mixture out of metrics/examples/<number>. Raises InputError that names the file that is missing or foreign."""
+    path = folder / "example.json"
+    try:
+        example = ExampleFile.model_validate(tables.read_json(path))
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{path}: {where}: {first['msg']}: run `dvc repro evaluate`") from None
+    arrays = read_arrays(folder / "arrays.npz")
+    rows = pairs[pairs["mixture"] == example.mixture].set_index(["object", "system"]).to_dict("index")
+    spectrogram = take(arrays, "mixture", folder)
+    return Mixture(
+        number=example.mixture,
+        audio=sound_uri(folder / "mixture.wav"),
+        spectrogram=png_uri(figures.heatmap(spectrogram, float(spectrogram.max()) or 1.0, "magma")),
+        objects=[
+            SeenObject(letter, about, read_picture(folder / f"{letter}.jpg"), sounds(folder, arrays, letter, about, rows))
+            for letter, about in sorted(example.objects.items())
+        ],
+    )
+
+
+def sounds(
+    folder: Path, arrays: dict[str, NDArray[np.floating]], letter: str, about: ExampleObject, rows: Mapping[Any, Any]
+) -> list[Sound]:
+    """What can be heard of an object, from its reference to the last system."""
+    heard = []
+    if about.role == "sounding":
+        target = mask_uri(take(arrays, f"target_{letter}", folder))
+        heard.append(Sound("Reference", sound_uri(folder / f"{letter}_reference.wav"), target, {}))
+    for system in SYSTEMS_OF[about.role]:
+        # the oracle's mask is the target, shown beside the reference
+        mask = None if system == "oracle" else mask_uri(take(arrays, f"mask_{system}_{letter}", folder))
+        audio = sound_uri(folder / f"{letter}_{system}.wav")
+        heard.append(Sound(tables.SYSTEMS[system], audio, mask, rows.get((letter, system), {})))
+    return heard
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[np.floating]]:
+    """Named planes (F, T) of a .npz file. Raises InputError."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name].astype(np.float32) for name in archive.files}
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run `dvc repro evaluate`") from None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} holds no arrays ({error}): run `dvc repro evaluate`") from None
+    for name, array in arrays.items():
+        if array.ndim != 2 or not np.isfinite(array).all():
+            raise InputError(f"{path}: {name} is no finite (F, T) plane: run `dvc repro evaluate`")
+    return arrays
+
+
+def take(arrays: dict[str, NDArray[np.floating]], name: str, folder: Path) -> NDArray[np.floating]:
+    if name not in arrays:
+        raise InputError(f"{folder / 'arrays.npz'} has no {name}: run `dvc repro evaluate`")
+    return arrays[name]
+
+
+def read_picture(path: Path) -> Picture:
+    """A JPEG as it is, with its size in pixels. Raises InputError."""
+    content = read_bytes(path)
+    try:
+        with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
+            image.load()
+    except OSError as error:
+        raise InputError(f"{path} is no JPEG ({error}): run `dvc repro evaluate`") from None
+    return Picture(data_uri("image/jpeg", content), *image.size)
+
+
+def sound_uri(path: Path) -> str:
+    """A wav file as it is. Raises InputError."""
+    content = read_bytes(path)
+    try:
+        soundfile.info(io.BytesIO(content))
+    except soundfile.LibsndfileError as error:
+        raise InputError(f"{path} is no wav file ({error}): run `dvc repro evaluate`") from None
+    return data_uri("audio/wav", content)
+
+
+def read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run `dvc repro evaluate`") from None
+
+
+def mask_uri(mask: NDArray[np.floating]) -> str:
+    return png_uri(figures.heatmap(mask, 1.0, "viridis"))
+
+
+def png_uri(content: bytes) -> str:
+    return data_uri("image/png", content)
+
+
+def data_uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def render(
+    *,
+    scores: Mapping[str, Mapping[str, float]],
+    evaluated: Mapping[str, Any],
+    by_class: pd.DataFrame,
+    by_pair: pd.DataFrame,
+    mixtures: Sequence[Mixture],
+    ticks: Sequence[figures.Tick],
+    distribution: str,
+    curves: Mapping[str, str],
+    rejected: Sequence[Mapping[str, Any]],
+    stages: Mapping[str, Sequence[tuple[str, Any]]],
+) -> str:
+    """The whole page. `curves`, `distribution` are SVG; all other text is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(decimal=tables.decimal, plain=tables.plain)
+    return environment.get_template("page.html").render(
+        titles=tables.SYSTEMS,
+        score_names=tables.SCORES,
+        trained=tables.TRAINED,
+        scores=scores,
+        evaluated=evaluated,
+        by_class=by_class,
+        by_pair=by_pair,
+        mixtures=mixtures,
+        ticks=ticks,
+        distribution=distribution,
+        curves=curves,
+        rejected=rejected,
+        stages=stages,
+    )

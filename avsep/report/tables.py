@@ -1,0 +1,122 @@
+"""The page's numbers: read from metrics/ and checked; nothing is computed but means over rows of pairs.csv."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from avsep.errors import InputError
+
+# In the order of every table: what nothing gives, what is possible, what was trained.
+SYSTEMS = {
+    "mixture": "Mixture, not separated",
+    "oracle": "Ideal ratio mask (oracle)",
+    "baseline": "Sound of Pixels (baseline)",
+    "colearning": "Co-learning",
+    "cyclic": "Cyclic co-learning",
+}
+TRAINED = ("baseline", "colearning", "cyclic")
+SCORES = {"sdr": "SDR", "sir": "SIR", "sar": "SAR", "nsdr": "NSDR", "si_sdr": "SI-SDR", "si_sdri": "SI-SDRi"}
+
+PAIRS = ["mixture", "system", "object", "role", "class", "video", "probability", *SCORES, "leakage_db", "muted"]
+REJECTED = ["class", "id", "stage", "reason"]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A file of metrics. Raises InputError if there is none or if it is no JSON object."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run `dvc repro`, which makes it") from None
+    except ValueError as error:
+        raise InputError(f"{path} is no JSON ({error}): run `dvc repro`, which makes it again") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} is no table of metrics: run `dvc repro`, which makes it again")
+    return values
+
+
+def read_table(path: Path, columns: list[str], separator: str = ",") -> pd.DataFrame:
+    """A CSV file with a header, its `columns` checked. Raises InputError."""
+    try:
+        table = pd.read_csv(path, sep=separator, dtype={"class": str, "id": str, "video": str})
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run `dvc repro`, which makes it") from None
+    except (ValueError, pd.errors.ParserError) as error:
+        raise InputError(f"{path} is no table ({error}): run `dvc repro`, which makes it again") from None
+    if missing := [column for column in columns if column not in table]:
+        raise InputError(f"{path} has no column {missing[0]}: it is no file of the stage that should have made it")
+    return table
+
+
+def read_curves(folder: Path) -> dict[str, pd.DataFrame]:
+    """A training stage's curves, DVCLive's plots/metrics: `val/si_sdri` -> columns step, value. Raises InputError."""
+    curves = {}
+    for path in sorted(folder.rglob("*.tsv")):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        curve = read_table(path, ["step", path.stem], separator="\t")
+        curves[name] = pd.DataFrame({"step": curve["step"], "value": curve[path.stem]})
+    if not curves:
+        raise InputError(f"{folder} holds no curves: run `dvc repro`, which makes them")
+    return curves
+
+
+def systems(evaluated: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """The systems' mean scores out of metrics/evaluate.json: system -> score -> dB. Raises InputError."""
+    for system in SYSTEMS:
+        for score in SCORES:
+            if not isinstance(evaluated.get(system, {}).get(score), int | float):
+                raise InputError(f"metrics/evaluate.json has no {system}.{score}: run `dvc repro evaluate`")
+    return {system: {score: evaluated[system][score] for score in SCORES} for system in SYSTEMS}
+
+
+def by_class(pairs: pd.DataFrame, score: str = "nsdr") -> pd.DataFrame:
+    """Mean score of the sounding objects: one row per class, one column per system but the mixture, `count`."""
+    sounding = pairs[pairs["role"] == "sounding"]
+    means = sounding.pivot_table(index="class", columns="system", values=score, aggfunc="mean")
+    counts = sounding[sounding["system"] == "cyclic"].groupby("class").size()
+    wanted = [system for system in SYSTEMS if system in means and system != "mixture"]
+    return means[wanted].assign(count=counts).sort_index()
+
+
+def by_pair_of_classes(pairs: pd.DataFrame, system: str, score: str = "nsdr") -> pd.DataFrame:
+    """Mean score of a system: rows are the class that is asked for, columns the class that sounds beside it."""
+    sounding = pairs[(pairs["role"] == "sounding") & (pairs["system"] == system)]
+    beside = sounding[["mixture", "object", "class"]].rename(columns={"object": "other", "class": "beside"})
+    both = sounding.merge(beside, on="mixture")
+    both = both[both["object"] != both["other"]]
+    return both.pivot_table(index="class", columns="beside", values=score, aggfunc="mean").sort_index()
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Nested metrics as rows: `("grounding.roc_auc", 0.98)`."""
+    rows: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            rows += flat(value, f"{prefix}{key}.")
+        else:
+            rows.append((f"{prefix}{key}", value))
+    return rows
+
+
+def decimal(value: Any, digits: int = 1, sign: bool = False) -> str:
+    """A number as the page writes it: a true minus sign; an en dash where the score does not apply."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "\N{EN DASH}"
+    if isinstance(value, float) and math.isinf(value):
+        return "\N{INFINITY}" if value > 0 else "\N{MINUS SIGN}\N{INFINITY}"
+    text = f"{value:{'+' if sign else ''}.{digits}f}"
+    if float(text) == 0:
+        text = text.lstrip("+-")
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def plain(value: Any) -> str:
+    """Any metric as text: four significant digits for a fraction, everything else as it is."""
+    if isinstance(value, float):
+        return f"{value:.4g}".replace("-", "\N{MINUS SIGN}")
+    if isinstance(value, list):
+        return ", ".join(plain(item) for item in value)
+    return str(value)

@@ -1,0 +1,132 @@
+"""What the stages before `report` leave behind, made up: small, complete, and the same for the same arguments."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import soundfile
+from PIL import Image, ImageDraw
+
+from avsep.report import tables
+
+RATE = 11025
+SYSTEMS_OF = {
+    "sounding": ("mixture", "oracle", "baseline", "colearning", "cyclic"),
+    "silent": ("colearning", "cyclic"),
+}
+LEVEL = {"mixture": 0.0, "oracle": 15.0, "baseline": 6.0, "colearning": 7.0, "cyclic": 8.5}
+
+
+def write_inputs(root: Path, classes: list[str], mixtures: int = 4, examples: int = 2, samples: int = 4000) -> None:
+    """Fills root/metrics and root/data/index for stage report."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(mixtures):
+        names = [str(name) for name in rng.choice(classes, 4, replace=False)]
+        objects = {letter: _object(rng, letter, name) for letter, name in zip("ABCD", names, strict=True)}
+        rows += [row for letter, about in objects.items() for row in _rows(rng, number, letter, about)]
+        if number < examples:
+            _write_example(root / f"metrics/examples/{number:03d}", rng, number, objects, samples)
+    pairs = pd.DataFrame(rows, columns=tables.PAIRS)
+    pairs.to_csv(root / "metrics/pairs.csv", index=False)
+    _write_metrics(root / "metrics", pairs, mixtures)
+    (root / "data/index").mkdir(parents=True)
+    with (root / "data/index/rejected.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([tables.REJECTED, [classes[0], "clip_07", "extract", "no sound & <no> picture"]])
+
+
+def _object(rng: np.random.Generator, letter: str, name: str) -> dict[str, Any]:
+    role = "sounding" if letter in "AC" else "silent"
+    found = letter != "D"
+    probability = {s: float(rng.beta(*((8, 1) if role == "sounding" else (1, 8)))) for s in ("colearning", "cyclic")}
+    return {
+        "video": f"{name}/{name}_{rng.integers(10):02d}",
+        "class": name,
+        "role": role,
+        "frame": int(rng.integers(1, 24)),
+        "box": [60.0, 40.0, 150.5, 140.0] if found else None,
+        "confidence": 0.93 if found else None,
+        "probability": probability,
+    }
+
+
+def _rows(rng: np.random.Generator, number: int, letter: str, about: dict[str, Any]) -> list[dict[str, Any]]:
+    rows = []
+    for system in SYSTEMS_OF[about["role"]]:
+        probability = about["probability"].get(system)
+        row = {"mixture": number, "system": system, "object": letter, "probability": probability}
+        row |= {key: about[key] for key in ("role", "class", "video")}
+        if about["role"] == "sounding":
+            nsdr = 0.0 if system == "mixture" else float(rng.normal(LEVEL[system], 3))
+            row |= {"sdr": nsdr + 0.2, "sir": nsdr + 4, "sar": nsdr + 2, "nsdr": nsdr, "si_sdr": nsdr - 1}
+            row |= {"si_sdri": nsdr - 0.9, "muted": probability is not None and probability < 0.5}
+        else:
+            row |= {"leakage_db": float(rng.uniform(-80, -20)), "muted": probability < 0.5}
+        rows.append(row)
+    return rows
+
+
+def _write_example(
+    folder: Path, rng: np.random.Generator, number: int, objects: dict[str, dict[str, Any]], samples: int
+) -> None:
+    folder.mkdir(parents=True)
+    time = np.arange(samples) / RATE
+    frequency, frame = np.mgrid[0:128, 0:64]
+    waves, masks = {}, {}
+    for letter, about in objects.items():
+        pitch = float(rng.uniform(100, 600))
+        waves[letter] = 0.3 * sum(np.sin(2 * np.pi * k * pitch * time) / k for k in range(1, 6)) * np.exp(-time)
+        masks[letter] = 0.5 + 0.5 * np.sin(frequency / rng.uniform(2, 8) + np.sin(frame / rng.uniform(3, 9)))
+        hue = tuple(int(value) for value in rng.integers(60, 220, 3))
+        picture = Image.new("RGB", (224, 168), hue)
+        draw = ImageDraw.Draw(picture)
+        draw.ellipse((70, 50, 140, 130), fill=tuple(255 - value for value in hue), outline="black")
+        picture.save(folder / f"{letter}.jpg")
+        for system in SYSTEMS_OF[about["role"]]:
+            if system != "mixture":
+                soundfile.write(folder / f"{letter}_{system}.wav", waves[letter], RATE, subtype="PCM_16")
+        if about["role"] == "sounding":
+            soundfile.write(folder / f"{letter}_reference.wav", waves[letter], RATE, subtype="PCM_16")
+    soundfile.write(folder / "mixture.wav", (waves["A"] + waves["C"]) / 2, RATE, subtype="PCM_16")
+    arrays = {"mixture": (masks["A"] + masks["C"]) * np.exp(-frequency / 64), "target_A": masks["A"]}
+    arrays["target_C"] = masks["C"]
+    for letter, about in objects.items():
+        for system in SYSTEMS_OF[about["role"]][-3:]:
+            quiet = 1.0 if about["role"] == "sounding" else 0.05
+            noisy = masks[letter] * quiet + rng.normal(0, 0.05, masks[letter].shape)
+            arrays[f"mask_{system}_{letter}"] = noisy.clip(0, 1)
+    np.savez_compressed(folder / "arrays.npz", **{name: array.astype(np.float16) for name, array in arrays.items()})
+    example = {"mixture": number, "objects": objects, "scores": {}}
+    (folder / "example.json").write_text(json.dumps(example, indent=2), encoding="utf-8")
+
+
+def _write_metrics(folder: Path, pairs: pd.DataFrame, mixtures: int) -> None:
+    sounding = pairs[pairs["role"] == "sounding"]
+    evaluated: dict[str, Any] = {
+        system: {score: float(rows[score].mean()) for score in tables.SCORES}
+        for system, rows in sounding.groupby("system", sort=False)
+    }
+    evaluated |= {
+        "grounding": {"balanced_accuracy": 0.953, "roc_auc": 0.988, "average_precision": 0.981},
+        "silent": {"leakage_db": -43.2, "leakage_db_p95": -17.9, "false_mute_rate": 0.031},
+        "pairs": {"evaluated": mixtures, "skipped": 0},
+    }
+    stages = {stage: {"files": 3, "seconds": {"mean": 24.0}} for stage in ("videos", "extract", "detect", "index")}
+    stages |= {"pretrained": {"accuracy": 0.97}, "evaluate": evaluated}
+    for number, stage in enumerate(("grounding", "colearning", "cyclic", "baseline")):
+        stages[stage] = {"best": 5.0 + number, "epoch": 3}
+        steps = np.arange(1, 17) * 40
+        curves = {"train/loss": 2 * np.exp(-steps / 200) + 0.1 * number, "val/loss": 2 * np.exp(-steps / 220) + 0.2}
+        if stage == "grounding":
+            curves["val/balanced_accuracy"] = 1 - 0.5 * np.exp(-steps / 150)
+        else:
+            curves["val/si_sdri"] = (7 + number) * (1 - np.exp(-steps / 180))
+        for name, values in curves.items():
+            path = folder / stage / "plots/metrics" / f"{name}.tsv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pd.DataFrame({"step": steps, path.stem: values}).to_csv(path, sep="\t", index=False)
+    for stage, values in stages.items():
+        (folder / f"{stage}.json").write_text(json.dumps(values, indent=2), encoding="utf-8")
