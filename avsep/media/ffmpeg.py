@@ -95,6 +95,10 @@ class Ends(NamedTuple):
     sound: float
 
 
+# A playlist, which may call itself a.mp4, could name other files or fetch them: containers alone, from the disk.
+_CONTAINERS = "mov,matroska,avi,flv,mpeg,mpegts,ogg,asf"
+_ONLY = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
+
 START_TOLERANCE = 0.5  # seconds between the starts of sound and pictures; what lies between is filled up
 END_TOLERANCE = 0.25  # seconds of sound that may lack: codecs count their padding differently
 
@@ -106,8 +110,7 @@ def probe(video: Path) -> Ends:
     if video.stat().st_size == 0:
         raise Unusable("empty: 0 bytes")
     try:
-        # a playlist may name other files: none but local ones are opened
-        with av.open(f"file:{video.absolute()}", options={"protocol_whitelist": "file"}) as container:
+        with av.open(f"file:{video.absolute()}", options=_ONLY) as container:
             cover = av.stream.Disposition.attached_pic
             pictures = [s for s in container.streams.video if not s.disposition & cover]
             if not pictures:
@@ -172,7 +175,8 @@ def extract(video: Path, frames: Path, wav: Path, fps: int, rate: int) -> tuple[
 def _decode(video: Path, folder: Path, fps: int, rate: int) -> None:
     """Writes 000001.jpg, ... and sound.wav into `folder`. Raises Unusable with ffmpeg's words."""
     command = [ffmpeg(), "-y", "-nostdin", "-loglevel", "error", "-xerror", "-filter_threads", "1"]
-    command += ["-threads", "1", "-protocol_whitelist", "file", "-i", f"file:{video.absolute()}"]
+    command += ["-threads", "1", *(word for name, value in _ONLY.items() for word in (f"-{name}", value))]
+    command += ["-i", f"file:{video.absolute()}"]
     # from second 0 on, whenever the stream starts, so that sound and pictures stay together
     command += ["-map", "0:V:0", "-vf", f"fps={fps}:start_time=0", "-c:v", "mjpeg", "-pix_fmt", "yuvj420p"]
     command += ["-q:v", "2", "-threads", "1", *BITEXACT, "-f", "image2", "%06d.jpg"]

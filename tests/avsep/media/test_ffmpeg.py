@@ -1,0 +1,146 @@
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from avsep.media.ffmpeg import Unusable, extract, ffmpeg, probe, write_video
+from avsep.media.frames import read_frame
+from avsep.media.wav import loudest_db
+
+MakeVideo = Callable[..., Path]
+RATE = 11025
+CONTAINERS = ("a.mp4", "a.mkv", "a.webm", "a.mov", "a.avi", "a.ts", "a.flv", "a.wmv")
+ODD_NAMES = ("%d 'q\" é; $(x).mp4", "-i.mp4", "pipe:0.mkv")
+
+
+def left_behind(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.mp4",
+        "a.mkv",
+        "a.webm",
+        "a.mov",
+        "a.avi",
+        "a.ts",
+        "a.mpg",
+        "a.flv",
+        "a.wmv",
+        "%d 'q\" é; $(x).mp4",
+        "-i.mp4",
+        "pipe:0.mkv",
+    ],
+)
+def test_frames_and_sound_of_any_container_and_name(make_video: MakeVideo, tmp_path: Path, name: str) -> None:
+    video = make_video(tmp_path / name, seconds=3)
+    frames, wav = tmp_path / "%03d" / name, tmp_path / "%03d" / "sound.wav"
+    count, samples = extract(video, frames, wav, fps=2, rate=RATE)
+    assert [p.name for p in sorted(frames.iterdir())] == [f"{n:06d}.jpg" for n in range(1, count + 1)]
+    assert count in (6, 7)  # containers round the last picture's end
+    assert samples == soundfile.info(wav).frames == pytest.approx(3 * RATE, abs=0.1 * RATE)
+    assert soundfile.info(wav).samplerate == RATE and soundfile.info(wav).channels == 1
+    assert soundfile.info(wav).subtype == "PCM_16"
+    assert [p.name for p in (tmp_path / "%03d").iterdir() if p.name.startswith(".")] == []
+
+
+def test_twice_the_same_bytes(make_video: MakeVideo, tmp_path: Path) -> None:
+    video = make_video(tmp_path / "a.mp4", seconds=2)
+    for name in ("x", "y"):
+        extract(video, tmp_path / name, tmp_path / f"{name}.wav", fps=1, rate=RATE)
+    assert (tmp_path / "x.wav").read_bytes() == (tmp_path / "y.wav").read_bytes()
+    for number in (1, 2):
+        assert (tmp_path / f"x/{number:06d}.jpg").read_bytes() == (tmp_path / f"y/{number:06d}.jpg").read_bytes()
+
+
+def test_frame_n_is_seen_at_n_minus_a_half(tmp_path: Path) -> None:
+    """Pictures whose grey tells their time: frame n is within a picture's length of (n - 0.5) / fps."""
+    pictures = (np.full((48, 64, 3), 40 + number, np.uint8) for number in range(80))  # 10 s at 8 fps
+    write_video(tmp_path / "a.mp4", pictures, 8, np.zeros((80 * 5512 // 4, 1)), 11025)
+    count, _ = extract(tmp_path / "a.mp4", tmp_path / "a", tmp_path / "a.wav", fps=1, rate=RATE)
+    assert count == 10
+    for number in range(1, 11):
+        grey = np.asarray(read_frame(tmp_path / "a", number)).mean()
+        assert (grey - 40) / 8 == pytest.approx(number - 0.5, abs=0.4)  # a picture's length, and coding errors
+
+
+def test_stereo_becomes_the_mean_and_keeps_its_level(make_video: MakeVideo, tmp_path: Path) -> None:
+    video = make_video(tmp_path / "a.mkv", seconds=2, sound="aevalsrc=0.5*sin(2764*t)|0.5*sin(2764*t):s=44100")
+    extract(video, tmp_path / "a", tmp_path / "a.wav", fps=1, rate=RATE)
+    assert loudest_db(tmp_path / "a.wav", RATE) == pytest.approx(20 * np.log10(0.5 / np.sqrt(2)), abs=0.3)
+
+
+def bad_video(kind: str, make_video: MakeVideo, path: Path) -> Path:
+    if kind in ("truncated", "corrupt"):
+        data = bytearray(make_video(path).read_bytes())
+        middle = len(data) // 2
+        path.write_bytes(data[:middle] if kind == "truncated" else data[:middle] + bytes(2000) + data[middle + 2000 :])
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "text":
+        path.write_text("no video\n" * 100)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "no sound":
+        make_video(path, sound=None)
+    elif kind == "no picture":
+        make_video(path, pictures=False)
+    elif kind == "too short":
+        make_video(path, seconds=0.25)
+    return path
+
+
+BAD = {
+    "truncated": "unreadable|truncated",
+    "corrupt": "unreadable",
+    "empty": "empty: 0 bytes",
+    "text": "unreadable",
+    "folder": "missing",
+    "absent": "missing",
+    "no sound": "no sound stream",
+    "no picture": "no picture stream",
+    "too short": "too short",
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_videos_are_refused_and_leave_nothing(make_video: MakeVideo, tmp_path: Path, kind: str) -> None:
+    video = bad_video(kind, make_video, tmp_path / "bad.mp4")
+    out = tmp_path / "out"
+    (out / "frames").mkdir(parents=True)
+    (out / "frames/000009.jpg").write_text("of an earlier run")
+    (out / "a.wav").write_text("of an earlier run")
+    with pytest.raises(Unusable, match=BAD[kind]) as refused:
+        extract(video, out / "frames", out / "a.wav", fps=1, rate=RATE)
+    assert left_behind(out) == []
+    assert "\n" not in str(refused.value)
+    assert "0x" not in str(refused.value) and str(tmp_path) not in str(refused.value)  # the same on every machine
+
+
+def test_a_matroska_file_that_was_cut_off_is_told_by_its_length(make_video: MakeVideo, tmp_path: Path) -> None:
+    video = make_video(tmp_path / "a.mkv", seconds=12)
+    data = video.read_bytes()
+    video.write_bytes(data[: len(data) * 6 // 10])  # ffmpeg decodes it without an error
+    with pytest.raises(Unusable, match=r"truncated: .* s of 12"):
+        extract(video, tmp_path / "a", tmp_path / "a.wav", fps=1, rate=RATE)
+
+
+def test_sound_that_starts_late_is_refused(make_video: MakeVideo, tmp_path: Path) -> None:
+    video = make_video(tmp_path / "a.mkv", seconds=3)
+    late = tmp_path / "late.mkv"
+    shift = ["-i", str(video), "-itsoffset", "2", "-i", str(video), "-map", "0:v", "-map", "1:a", "-c", "copy"]
+    subprocess.run([ffmpeg(), "-loglevel", "error", *shift, str(late)], check=True)
+    with pytest.raises(Unusable, match="start apart"):
+        probe(late)
+
+
+def test_a_playlist_does_not_lead_to_other_files(make_video: MakeVideo, tmp_path: Path) -> None:
+    make_video(tmp_path / "other.mp4", seconds=2)
+    (tmp_path / "a.mp4").write_text("ffconcat version 1.0\nfile other.mp4\n")
+    with pytest.raises(Unusable, match="unreadable"):
+        extract(tmp_path / "a.mp4", tmp_path / "a", tmp_path / "a.wav", fps=1, rate=RATE)
