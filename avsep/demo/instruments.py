@@ -34,7 +34,6 @@ class Motion:
     bow: float  # along the bow, from frog to tip
     pitch: float  # the last note's, within the instrument's range
     strike: float  # 1 at a note's onset, then falling
-    level: float  # loudness now
     bellows: float  # how far open
     hand: int  # 0 or 1: which hand strikes
     sway: float  # -1 to 1: the body's lean

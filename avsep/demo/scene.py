@@ -18,6 +18,7 @@ from avsep.demo.pen import Colour, Pen
 Box = tuple[float, float, float, float]
 
 OVERSAMPLING = 2  # pictures are drawn larger by this, then averaged: smooth edges
+WIDEST = Motion(bow=0.5, pitch=0.5, strike=0.5, bellows=1.0, hand=0, sway=0.0)  # what a place must have room for
 MARGIN = 0.03  # share of the picture that an instrument keeps off its edges
 
 
@@ -36,8 +37,8 @@ def render_still(
 
 def random_motion(rng: np.random.Generator) -> Motion:
     """A moment out of nowhere, for stills."""
-    bow, pitch, strike, level, bellows = rng.random(5)
-    return Motion(bow, pitch, strike, level, bellows, int(rng.integers(2)), rng.uniform(-1, 1), rng.random() < 0.85)
+    bow, pitch, strike, bellows = rng.random(4)
+    return Motion(bow, pitch, strike, bellows, int(rng.integers(2)), rng.uniform(-1, 1), rng.random() < 0.85)
 
 
 def random_colour(rng: np.random.Generator) -> Colour:
@@ -227,8 +228,7 @@ def _placed(
         )  # fmt: skip
     angle = rng.uniform(-held.spread, held.spread) if player is not None else rng.normal(0, 25)
     actor = Actor(held, look, player, float(angle), bool(rng.random() < 0.5))
-    # the widest it gets, in torsos about the hips
-    extent, _ = actor.draw(Pen(None), Motion(0.5, 0.5, 0.5, 0.5, 1.0, 0, 0.0))
+    extent, _ = actor.draw(Pen(None), WIDEST)  # in torsos about the hips
     longest = max(extent[2] - extent[0], extent[3] - extent[1])
     low, high = (0.5, 0.92) if crowd == 1 else (0.35, 0.65)
     best, least = actor, math.inf
@@ -251,9 +251,8 @@ def _placed(
 
 def _hidden(behind: Actor, front: Actor) -> float:
     """The share of the instrument behind that lies within what is in front of it, by their boxes."""
-    still = Motion(0.5, 0.5, 0.5, 0.5, 1.0, 0, 0.0)
-    (ax1, ay1, ax2, ay2), _ = behind.draw(Pen(None), still)
-    _, (bx1, by1, bx2, by2) = front.draw(Pen(None), still)
+    (ax1, ay1, ax2, ay2), _ = behind.draw(Pen(None), WIDEST)
+    _, (bx1, by1, bx2, by2) = front.draw(Pen(None), WIDEST)
     common = max(0.0, min(ax2, bx2) - max(ax1, bx1)) * max(0.0, min(ay2, by2) - max(ay1, by1))
     return common / ((ax2 - ax1) * (ay2 - ay1))
 
