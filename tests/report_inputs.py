@@ -1,4 +1,4 @@
-"""What the stages before `report` leave behind, made up: small, complete, and the same for the same arguments."""
+"""What the stages before `report` leave behind, made up: small, complete, the same for the same arguments."""
 
 import csv
 import json

@@ -59,7 +59,7 @@ def frequency_ticks(rate: int, n_fft: int, log_bins: int, align_corners: bool) -
 
 def curve_chart(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], x: str, y: str) -> str:
     """Inline SVG with one line per key of STYLES: key -> (x values, y values)."""
-    figure = Figure(figsize=(4.4, 2.5), layout="constrained")
+    figure = Figure(figsize=(3.7, 2.3), layout="constrained")
     axes = figure.subplots()
     for name, (horizontal, vertical) in lines.items():
         colour, dashes = STYLES[name]

@@ -98,14 +98,15 @@ def read_mixture(folder: Path, pairs: pd.DataFrame) -> Mixture:
     arrays = read_arrays(folder / "arrays.npz")
     rows = pairs[pairs["mixture"] == example.mixture].set_index(["object", "system"]).to_dict("index")
     spectrogram = take(arrays, "mixture", folder)
+    objects = [
+        SeenObject(letter, about, read_picture(folder / f"{letter}.jpg"), sounds(folder, arrays, letter, about, rows))
+        for letter, about in sorted(example.objects.items())
+    ]
     return Mixture(
         number=example.mixture,
         audio=sound_uri(folder / "mixture.wav"),
         spectrogram=png_uri(figures.heatmap(spectrogram, float(spectrogram.max()) or 1.0, "magma")),
-        objects=[
-            SeenObject(letter, about, read_picture(folder / f"{letter}.jpg"), sounds(folder, arrays, letter, about, rows))
-            for letter, about in sorted(example.objects.items())
-        ],
+        objects=sorted(objects, key=lambda seen: seen.about.role == "silent"),
     )
 
 

@@ -1,0 +1,45 @@
+import io
+import xml.etree.ElementTree
+
+import numpy as np
+import torch
+from PIL import Image
+
+from avsep.media import spectrogram
+from avsep.report import figures
+
+
+def test_heatmap_has_low_frequencies_at_the_bottom() -> None:
+    values = np.zeros((8, 4), dtype=np.float32)
+    values[0] = 2.0
+    with Image.open(io.BytesIO(figures.heatmap(values, 2.0, "magma"))) as image:
+        pixels = np.asarray(image.convert("RGB"), dtype=int)
+    assert pixels.shape == (8, 4, 3)
+    assert pixels[-1].sum() > pixels[:-1].sum(axis=(1, 2)).max()
+
+
+def test_heatmap_clips_beyond_its_scale() -> None:
+    assert figures.heatmap(np.array([[5.0, -1.0]]), 1.0, "viridis") == figures.heatmap(
+        np.array([[1.0, 0.0]]), 1.0, "viridis"
+    )
+
+
+def test_ticks_lie_where_the_warp_puts_their_frequency() -> None:
+    rate, n_fft, log_bins = 11025, 1022, 128
+    for align_corners in (True, False):
+        for tick in figures.frequency_ticks(rate, n_fft, log_bins, align_corners):
+            number, unit = tick.label.split()
+            hertz = float(number) * (1000 if unit == "kHz" else 1)
+            tone = torch.exp(-0.5 * ((torch.arange(512.0) - hertz * n_fft / rate) / 3) ** 2)
+            warped = spectrogram.warp(tone.reshape(1, 512, 1), log_bins, align_corners).flatten()
+            row = tick.height * log_bins - 0.5
+            assert abs(int(warped.argmax()) - row) <= 1.5, (tick, align_corners)
+
+
+def test_chart_is_well_formed_and_in_the_pages_colours() -> None:
+    lines = {"cyclic": ([1, 2, 3], [0.1, 0.5, 0.2]), "baseline": ([1, 2], [0.3, 0.4])}
+    svg = figures.curve_chart(lines, "step", "val/<loss>")
+    xml.etree.ElementTree.fromstring(svg)
+    assert "var(--cyclic)" in svg and "var(--baseline)" in svg and "currentColor" in svg
+    assert "#01020" not in svg
+    assert svg == figures.curve_chart(lines, "step", "val/<loss>")
