@@ -19,7 +19,6 @@ from pydantic.dataclasses import dataclass
 from avsep.errors import InputError
 
 _strict = ConfigDict(extra="forbid", strict=True)
-section = dataclass(frozen=True, kw_only=True, config=_strict)
 
 Count = Annotated[int, Field(ge=1)]
 Whole = Annotated[int, Field(ge=0)]
@@ -30,7 +29,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Device = Literal["cpu", "cuda", "mps"]
 
 
-@section
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Videos:
     source: str
     classes: list[str]
@@ -41,12 +40,12 @@ class Videos:
     height: Annotated[int, Field(ge=64, multiple_of=2)]
 
 
-@section
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class ResNet:
     width: Count
 
 
-@section
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Detector:
     backbone: Literal["resnet18", "resnet50"]
     channels: Count
@@ -54,7 +53,7 @@ class Detector:
     max_size: Count
 
 
-@section
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Pretrained:
     source: Literal["published", "demo"]
     detector_path: str | None
@@ -72,18 +71,18 @@ class Pretrained:
     held_out: Count
 
 
-@section
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Extract:
     rate: Count
     fps: Count
 
 
-@section
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Audio:
     samples: Count
 
 
-@section
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Spectrogram:
     n_fft: Annotated[int, Field(ge=2, multiple_of=2)]
     hop: Count
@@ -91,7 +90,7 @@ class Spectrogram:
     align_corners: bool
 
 
-@section
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Frames:
     count: Count
     stride: Count
@@ -101,14 +100,14 @@ class Frames:
     cache: bool
 
 
-@section
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Detect:
     threshold: Probability
     nms: Probability
     batch: Count
 
 
-@section
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Index:
     val: Annotated[float, Field(gt=0, lt=1)]
     test: Annotated[float, Field(gt=0, lt=1)]
@@ -119,7 +118,7 @@ class Index:
     test_mixtures: Count
 
 
-@section
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Model:
     unet_levels: Annotated[int, Field(ge=3)]
     unet_channels: Count
@@ -129,7 +128,7 @@ class Model:
     head_std: Positive | None
 
 
-@section
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Objective:
     as_published: bool
     colearning_weight: NotNegative
@@ -139,7 +138,7 @@ class Objective:
     max_target: Positive
 
 
-@section
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Train:
     lr: Positive
     batch: Count
@@ -148,10 +147,10 @@ class Train:
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     workers: Whole
     devices: Count
-    gain: Annotated[list[NotNegative], Field(min_length=2, max_length=2)]
+    gain: tuple[NotNegative, NotNegative]
 
 
-@section
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Grounding:
     epochs: Count
     milestones: list[Count]
@@ -159,7 +158,7 @@ class Grounding:
     monitor: str
 
 
-@section
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Colearning:
     epochs: Count
     milestones: list[Count]
@@ -168,7 +167,7 @@ class Colearning:
     monitor: str
 
 
-@section
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Cyclic:
     epochs: Count
     milestones: list[Count]
@@ -177,7 +176,7 @@ class Cyclic:
     monitor: str
 
 
-@section
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Baseline:
     frames: Literal["whole", "objects"]
     epochs: Count
@@ -186,19 +185,19 @@ class Baseline:
     monitor: str
 
 
-@section
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Evaluate:
     gate: Probability
     batch: Count
     examples: Whole
 
 
-@section
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Report:
     mixtures: Whole
 
 
-@section
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Params:
     """The whole of params.yaml."""
 
@@ -228,16 +227,14 @@ class Params:
 
 # What each stage reads, and so what it declares in dvc.yaml.
 
-_stage = dataclasses.dataclass(frozen=True, kw_only=True)
 
-
-@_stage
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class VideosParams:
     seed: int
     videos: Videos
 
 
-@_stage
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainedParams:
     seed: int
     device: Device
@@ -248,12 +245,12 @@ class PretrainedParams:
     pretrained: Pretrained
 
 
-@_stage
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ExtractParams:
     extract: Extract
 
 
-@_stage
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DetectParams:
     device: Device
     threads: int
@@ -262,7 +259,7 @@ class DetectParams:
     detect: Detect
 
 
-@_stage
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class IndexParams:
     seed: int
     extract: Extract
@@ -270,7 +267,7 @@ class IndexParams:
     index: Index
 
 
-@_stage
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingParams:
     """What every training stage reads."""
 
@@ -287,27 +284,27 @@ class TrainingParams:
     train: Train
 
 
-@_stage
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class GroundingParams(TrainingParams):
     grounding: Grounding
 
 
-@_stage
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ColearningParams(TrainingParams):
     colearning: Colearning
 
 
-@_stage
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class CyclicParams(TrainingParams):
     cyclic: Cyclic
 
 
-@_stage
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class BaselineParams(TrainingParams):
     baseline: Baseline
 
 
-@_stage
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateParams:
     seed: int
     device: Device
@@ -323,7 +320,7 @@ class EvaluateParams:
     evaluate: Evaluate
 
 
-@_stage
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ReportParams:
     extract: Extract
     spectrogram: Spectrogram

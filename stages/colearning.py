@@ -11,12 +11,28 @@ with L_grd of the warm-up (stages/grounding.py) and w = objective.colearning_wei
 checkpoints/grounding, data/index -> checkpoints/colearning
 """
 
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
-from avsep.training.losses import Heard, gated_separation, negative, positive
-from models.ccol import CCoL
+from avsep.clips.datasets import ClipReader
+from avsep.clips.mixtures import Heard, hear
+from avsep.params import ColearningParams
+from avsep.run import run, write_metrics
+from avsep.scoring import validation
+from avsep.training.checkpoints import load_into, load_weights
+from avsep.training.data import DATA, training_data
+from avsep.training.loop import Group, fit
+from avsep.training.losses import gated_separation, negative, positive
+from avsep.training.resume import fingerprint
+from avsep.training.seeds import seed_everything
+from models.ccol import OBJECTS, SOUNDING, CCoL
 from models.resnet import FrameFeatures
+
+START = Path("checkpoints/grounding/weights.safetensors")
 
 
 def objective(
@@ -47,3 +63,70 @@ def objective(
     grounding = solo.mean() + pair("A", "B") + pair("C", "D")
     loss = separated.loss + colearning_weight * grounding
     return {"loss": loss, "separation": separated.loss, "grounding": grounding, **separated.counts}
+
+
+def main(params: ColearningParams) -> None:
+    seed_everything(params.seed)
+    networks = CCoL(params.resnet.width, batch_statistics=params.objective.as_published, **asdict(params.model))
+    load_into(networks, load_weights(START), START)
+    train, val = training_data(
+        networks.frames,
+        ClipReader(
+            rate=params.extract.rate,
+            samples=params.audio.samples,
+            fps=params.extract.fps,
+            count=params.frames.count,
+            stride=params.frames.stride,
+            resize=params.frames.resize,
+            size=params.frames.size,
+        ),
+        heard=SOUNDING,
+        seen=OBJECTS,
+        seed=params.seed,
+        repeats=params.train.repeats,
+        gain=params.train.gain,
+        augment=params.frames.augment,
+        cache=params.frames.cache,
+        device=params.device,
+    )
+    metrics = fit(
+        "colearning",
+        networks,
+        objective=partial(
+            objective,
+            colearning_weight=params.objective.colearning_weight,
+            max_target=params.objective.max_target,
+            as_published=params.objective.as_published,
+        ),
+        validate=partial(
+            validation.separation_and_grounding,
+            n_fft=params.spectrogram.n_fft,
+            hop=params.spectrogram.hop,
+            align_corners=params.spectrogram.align_corners,
+        ),
+        groups={
+            "grounding": Group(list(networks.grounding.parameters()), params.train.lr * params.colearning.lr_grounding),
+            "separation": Group(
+                list(networks.separation.parameters()), params.train.lr * params.colearning.lr_separation
+            ),
+        },
+        train=train,
+        val=val,
+        hear=partial(hear, **asdict(params.spectrogram)),
+        fingerprint=fingerprint(asdict(params), [*DATA, START]),
+        seed=params.seed,
+        device=params.device,
+        epochs=params.colearning.epochs,
+        milestones=params.colearning.milestones,
+        monitor=params.colearning.monitor,
+        decay=params.train.decay,
+        batch=params.train.batch,
+        workers=params.train.workers,
+        devices=params.train.devices,
+        precision=params.train.precision,
+    )
+    write_metrics("colearning", metrics)
+
+
+if __name__ == "__main__":
+    run(main, ColearningParams)

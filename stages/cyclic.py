@@ -16,11 +16,27 @@ with L_sep of co-learning (stages/colearning.py), t, u, w = objective.{distance_
 checkpoints/colearning, data/index -> checkpoints/cyclic
 """
 
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
 from torch import Tensor
 
-from avsep.training.losses import Heard, gated_separation, negative, positive, weighted_l1
-from models.ccol import CCoL
+from avsep.clips.datasets import ClipReader
+from avsep.clips.mixtures import Heard, hear
+from avsep.params import CyclicParams
+from avsep.run import run, write_metrics
+from avsep.scoring import validation
+from avsep.training.checkpoints import load_into, load_weights
+from avsep.training.data import DATA, training_data
+from avsep.training.loop import Group, fit
+from avsep.training.losses import gated_separation, negative, positive, weighted_l1
+from avsep.training.resume import fingerprint
+from avsep.training.seeds import seed_everything
+from models.ccol import OBJECTS, SOUNDING, CCoL
 from models.resnet import FrameFeatures
+
+START = Path("checkpoints/colearning/weights.safetensors")
 
 
 def objective(
@@ -70,3 +86,70 @@ def objective(
         "told_right": (a + c).mean() / 2,  # share of pairs in which separation finds the object that sounds
         **separated.counts,
     }
+
+
+def main(params: CyclicParams) -> None:
+    seed_everything(params.seed)
+    networks = CCoL(params.resnet.width, batch_statistics=params.objective.as_published, **asdict(params.model))
+    load_into(networks, load_weights(START), START)
+    train, val = training_data(
+        networks.frames,
+        ClipReader(
+            rate=params.extract.rate,
+            samples=params.audio.samples,
+            fps=params.extract.fps,
+            count=params.frames.count,
+            stride=params.frames.stride,
+            resize=params.frames.resize,
+            size=params.frames.size,
+        ),
+        heard=SOUNDING,
+        seen=OBJECTS,
+        seed=params.seed,
+        repeats=params.train.repeats,
+        gain=params.train.gain,
+        augment=params.frames.augment,
+        cache=params.frames.cache,
+        device=params.device,
+    )
+    metrics = fit(
+        "cyclic",
+        networks,
+        objective=partial(
+            objective,
+            mixture_weight=params.objective.mixture_weight,
+            solo_weight=params.objective.solo_weight,
+            distance_threshold=params.objective.distance_threshold,
+            max_target=params.objective.max_target,
+            as_published=params.objective.as_published,
+        ),
+        validate=partial(
+            validation.separation_and_grounding,
+            n_fft=params.spectrogram.n_fft,
+            hop=params.spectrogram.hop,
+            align_corners=params.spectrogram.align_corners,
+        ),
+        groups={
+            "grounding": Group(list(networks.grounding.parameters()), params.train.lr * params.cyclic.lr_grounding),
+            "separation": Group(list(networks.separation.parameters()), params.train.lr * params.cyclic.lr_separation),
+        },
+        train=train,
+        val=val,
+        hear=partial(hear, **asdict(params.spectrogram)),
+        fingerprint=fingerprint(asdict(params), [*DATA, START]),
+        seed=params.seed,
+        device=params.device,
+        epochs=params.cyclic.epochs,
+        milestones=params.cyclic.milestones,
+        monitor=params.cyclic.monitor,
+        decay=params.train.decay,
+        batch=params.train.batch,
+        workers=params.train.workers,
+        devices=params.train.devices,
+        precision=params.train.precision,
+    )
+    write_metrics("cyclic", metrics)
+
+
+if __name__ == "__main__":
+    run(main, CyclicParams)

@@ -9,12 +9,29 @@ One of the pair A, B makes the sound a_A, and nobody says which; the object A do
 checkpoints/pretrained, data/index -> checkpoints/grounding
 """
 
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
-from avsep.training.losses import Heard, negative, positive
-from models.ccol import CCoL
+from avsep.clips.datasets import ClipReader
+from avsep.clips.mixtures import Heard, hear
+from avsep.params import GroundingParams
+from avsep.run import run, write_metrics
+from avsep.scoring import validation
+from avsep.training.checkpoints import load_weights
+from avsep.training.data import DATA, training_data
+from avsep.training.loop import Group, fit
+from avsep.training.losses import negative, positive
+from avsep.training.resume import fingerprint
+from avsep.training.seeds import seed_everything
+from models.ccol import OBJECTS, SOUNDING, CCoL
 from models.resnet import FrameFeatures
+
+START = Path("checkpoints/pretrained/resnet18.safetensors")
 
 
 def objective(networks: CCoL, heard: Heard, seen: dict[str, FrameFeatures]) -> dict[str, Tensor]:
@@ -22,3 +39,64 @@ def objective(networks: CCoL, heard: Heard, seen: dict[str, FrameFeatures]) -> d
     g = networks.ground({"A": heard.solo["A"].log1p(), "C": heard.solo["C"].log1p()}, {n: seen[n] for n in "AB"})
     pair = torch.minimum(positive(g("A", "A")), positive(g("A", "B")))
     return {"loss": (pair + negative(g("C", "A"))).mean()}
+
+
+def validate(
+    networks: CCoL, heard: Heard, seen: dict[str, FrameFeatures], waves: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """Only grounding learns here."""
+    return validation.grounding(networks, heard, seen)
+
+
+def main(params: GroundingParams) -> None:
+    seed_everything(params.seed)
+    networks = CCoL(params.resnet.width, batch_statistics=params.objective.as_published, **asdict(params.model))
+    networks.frames.load_resnet(load_weights(START))
+    train, val = training_data(
+        networks.frames,
+        ClipReader(
+            rate=params.extract.rate,
+            samples=params.audio.samples,
+            fps=params.extract.fps,
+            count=params.frames.count,
+            stride=params.frames.stride,
+            resize=params.frames.resize,
+            size=params.frames.size,
+        ),
+        heard=SOUNDING,
+        seen=OBJECTS,
+        seed=params.seed,
+        repeats=params.train.repeats,
+        gain=params.train.gain,
+        augment=params.frames.augment,
+        cache=params.frames.cache,
+        device=params.device,
+    )
+    metrics = fit(
+        "grounding",
+        networks,
+        objective=objective,
+        validate=validate,
+        groups={
+            "grounding": Group(list(networks.grounding.parameters()), params.train.lr * params.grounding.lr_grounding),
+        },
+        train=train,
+        val=val,
+        hear=partial(hear, **asdict(params.spectrogram)),
+        fingerprint=fingerprint(asdict(params), [*DATA, START]),
+        seed=params.seed,
+        device=params.device,
+        epochs=params.grounding.epochs,
+        milestones=params.grounding.milestones,
+        monitor=params.grounding.monitor,
+        decay=params.train.decay,
+        batch=params.train.batch,
+        workers=params.train.workers,
+        devices=params.train.devices,
+        precision=params.train.precision,
+    )
+    write_metrics("grounding", metrics)
+
+
+if __name__ == "__main__":
+    run(main, GroundingParams)

@@ -59,3 +59,13 @@ def _sample(values: Tensor, grid: Tensor, align_corners: bool) -> Tensor:
     planes = values.reshape(1, -1, *values.shape[-2:])
     sampled = functional.grid_sample(planes, grid[None].to(values), align_corners=align_corners)
     return sampled.reshape(*values.shape[:-2], *grid.shape[:2])
+
+
+def apply_masks(masks: Tensor, mixture: Tensor, n_fft: int, hop: int, align_corners: bool) -> Tensor:
+    """Log-frequency masks (..., F', T) on mixture waves (..., L) -> the waves (..., L) they let through.
+
+    The estimate has the mixture's phase.
+    """
+    spectrum = stft(mixture, n_fft, hop)
+    linear = unwarp(masks, spectrum.shape[-2], align_corners)
+    return istft(linear * spectrum, n_fft, hop, mixture.shape[-1])

@@ -25,13 +25,9 @@ def save_weights(
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # safetensors stores plain row-major tensors; a channels_last one has another order in memory
-    tensors = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()
-    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
     temporary = path.with_name(path.name + ".tmp")
-    safetensors.torch.save_file(
-        tensors, temporary, metadata=None if metadata is None else dict([metadata])
-    )
+    safetensors.torch.save_file(tensors, temporary, metadata=None if metadata is None else dict([metadata]))
     temporary.chmod(0o644)  # safetensors makes it readable for its owner alone
     os.replace(temporary, path)
 
@@ -52,37 +48,27 @@ def read_metadata(path: Path | str, key: str) -> str:
     except (OSError, safetensors.SafetensorError) as error:
         raise _unreadable(path, error) from None
     if key not in metadata:
-        raise InputError(
-            f"{path} has no metadata {key!r}: it is no file of the stage that should have made it"
-        )
+        raise InputError(f"{path} has no metadata {key!r}: it is no file of the stage that should have made it")
     return metadata[key]
 
 
-def load_into(
-    network: nn.Module, weights: Mapping[str, Tensor], origin: Path | str
-) -> None:
+def load_into(network: nn.Module, weights: Mapping[str, Tensor], origin: Path | str) -> None:
     """Loads a state dict strictly. Raises InputError that names the first parameter of `origin` that does not fit."""
     own = network.state_dict()
     for name, tensor in own.items():
         if name not in weights:
-            raise InputError(
-                f"{origin} lacks {name}: weights of another network, see params resnet, detector, model"
-            )
+            raise InputError(f"{origin} lacks {name}: weights of another network, see params resnet, detector, model")
         if weights[name].shape != tensor.shape:
             raise InputError(
                 f"{origin}: {name} has shape {tuple(weights[name].shape)}, the network of params.yaml"
                 f" {tuple(tensor.shape)}: weights of other params"
             )
     if unknown := sorted(set(weights) - set(own)):
-        raise InputError(
-            f"{origin} holds {unknown[0]}, which the network of params.yaml has not: another network's"
-        )
+        raise InputError(f"{origin} holds {unknown[0]}, which the network of params.yaml has not: another network's")
     network.load_state_dict(dict(weights))
 
 
 def _unreadable(path: Path | str, error: Exception) -> InputError:
     if isinstance(error, FileNotFoundError):
         return InputError(f"{path} is missing: run `dvc repro`, which makes it")
-    return InputError(
-        f"{path} is no readable safetensors file ({error}): make it again with `dvc repro`"
-    )
+    return InputError(f"{path} is no readable safetensors file ({error}): make it again with `dvc repro`")

@@ -4,45 +4,15 @@ The objectives themselves stand in stages/grounding.py, stages/colearning.py and
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from avsep.clips.mixtures import Heard
 from models.ccol import OBJECTS, PAIRS, SOUNDING, CCoL, Grounded
 from models.resnet import FrameFeatures
-
-
-@dataclass(frozen=True)
-class Heard:
-    """A batch of mixtures A + C: magnitudes (B, 1, F, T) after the log-frequency warp, of each solo and of the sum.
-
-    The silent objects B and D have no sound, and so no entry.
-    """
-
-    mixture: Tensor
-    solo: Mapping[str, Tensor]
-
-    @property
-    def log_mixture(self) -> Tensor:
-        """What the networks hear of the mixture."""
-        return self.mixture.log1p()
-
-    @property
-    def log_sounds(self) -> dict[str, Tensor]:
-        """What the grounding network hears: the solo sounds, and the mixture."""
-        return {**{name: magnitude.log1p() for name, magnitude in self.solo.items()}, "mixture": self.log_mixture}
-
-    @property
-    def weight(self) -> Tensor:
-        """The separation loss's weight of each bin: louder bins count more."""
-        return self.log_mixture.clamp(1e-3, 10)
-
-    def target(self, name: str, maximum: float) -> Tensor:
-        """The ratio mask that would give source `name` back."""
-        return (self.solo[name] / self.mixture).clamp(0, maximum)
 
 
 def positive(logits: Tensor) -> Tensor:

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from avsep.media import spectrogram
 from avsep.published import ccol_state
-from avsep.training.losses import Heard, gated_separation
+from avsep.clips.mixtures import Heard
+from avsep.training.losses import gated_separation
 from models.ccol import OBJECTS, SOUNDING, CCoL
 from models.resnet import FrameFeatures
 from stages import colearning, cyclic, grounding

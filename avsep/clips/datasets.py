@@ -1,0 +1,203 @@
+"""Samples for the networks: a function of (seed, epoch, index) alone, whoever loads them and in what order."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from avsep.clips import mixtures
+from avsep.clips.index import Mixture, Video
+from avsep.media.detections import most_confident, read_detections
+from avsep.media.frames import crop_and_resize, normalise, read_frame
+from avsep.media.wav import Wave, read_window
+
+AUDIBLE = 1e-3  # root mean square, re full scale, from which a window counts as sound
+DRAWS = 10  # of a window, until one is audible
+
+Features = Mapping[tuple[str, int], tuple[Tensor, ...]]  # (video's name, frame) -> frozen features of that frame
+
+
+class View(NamedTuple):
+    """How a sample's frames are cropped: fractions 0 to 1 across and down, and whether they are mirrored."""
+
+    across: float = 0.5
+    down: float = 0.5
+    flip: bool = False
+
+
+@dataclass(frozen=True)
+class ClipReader:
+    """Reads windows of sound and pictures of objects from a video's extracted files."""
+
+    rate: int  # Hz
+    samples: int  # of a window
+    fps: int  # frames per second of video
+    count: int  # frames of a sample
+    stride: int  # between them
+    resize: int  # pixels, see avsep.media.frames
+    size: int
+    objects: bool = True  # crop to the most confident detection; False: the whole frame
+
+    def sound(self, video: Video, frame: int) -> Wave:
+        """The window (samples,) around a frame."""
+        return read_window(video.audio, mixtures.frame_seconds(frame, self.fps), self.samples, self.rate)
+
+    def frames_around(self, video: Video, centre: int) -> list[int]:
+        return mixtures.sample_frames(centre, self.count, self.stride, video.frame_count)
+
+    def picture(self, video: Video, frame: int, view: View | None = None) -> np.ndarray:
+        """A frame as the networks see it, (3, size, size). Without a view: evaluation's middle square."""
+        picture = read_frame(video.frames, frame)
+        detection = None
+        if self.objects:
+            rows = read_detections(video.detections, video.frame_count)
+            detection = most_confident(rows, frame, *picture.size)
+        resize = self.size if view is None else self.resize
+        square = crop_and_resize(picture, detection and detection.box, resize, self.size, *(view or View()))
+        return normalise(square)
+
+    def pictures(self, video: Video, frames: Sequence[int], view: View | None = None) -> Tensor:
+        """(N, 3, size, size)"""
+        return torch.from_numpy(np.stack([self.picture(video, frame, view) for frame in frames]))
+
+
+class _Mixtures(Dataset[dict[str, Any]]):
+    """A sample has "waves": of the heard objects (L,), as they sound in the mixture, and either "pictures": of the
+    seen objects (N, 3, H, W), or, where frozen features were computed before, "features": (N, ...) each."""
+
+    def __init__(
+        self, reader: ClipReader, heard: Sequence[str], seen: Sequence[str], features: Features | None
+    ) -> None:
+        self.reader, self.heard, self.seen, self.features = reader, heard, seen, features
+
+    def _sample(
+        self, videos: Mapping[str, Video], waves: Mapping[str, Wave], centres: Mapping[str, int], view: View | None
+    ) -> dict[str, Any]:
+        sample: dict[str, Any] = {
+            "waves": mixtures.mixed({n: torch.from_numpy(wave).float() for n, wave in waves.items()})
+        }
+        frames = {name: self.reader.frames_around(videos[name], centres[name]) for name in self.seen}
+        if self.features is None:
+            sample["pictures"] = {name: self.reader.pictures(videos[name], frames[name], view) for name in self.seen}
+            return sample
+        sample["features"] = {
+            name: tuple(
+                torch.stack(parts)
+                for parts in zip(*(self.features[videos[name].name, frame] for frame in frames[name]), strict=True)
+            )
+            for name in self.seen
+        }
+        return sample
+
+
+class TrainingMixtures(_Mixtures):
+    """Each video in turn as A, `repeats` times an epoch, with fresh windows, gains and partners.
+
+    Items are asked for by (epoch, index), as `EpochSampler` does.
+    """
+
+    def __init__(
+        self,
+        videos: Sequence[Video],
+        reader: ClipReader,
+        *,
+        heard: Sequence[str],
+        seen: Sequence[str],
+        seed: int,
+        repeats: int,
+        gain: tuple[float, float],
+        augment: bool,
+        features: Features | None = None,
+    ) -> None:
+        super().__init__(reader, heard, seen, features)
+        self.videos, self.seed, self.repeats = videos, seed, repeats
+        self.gain, self.augment = gain, augment
+        self.classes: dict[str, list[Video]] = {}
+        for video in videos:
+            self.classes.setdefault(video.category, []).append(video)
+
+    def __len__(self) -> int:
+        return len(self.videos) * self.repeats
+
+    def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]:
+        epoch, index = item
+        random = np.random.default_rng([self.seed, epoch, index])
+        mixture = mixtures.draw_partners(self.videos[index % len(self.videos)], self.classes, random)
+        videos = dict(zip("ABCD", mixture, strict=True))
+        waves, centres = {}, {}
+        for name, video in videos.items():  # in the same order whichever are seen, so that all phases hear the same
+            centres[name] = self._centre(video, random)
+            if name in self.heard:
+                centres[name], wave = self._audible(video, centres[name], random)
+                waves[name] = np.clip(wave * random.uniform(*self.gain), -1, 1)
+        view = View(random.random(), random.random(), bool(random.integers(2))) if self.augment else None
+        return self._sample(videos, waves, centres, view)
+
+    def _centre(self, video: Video, random: np.random.Generator) -> int:
+        reader = self.reader
+        return mixtures.centre_frame(video.frame_count, reader.fps, reader.count, reader.stride, random)
+
+    def _audible(self, video: Video, centre: int, random: np.random.Generator) -> tuple[int, Wave]:
+        """A window in which the video sounds: silence has no target to learn from. After DRAWS, the loudest."""
+        drawn = []
+        for _ in range(DRAWS):
+            wave = self.reader.sound(video, centre)
+            level = float(np.sqrt(np.mean(np.square(wave, dtype=np.float64))))
+            if level >= AUDIBLE:
+                return centre, wave
+            drawn.append((level, centre, wave))
+            centre = self._centre(video, random)
+        _, centre, wave = max(drawn, key=lambda draw: draw[0])
+        return centre, wave
+
+
+class FixedMixtures(_Mixtures):
+    """Validation's and test's mixtures, each video around its middle frame."""
+
+    def __init__(
+        self,
+        mixtures_: Sequence[Mixture],
+        reader: ClipReader,
+        *,
+        heard: Sequence[str],
+        seen: Sequence[str],
+        features: Features | None = None,
+    ) -> None:
+        super().__init__(reader, heard, seen, features)
+        self.mixtures = mixtures_
+
+    def __len__(self) -> int:
+        return len(self.mixtures)
+
+    def centre(self, video: Video) -> int:
+        return mixtures.centre_frame(video.frame_count, self.reader.fps, self.reader.count, self.reader.stride, None)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        videos = dict(zip("ABCD", self.mixtures[index], strict=True))
+        centres = {name: self.centre(video) for name, video in videos.items()}
+        waves = {name: self.reader.sound(videos[name], centres[name]) for name in self.heard}
+        return self._sample(videos, waves, centres, view=None)
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """(epoch, index) over a dataset in an order that is a function of (seed, epoch), a share of it for each process."""
+
+    def __init__(self, length: int, seed: int, rank: int = 0, processes: int = 1) -> None:
+        self.length, self.seed, self.rank, self.processes = length, seed, rank, processes
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length // self.processes
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
+        share = order[self.rank :: self.processes][: len(self)]
+        return iter([(self.epoch, int(index)) for index in share])

@@ -1,0 +1,45 @@
+"""How well a source was separated: SDR, SIR, SAR (BSS-eval v3), NSDR, SI-SDR and its improvement, all in dB.
+
+The only module that imports mir_eval, the separation part of which is deprecated since 0.8 and goes in 0.9.
+"""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from mir_eval.separation import bss_eval_sources
+from numpy.typing import NDArray
+from torch import Tensor
+from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
+
+from avsep.errors import InputError
+
+
+class BssEval(NamedTuple):
+    """Vincent, Gribonval, Fevotte: Performance measurement in blind audio source separation (2006), version 3."""
+
+    sdr: NDArray[np.float64]  # (S,) signal to distortion
+    sir: NDArray[np.float64]  # (S,) signal to interference
+    sar: NDArray[np.float64]  # (S,) signal to artefacts
+
+
+def bss_eval(references: NDArray[np.floating], estimates: NDArray[np.floating]) -> BssEval:
+    """Scores estimates (S, L) against references (S, L) in the same order; no permutation is sought.
+
+    Raises InputError if a reference or an estimate is silent throughout, for which the ratios are undefined.
+    """
+    for kind, waves in (("reference", references), ("estimate", estimates)):
+        for source, wave in enumerate(waves):
+            if not np.any(wave):
+                raise InputError(f"{kind} {source} is silent: BSS-eval is not defined for it")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning, module="mir_eval")
+        sdr, sir, sar, _ = bss_eval_sources(
+            references.astype(np.float64), estimates.astype(np.float64), compute_permutation=False
+        )
+    return BssEval(sdr, sir, sar)
+
+
+def si_sdr(estimates: Tensor, references: Tensor) -> Tensor:
+    """Scale-invariant SDR (Le Roux et al., ICASSP 2019): waves (..., L) -> (...), mean removed."""
+    return scale_invariant_signal_distortion_ratio(estimates, references, zero_mean=True)

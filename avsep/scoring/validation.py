@@ -1,0 +1,64 @@
+"""What a training watches on validation's mixtures: one value a mixture, (B,), which the loop averages."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from avsep.clips.mixtures import Heard
+from avsep.media.spectrogram import apply_masks
+from avsep.scoring.separation import si_sdr
+
+Seen = Mapping[str, Any]
+
+
+def separation(
+    networks: Any,
+    heard: Heard,
+    seen: Seen,
+    waves: Mapping[str, Tensor],
+    *,
+    n_fft: int,
+    hop: int,
+    align_corners: bool,
+) -> dict[str, Tensor]:
+    """SI-SDR improvement over the mixture, the mean of the sounding sources, by their own masks without gates."""
+    masks = networks.separate(heard.log_mixture, {name: seen[name] for name in waves})
+    mixture = torch.stack(list(waves.values())).sum(0)
+    improvements = []
+    for name, wave in waves.items():
+        estimate = apply_masks(masks[name].squeeze(1), mixture, n_fft, hop, align_corners)
+        improvements.append(si_sdr(estimate, wave) - si_sdr(mixture, wave))
+    return {"si_sdri": torch.stack(improvements).mean(0)}
+
+
+def grounding(networks: Any, heard: Heard, seen: Seen) -> dict[str, Tensor]:
+    """Balanced accuracy at 0.5 on the mixture, and on each solo sound with its pair: A with A, B and C with C, D."""
+    g = networks.ground(heard.log_sounds, seen)
+
+    def right(sound: str, name: str, sounds: bool) -> Tensor:
+        return ((g.probability(sound, name) >= 0.5) == sounds).float()
+
+    mixture = [right("mixture", name, name in heard.solo) for name in seen]
+    solo = [right("A", "A", True), right("A", "B", False), right("C", "C", True), right("C", "D", False)]
+    # as many objects sound as are silent: the mean over objects is the balanced accuracy
+    return {
+        "balanced_accuracy": torch.stack(mixture).mean(0),
+        "solo_balanced_accuracy": torch.stack(solo).mean(0),
+    }
+
+
+def separation_and_grounding(
+    networks: Any,
+    heard: Heard,
+    seen: Seen,
+    waves: Mapping[str, Tensor],
+    *,
+    n_fft: int,
+    hop: int,
+    align_corners: bool,
+) -> dict[str, Tensor]:
+    """Both."""
+    separated = separation(networks, heard, seen, waves, n_fft=n_fft, hop=hop, align_corners=align_corners)
+    return {**separated, **grounding(networks, heard, seen)}

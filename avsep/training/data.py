@@ -1,0 +1,75 @@
+"""Training's and validation's samples, with the frozen networks' part computed beforehand where that is possible."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from avsep.clips.datasets import ClipReader, Features, FixedMixtures, TrainingMixtures
+from avsep.clips.index import Video, read_index, read_mixtures
+from avsep.run import progress
+from models.resnet import FrozenFrames
+
+INDEX = Path("data/index")
+# What a training depends on besides params, code and the weights that it starts from.
+DATA = (INDEX, Path("data/audio"), Path("data/frames"), Path("data/detection_results"))
+
+
+def training_data(
+    frames: FrozenFrames,
+    reader: ClipReader,
+    *,
+    heard: Sequence[str],
+    seen: Sequence[str],
+    seed: int,
+    repeats: int,
+    gain: tuple[float, float],
+    augment: bool,
+    cache: bool,
+    device: str,
+) -> tuple[TrainingMixtures, FixedMixtures]:
+    """The random mixtures of the training videos and the fixed ones of validation's. Raises InputError."""
+    train, val = read_index(INDEX / "train.csv"), read_index(INDEX / "val.csv")
+    mixtures = read_mixtures(INDEX / "val_sep.csv", val)
+    features = None
+    if cache:
+        every_frame = [(video, frame) for video in train for frame in range(1, video.frame_count + 1)]
+        fixed = FixedMixtures(mixtures, reader, heard=heard, seen=seen)
+        middle = [(video, frame) for video in val for frame in reader.frames_around(video, fixed.centre(video))]
+        features = frozen_features(frames, reader, [*every_frame, *middle], device)
+    return (
+        TrainingMixtures(
+            train,
+            reader,
+            heard=heard,
+            seen=seen,
+            seed=seed,
+            repeats=repeats,
+            gain=gain,
+            augment=augment,
+            features=features,
+        ),
+        FixedMixtures(mixtures, reader, heard=heard, seen=seen, features=features),
+    )
+
+
+def frozen_features(
+    frames: FrozenFrames,
+    reader: ClipReader,
+    wanted: Iterable[tuple[Video, int]],
+    device: str,
+    batch: int = 32,
+) -> Features:
+    """The frozen encoders' features of frames of videos, each computed once, on the CPU: by (video's name, frame)."""
+    frames = frames.to(device).eval()
+    todo = sorted({(video.name, frame): video for video, frame in wanted}.items())
+    features: dict[tuple[str, int], tuple[Tensor, ...]] = {}
+    starts = range(0, len(todo), batch)
+    for start in progress(starts, desc="frozen features", total=len(starts), unit="batch"):
+        part = todo[start : start + batch]
+        pictures = torch.stack([torch.from_numpy(reader.picture(video, frame)) for (_, frame), video in part])
+        seen = frames(pictures.to(device))
+        for (key, _), vector, maps in zip(part, seen.vector.cpu(), seen.map.cpu(), strict=True):
+            features[key] = (vector, maps)
+    return features

@@ -1,0 +1,247 @@
+"""The one training loop: Lightning's, for any phase.
+
+A phase is an objective: `objective(networks, heard, seen)` gives named scalars, of which "loss" is minimised.  What
+it trains are named groups of parameters, each with its own learning rate.  The loop hears (waves -> spectrograms),
+sees (pictures -> frozen features), steps, validates, keeps the best, resumes, and shows all of it live.
+"""
+
+import dataclasses
+import logging
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import lightning
+import torch
+from dvclive.lightning import DVCLiveLogger
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from avsep.clips.datasets import EpochSampler
+from avsep.clips.mixtures import Heard
+from avsep.errors import InputError
+from avsep.training.checkpoints import save_weights
+from avsep.training.resume import ResumeFolder
+from avsep.training.seeds import seed_step
+from models.resnet import FrameFeatures, FrozenFrames
+
+Seen = dict[str, FrameFeatures]
+
+
+class Networks(Protocol):
+    """What a phase trains: any module with frozen frame encoders called `frames`."""
+
+    frames: FrozenFrames
+
+
+Objective = Callable[[Any, Heard, Seen], Mapping[str, Tensor]]  # -> scalars, one called "loss"
+Validate = Callable[[Any, Heard, Seen, Mapping[str, Tensor]], Mapping[str, Tensor]]  # -> (B,) each
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Parameters that a phase trains, at `lr`; all others rest."""
+
+    parameters: Sequence[nn.Parameter]
+    lr: float
+
+
+class Phase(lightning.LightningModule):
+    """One phase's objective in Lightning's terms."""
+
+    def __init__(
+        self,
+        networks: Any,
+        objective: Objective,
+        validate: Validate,
+        groups: Mapping[str, Group],
+        hear: Callable[[Mapping[str, Tensor]], Heard],
+        milestones: Sequence[int],
+        decay: float,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.networks = networks
+        self.objective, self.validate_batch, self.hear = objective, validate, hear
+        self.groups, self.milestones, self.decay, self.seed = groups, milestones, decay, seed
+        networks.requires_grad_(False)
+        for group in groups.values():
+            for parameter in group.parameters:
+                parameter.requires_grad_(True)
+
+    def see(self, batch: Mapping[str, Any]) -> Seen:
+        """Each object's frozen features: computed before training, or now from its pictures."""
+        if "features" in batch:
+            return {name: FrameFeatures(*features) for name, features in batch["features"].items()}
+        return {name: self.networks.frames(pictures) for name, pictures in batch["pictures"].items()}
+
+    def training_step(self, batch: Mapping[str, Any], batch_index: int) -> Tensor:
+        seed_step(self.seed, self.global_step)
+        values = self.objective(self.networks, self.hear(batch["waves"]), self.see(batch))
+        size = len(next(iter(batch["waves"].values())))
+        self.log("train/step_loss", values["loss"].detach(), prog_bar=True, batch_size=size)
+        means = {f"train/{name}": value.detach() for name, value in values.items()}
+        self.log_dict(means, on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
+        return values["loss"]
+
+    def validation_step(self, batch: Mapping[str, Any], batch_index: int) -> None:
+        values = self.validate_batch(self.networks, self.hear(batch["waves"]), self.see(batch), batch["waves"])
+        size = len(next(iter(batch["waves"].values())))
+        means = {f"val/{name}": value.mean() for name, value in values.items()}
+        # weighed by the batch's size: a mean over samples, not of batch means
+        self.log_dict(means, batch_size=size, prog_bar=True, sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        groups = [{"params": list(g.parameters), "lr": g.lr, "name": name} for name, g in self.groups.items()]
+        optimizer = torch.optim.Adam(groups)
+        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(self.milestones), self.decay)
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+
+class KeepBest(Callback):
+    """Writes the networks whose `monitor` is the highest so far, and remembers when that was."""
+
+    def __init__(self, monitor: str, path: Path) -> None:
+        self.monitor, self.path = monitor, path
+        self.score: float | None = None
+        self.epoch = -1
+        self.metrics: dict[str, float] = {}
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+        if self.monitor not in metrics:
+            raise InputError(f"params: monitor {self.monitor} is none of {', '.join(sorted(metrics))}")
+        score = metrics[self.monitor]
+        if self.score is None or score > self.score:
+            self.score, self.epoch, self.metrics = score, trainer.current_epoch, metrics
+            if trainer.is_global_zero:
+                save_weights(self.path, pl_module.networks.state_dict())  # type: ignore[union-attr]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"score": self.score, "epoch": self.epoch, "metrics": self.metrics}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.score, self.epoch, self.metrics = state_dict["score"], state_dict["epoch"], state_dict["metrics"]
+
+
+class PlainProgress(Callback):
+    """A line every ten seconds and at each epoch's end, where there is no terminal for a bar."""
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+        self.started = self.told = 0.0
+        self.first_step = 0
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        self.started = self.told = time.monotonic()
+        self.first_step = trainer.global_step
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        if time.monotonic() - self.told >= 10:
+            self._tell(trainer, f"loss {float(trainer.callback_metrics['train/step_loss']):.4f}")
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        values = {n: float(v) for n, v in trainer.callback_metrics.items() if n.startswith("val/")}
+        self._tell(trainer, ", ".join(f"{name} {value:.3f}" for name, value in values.items()))
+
+    def _tell(self, trainer: lightning.Trainer, text: str) -> None:
+        self.told = now = time.monotonic()
+        steps = trainer.global_step - self.first_step
+        if not trainer.is_global_zero or steps == 0:
+            return
+        rate = steps / (now - self.started)
+        left = (int(trainer.estimated_stepping_batches) - trainer.global_step) / rate
+        epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        logging.info("%s: %s, %s; %.2f steps/s, %.0f s left", self.stage, epoch, text, rate, left)
+
+
+def fit(
+    stage: str,
+    networks: Any,
+    *,
+    objective: Objective,
+    validate: Validate,
+    groups: Mapping[str, Group],
+    train: Dataset[Any],
+    val: Dataset[Any],
+    hear: Callable[[Mapping[str, Tensor]], Heard],
+    fingerprint: str,
+    seed: int,
+    device: str,
+    epochs: int,
+    milestones: Sequence[int],
+    monitor: str,
+    decay: float,
+    batch: int,
+    workers: int,
+    devices: int,
+    precision: str,
+    out: Path = Path("checkpoints"),
+    live: Path = Path("metrics"),
+) -> dict[str, Any]:
+    """Trains `networks` and writes checkpoints/<stage>/{weights,best}.safetensors: the last epoch's and the best's.
+
+    A batch is over all devices: each takes batch / devices samples a step.  A run that was stopped goes on from its
+    last whole epoch if the fingerprint is the same, and ends in the same bytes as one that was not.
+    Returns what metrics/<stage>.json tells.  Raises InputError if the params ask for what cannot be.
+    """
+    length = len(train)  # type: ignore[arg-type]
+    if batch % devices or length < batch:
+        raise InputError(
+            f"params: train.batch is {batch}: it must be a multiple of train.devices ({devices})"
+            f" and no more than an epoch's {length} samples"
+        )
+    resume = ResumeFolder(stage, fingerprint)
+    if resume.checkpoint:
+        logging.info("%s: goes on from %s", stage, resume.checkpoint)
+    else:
+        shutil.rmtree(live / stage, ignore_errors=True)
+    phase = Phase(networks, objective, validate, groups, hear, milestones, decay, seed)
+    best = KeepBest(monitor, resume.best)
+    last = ModelCheckpoint(resume.path, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+    terminal = sys.stderr.isatty()
+    logger = DVCLiveLogger(dir=str(live / stage), dvcyaml=None, save_dvc_exp=False, report=None, resume=True)
+    trainer = lightning.Trainer(
+        accelerator=device,
+        devices=devices,
+        precision=precision,  # type: ignore[arg-type]
+        max_epochs=epochs,
+        logger=logger,
+        callbacks=[best, TQDMProgressBar() if terminal else PlainProgress(stage), last],
+        enable_progress_bar=terminal,
+        enable_model_summary=False,
+        use_distributed_sampler=False,  # EpochSampler shares an epoch among the processes itself
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+        default_root_dir=resume.path,
+    )
+    sampler = EpochSampler(length, seed, trainer.global_rank, trainer.world_size)
+    if resume.checkpoint:
+        # Lightning makes its first iterator before it tells the sampler the epoch that it goes on with
+        state = torch.load(resume.checkpoint, weights_only=True, map_location="cpu")
+        sampler.set_epoch(state["epoch"] + 1)
+    load = partial(DataLoader, batch_size=batch // devices, num_workers=workers, persistent_workers=workers > 0)
+    trainer.fit(
+        phase,
+        load(train, sampler=sampler, drop_last=True),
+        load(val),
+        ckpt_path=str(resume.checkpoint) if resume.checkpoint else None,
+        weights_only=True,
+    )
+    if trainer.is_global_zero:
+        folder = out / stage
+        save_weights(folder / "weights.safetensors", networks.state_dict())
+        shutil.copyfile(resume.best, folder / "best.safetensors")
+        resume.clear()
+    final = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+    return {
+        "steps": trainer.global_step,
+        "samples": trainer.global_step * batch,
+        "best": {"epoch": best.epoch, **best.metrics},
+        "last": {name: value for name, value in final.items() if name != "train/step_loss"},
+    }

@@ -1,0 +1,27 @@
+"""Sound of Pixels (Zhao et al., ECCV 2018): CCoL's separation without grounding, the baseline."""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from models.ccol import Separation
+from models.resnet import FrameFeatures, FrozenFrames
+
+
+class SoundOfPixels(nn.Module):
+    def __init__(
+        self,
+        resnet_width: int = 64,
+        unet_levels: int = 7,
+        unet_channels: int = 64,
+        unet_max_channels: int = 512,
+        embedding: int = 32,
+        batch_statistics: bool = False,
+    ):
+        super().__init__()
+        self.frames = FrozenFrames(resnet_width, batch_statistics)
+        self.separation = Separation(8 * resnet_width, unet_levels, unet_channels, unet_max_channels, embedding)
+
+    def separate(self, log_mixture: Tensor, seen: Mapping[str, FrameFeatures]) -> dict[str, Tensor]:
+        """Mixture (B, 1, F, T) -> each object's mask (B, 1, F, T)."""
+        return self.separation(log_mixture, {name: features.map for name, features in seen.items()})

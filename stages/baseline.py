@@ -1,0 +1,113 @@
+"""Sound of Pixels on the same data and steps: what separation reaches without grounding.
+
+Zhao et al., ECCV 2018.  The U-Net, the synthesizer and the frozen ResNet are CCoL's; nothing is gated, and the
+silent objects are not seen:
+
+    L = (L1w(M_A, T_A) + L1w(M_C, T_C)) / 2
+
+It sees whole frames, as published (baseline.frames: whole), or the crops that CCoL sees (objects).
+
+checkpoints/pretrained, data/index -> checkpoints/baseline
+"""
+
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from avsep.clips.datasets import ClipReader
+from avsep.clips.mixtures import Heard, hear
+from avsep.params import BaselineParams
+from avsep.run import run, write_metrics
+from avsep.scoring import validation
+from avsep.training.checkpoints import load_weights
+from avsep.training.data import DATA, training_data
+from avsep.training.loop import Group, fit
+from avsep.training.losses import weighted_l1
+from avsep.training.resume import fingerprint
+from avsep.training.seeds import seed_everything
+from models.ccol import SOUNDING
+from models.resnet import FrameFeatures
+from models.sound_of_pixels import SoundOfPixels
+
+START = Path("checkpoints/pretrained/resnet18.safetensors")
+
+
+def objective(
+    networks: SoundOfPixels, heard: Heard, seen: dict[str, FrameFeatures], *, max_target: float = 5.0
+) -> dict[str, Tensor]:
+    """The loss, a scalar."""
+    masks = networks.separate(heard.log_mixture, seen)
+    losses = [weighted_l1(masks[name], heard.target(name, max_target), heard.weight) for name in SOUNDING]
+    return {"loss": torch.stack(losses).mean()}
+
+
+def main(params: BaselineParams) -> None:
+    seed_everything(params.seed)
+    networks = SoundOfPixels(
+        params.resnet.width,
+        unet_levels=params.model.unet_levels,
+        unet_channels=params.model.unet_channels,
+        unet_max_channels=params.model.unet_max_channels,
+        embedding=params.model.embedding,
+        batch_statistics=params.objective.as_published,
+    )
+    networks.frames.load_resnet(load_weights(START))
+    train, val = training_data(
+        networks.frames,
+        ClipReader(
+            rate=params.extract.rate,
+            samples=params.audio.samples,
+            fps=params.extract.fps,
+            count=params.frames.count,
+            stride=params.frames.stride,
+            resize=params.frames.resize,
+            size=params.frames.size,
+            objects=params.baseline.frames == "objects",
+        ),
+        heard=SOUNDING,
+        seen=SOUNDING,
+        seed=params.seed,
+        repeats=params.train.repeats,
+        gain=params.train.gain,
+        augment=params.frames.augment,
+        cache=params.frames.cache,
+        device=params.device,
+    )
+    metrics = fit(
+        "baseline",
+        networks,
+        objective=partial(objective, max_target=params.objective.max_target),
+        validate=partial(
+            validation.separation,
+            n_fft=params.spectrogram.n_fft,
+            hop=params.spectrogram.hop,
+            align_corners=params.spectrogram.align_corners,
+        ),
+        groups={
+            "separation": Group(
+                list(networks.separation.parameters()), params.train.lr * params.baseline.lr_separation
+            ),
+        },
+        train=train,
+        val=val,
+        hear=partial(hear, **asdict(params.spectrogram)),
+        fingerprint=fingerprint(asdict(params), [*DATA, START]),
+        seed=params.seed,
+        device=params.device,
+        epochs=params.baseline.epochs,
+        milestones=params.baseline.milestones,
+        monitor=params.baseline.monitor,
+        decay=params.train.decay,
+        batch=params.train.batch,
+        workers=params.train.workers,
+        devices=params.train.devices,
+        precision=params.train.precision,
+    )
+    write_metrics("baseline", metrics)
+
+
+if __name__ == "__main__":
+    run(main, BaselineParams)
