@@ -29,22 +29,7 @@ from avsep.run import progress, run, write_metrics
 
 VIDEOS = Path("data/videos")
 HEADER = ["class", "id", "file", "seconds", "sha256", "original"]
-SUFFIXES = {
-    ".3gp",
-    ".avi",
-    ".flv",
-    ".m4v",
-    ".mkv",
-    ".mov",
-    ".mp4",
-    ".mpeg",
-    ".mpg",
-    ".mts",
-    ".ogv",
-    ".ts",
-    ".webm",
-    ".wmv",
-}
+SUFFIXES = {".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv"}
 CLASSES_AT_LEAST = 4  # a mixture takes four different ones
 VIDEOS_AT_LEAST = 3  # one each to train, to validate, to test
 

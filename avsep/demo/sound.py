@@ -59,7 +59,7 @@ def compose(rng: np.random.Generator, class_name: str, seconds: float) -> list[N
     span = int(rng.integers(12, 20))  # semitones of this clip's register
     low = int(rng.integers(part.low, max(part.low, part.high - span) + 1))
     ladder = [pitch for pitch in range(low, min(low + span, part.high) + 1) if (pitch - tonic) % 12 in scale]
-    lengths = np.array([0.5, 1.0] if part.decays else [0.5, 1.0, 1.5, 2.0])  # beats
+    lengths = np.array([0.25, 0.5, 1.0] if part.decays else [0.5, 1.0, 1.5, 2.0])  # beats
     habit = rng.dirichlet(np.full(len(lengths), 2.0))  # how often each: the clip's rhythm
     touch, rests = rng.uniform(0.8, 1.0), rng.uniform(0.0, 0.08)
     loud, swell, phase = rng.uniform(60, 105), rng.uniform(0, 18), rng.uniform(0, 2 * np.pi)
@@ -96,7 +96,7 @@ def play(rng: np.random.Generator, class_name: str, notes: Sequence[Note], secon
     wet = _in_room(rng, dry)
     wet *= 10 ** (rng.uniform(-26, -18) / 20) / np.sqrt(np.mean(wet**2))  # the level, dB re full scale
     wet += rng.normal(0, 10 ** (rng.uniform(-78, -62) / 20), size=wet.shape)  # the room's own noise
-    return (wet * min(1.0, 0.95 / np.abs(wet).max())).astype(np.float32)
+    return _limited(wet, 0.9).astype(np.float32)
 
 
 def sound_font() -> Path:
@@ -143,3 +143,19 @@ def _in_room(rng: np.random.Generator, dry: np.ndarray) -> np.ndarray:
     size = 1 << (len(dry) + length).bit_length()
     spectrum = np.fft.rfft(dry, size)[:, None] * np.fft.rfft(tail, size, axis=0)
     return np.fft.irfft(spectrum, size, axis=0)[: len(dry)]
+
+
+def _limited(sound: np.ndarray, ceiling: float) -> np.ndarray:
+    """Sound (samples, channels) kept below `ceiling` by a gain that falls a moment before each peak.
+
+    Struck sounds would otherwise have to be far quieter than sustained ones, and level would tell the class.
+    """
+    block = RATE // 500  # 2 ms
+    count = -(-len(sound) // block)
+    padded = np.zeros((count * block, sound.shape[1]))
+    padded[: len(sound)] = sound
+    peaks = np.abs(padded).reshape(count, -1).max(axis=1)  # (count,)
+    around = np.max([peaks, np.append(peaks[1:], 0), np.append(0, peaks[:-1])], axis=0)
+    gain = np.minimum(1, ceiling / np.maximum(around, ceiling))
+    # between two blocks' middles the gain runs straight; each has the lower gain of its neighbours' peaks
+    return sound * np.interp(np.arange(len(sound)), (np.arange(count) + 0.5) * block, gain)[:, None]
