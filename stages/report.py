@@ -39,7 +39,7 @@ def main(params: ReportParams) -> None:
         ),
         distribution=distribution_chart(pairs),
         curves=curves,
-        rejected=tables.read_table(Path("data/index/rejected.csv"), tables.REJECTED).to_dict("records"),
+        rejected=tables.read_table(Path("data/index/rejected.csv"), tables.REJECTED),
         stages={stage: tables.flat(tables.read_json(METRICS / f"{stage}.json")) for stage in STAGES},
     )
 

@@ -106,7 +106,7 @@ def _write_example(
 def _write_metrics(folder: Path, pairs: pd.DataFrame, mixtures: int) -> None:
     sounding = pairs[pairs["role"] == "sounding"]
     evaluated: dict[str, Any] = {
-        system: {score: float(rows[score].mean()) for score in tables.SCORES}
+        str(system): {score: float(rows[score].mean()) for score in tables.SCORES}
         for system, rows in sounding.groupby("system", sort=False)
     }
     evaluated |= {
@@ -114,7 +114,9 @@ def _write_metrics(folder: Path, pairs: pd.DataFrame, mixtures: int) -> None:
         "silent": {"leakage_db": -43.2, "leakage_db_p95": -17.9, "false_mute_rate": 0.031},
         "pairs": {"evaluated": mixtures, "skipped": 0},
     }
-    stages = {stage: {"files": 3, "seconds": {"mean": 24.0}} for stage in ("videos", "extract", "detect", "index")}
+    stages: dict[str, Any] = {
+        stage: {"files": 3, "seconds": {"mean": 24.0}} for stage in ("videos", "extract", "detect", "index")
+    }
     stages |= {"pretrained": {"accuracy": 0.97}, "evaluate": evaluated}
     for number, stage in enumerate(("grounding", "colearning", "cyclic", "baseline")):
         stages[stage] = {"best": 5.0 + number, "epoch": 3}
@@ -128,5 +130,5 @@ def _write_metrics(folder: Path, pairs: pd.DataFrame, mixtures: int) -> None:
             path = folder / stage / "plots/metrics" / f"{name}.tsv"
             path.parent.mkdir(parents=True, exist_ok=True)
             pd.DataFrame({"step": steps, path.stem: values}).to_csv(path, sep="\t", index=False)
-    for stage, values in stages.items():
-        (folder / f"{stage}.json").write_text(json.dumps(values, indent=2), encoding="utf-8")
+    for stage, metrics in stages.items():
+        (folder / f"{stage}.json").write_text(json.dumps(metrics, indent=2), encoding="utf-8")

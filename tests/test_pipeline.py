@@ -43,7 +43,7 @@ def tree_of(source: str) -> ast.Module:
 @functools.cache
 def imported_names(source: str) -> frozenset[str]:
     """Dotted names of all that a file imports, wherever in it; `from a import b` gives a and a.b."""
-    names = set()
+    names: set[str] = set()
     for node in ast.walk(tree_of(source)):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)

@@ -197,7 +197,7 @@ def render(
     ticks: Sequence[figures.Tick],
     distribution: str,
     curves: Mapping[str, str],
-    rejected: Sequence[Mapping[str, Any]],
+    rejected: pd.DataFrame,
     stages: Mapping[str, Sequence[tuple[str, Any]]],
 ) -> str:
     """The whole page. `curves`, `distribution` are SVG; all other text is escaped."""

@@ -14,7 +14,7 @@ import soundfile
 from PIL import Image
 
 from avsep.errors import InputError
-from avsep.params import ReportParams, load
+from avsep.params import Report, ReportParams, load
 from stages import report
 from tests.report_inputs import write_inputs
 
@@ -29,20 +29,18 @@ class Page(HTMLParser):
 
     def __init__(self, html: str) -> None:
         super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str, str]] = []
+        self.tags: list[tuple[str, dict[str, str]]] = []
         self.text = ""
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
 
     def handle_data(self, data: str) -> None:
         self.text += data
 
     def sources(self, tag: str) -> list[str]:
-        return [value for of, name, value in self.attributes if of == tag and name == "src"]
+        return [attributes["src"] for name, attributes in self.tags if name == tag]
 
 
 @pytest.fixture
@@ -83,8 +81,8 @@ def decoded(uri: str) -> bytes:
 def test_nothing_is_loaded_and_nothing_runs() -> None:
     html = made()
     page = Page(html)
-    assert not {"script", "link", "iframe", "object", "embed", "base"} & set(page.tags)
-    for tag, name, value in page.attributes:
+    assert not {"script", "link", "iframe", "object", "embed", "base"} & {tag for tag, _ in page.tags}
+    for tag, name, value in [(tag, *item) for tag, attributes in page.tags for item in attributes.items()]:
         assert not name.startswith("on"), f"{tag} has {name}"
         if name in ("src", "srcset", "href", "xlink:href", "poster", "data"):
             assert value.startswith(("data:", "#")), f"{tag} loads {value[:80]}"
@@ -109,8 +107,9 @@ def test_numbers_are_those_of_the_metrics(inputs: Path) -> None:
 
 def test_box_is_drawn_where_the_detector_found_the_object(inputs: Path) -> None:
     page = Page(made())
-    boxes = [value for tag, name, value in page.attributes if (tag, name) == ("rect", "width")]
-    assert [float(width) for width in boxes[:3]] == [90.5] * 3
+    boxes = [attributes for tag, attributes in page.tags if attributes.get("class") == "box"]
+    assert len(boxes) == 2 * 3
+    assert {(box["x"], box["y"], box["width"], box["height"]) for box in boxes} == {("60.0", "40.0", "90.5", "100.0")}
     path = inputs / "metrics/examples/000/example.json"
     assert json.loads(path.read_text())["objects"]["D"]["box"] is None
     assert "nothing detected" in page.text
@@ -124,9 +123,7 @@ def test_the_same_inputs_give_the_same_bytes(inputs: Path) -> None:
 
 @pytest.mark.usefixtures("inputs")
 def test_fewer_mixtures_are_shown_on_demand() -> None:
-    from dataclasses import replace
-
-    report.main(replace(PARAMS, report=replace(PARAMS.report, mixtures=1)))
+    report.main(ReportParams(extract=PARAMS.extract, spectrogram=PARAMS.spectrogram, report=Report(mixtures=1)))
     assert json.loads(Path("metrics/report.json").read_text())["mixtures"] == 1
     assert Path("metrics/report/index.html").read_text().count("<article") == 1
 
