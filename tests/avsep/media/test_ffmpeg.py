@@ -20,23 +20,7 @@ def left_behind(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "a.mp4",
-        "a.mkv",
-        "a.webm",
-        "a.mov",
-        "a.avi",
-        "a.ts",
-        "a.mpg",
-        "a.flv",
-        "a.wmv",
-        "%d 'q\" é; $(x).mp4",
-        "-i.mp4",
-        "pipe:0.mkv",
-    ],
-)
+@pytest.mark.parametrize("name", [*CONTAINERS, *ODD_NAMES])
 def test_frames_and_sound_of_any_container_and_name(make_video: MakeVideo, tmp_path: Path, name: str) -> None:
     video = make_video(tmp_path / name, seconds=3)
     frames, wav = tmp_path / "%03d" / name, tmp_path / "%03d" / "sound.wav"

@@ -1,0 +1,96 @@
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avsep.clips.index import Video, video
+from avsep.clips.splits import check_disjoint, fixed_mixtures, split
+from avsep.errors import InputError
+
+CLASSES = [f"class_{number}" for number in range(11)]
+
+
+def made(classes: list[str], each: int) -> list[Video]:
+    return [video(Path("data"), category, f"{number:02d}", 24) for category in classes for number in range(each)]
+
+
+def shuffled(videos: list[Video]) -> list[Video]:
+    return [videos[i] for i in np.random.default_rng([1]).permutation(len(videos))]
+
+
+@pytest.mark.parametrize("each", [3, 4, 5, 10, 21])
+@pytest.mark.parametrize(("val", "test"), [(0.15, 0.2), (0.01, 0.01), (0.45, 0.5)])
+def test_splits_are_disjoint_whole_and_stratified(each: int, val: float, test: float) -> None:
+    videos = made(CLASSES, each)
+    parts = split(videos, val, test, seed=0)
+    assert sorted([*parts.train, *parts.val, *parts.test]) == sorted(videos)
+    # val and test are rounded, at least 1; training bears both roundings
+    for part, share, off in zip(parts, (1 - val - test, val, test), (2, 1, 1), strict=True):
+        assert part == sorted(part)
+        counts = Counter(one.category for one in part)
+        assert set(counts) == set(CLASSES) and len(set(counts.values())) == 1
+        assert counts[CLASSES[0]] == 1 or abs(counts[CLASSES[0]] - share * each) <= off
+
+
+def test_a_split_depends_on_seed_class_and_id_alone() -> None:
+    videos = made(CLASSES, 10)
+    parts = split(videos, 0.15, 0.2, seed=0)
+    assert split(shuffled(videos), 0.15, 0.2, seed=0) == parts
+    assert split(videos, 0.15, 0.2, seed=1) != parts
+    more = split(made([*CLASSES, "a_new_one", "new"], 10), 0.15, 0.2, seed=0)
+    for before, after in zip(parts, more, strict=True):
+        assert before == [one for one in after if "new" not in one.category]
+    chosen = {tuple(one.id for one in parts.test if one.category == category) for category in CLASSES}
+    assert len(chosen) > 1  # not the same ids in every class
+
+
+def test_few_videos_or_classes_are_refused() -> None:
+    with pytest.raises(InputError, match="class class_9 has 1 usable video:"):
+        split([*made(CLASSES[:4], 5), *made(["class_9"], 1)], 0.15, 0.2, seed=0)
+    with pytest.raises(InputError, match="class class_9 has 2 usable videos:"):
+        split([*made(CLASSES[:4], 5), *made(["class_9"], 2)], 0.15, 0.2, seed=0)
+    with pytest.raises(InputError, match="3 classes"):
+        split(made(CLASSES[:3], 5), 0.15, 0.2, seed=0)
+    with pytest.raises(InputError, match="3 classes"):  # hazard 12: never ends
+        fixed_mixtures(made(CLASSES[:3], 5), 8, seed=0)
+
+
+def test_a_video_in_two_splits_is_named(tmp_path: Path) -> None:
+    videos = [video(tmp_path, "cello", name, 24) for name in "abc"]
+    videos[0].audio.parent.mkdir(parents=True)
+    for one in videos:
+        one.audio.write_bytes(one.id.encode())
+    train, val, test = ([one] for one in videos)
+    check_disjoint(train, val, test)
+    with pytest.raises(InputError, match=r"cello/a is in two splits, train and test"):
+        check_disjoint(train, val, [*test, *train])
+    videos[2].audio.write_bytes(b"b")
+    with pytest.raises(InputError, match=r"cello/c \(test\) sounds the same, byte for byte, as cello/b \(val\)"):
+        check_disjoint(train, val, test)
+    check_disjoint(train, [*val, *test], [])
+
+
+@pytest.mark.parametrize(("classes", "each"), [(11, 2), (4, 1), (5, 3)])
+def test_mixtures_are_balanced(classes: int, each: int) -> None:
+    videos = made(CLASSES[:classes], each)
+    mixtures = fixed_mixtures(videos, 64, seed=0)
+    assert len(mixtures) == 64
+    assert all(len({one.category for one in mixture}) == 4 for mixture in mixtures)
+    pairs = Counter(frozenset((m.a.category, m.c.category)) for m in mixtures)
+    assert max(pairs.values()) - min(pairs.values()) <= 1 and len(pairs) == classes * (classes - 1) // 2
+    heard = Counter(one for m in mixtures for one in (m.a, m.c))
+    assert set(heard) == set(videos) and max(heard.values()) - min(heard.values()) <= 2
+    silent = Counter(one for m in mixtures for one in (m.b, m.d))
+    assert set(silent) == set(videos) and max(silent.values()) - min(silent.values()) <= 4
+    roles = Counter(m.a.category for m in mixtures)
+    assert len(roles) == classes  # no class is C alone
+
+
+def test_mixtures_depend_on_seed_and_videos_alone() -> None:
+    videos = made(CLASSES, 2)
+    mixtures = fixed_mixtures(videos, 64, seed=0)
+    assert fixed_mixtures(shuffled(videos), 64, seed=0) == mixtures
+    assert fixed_mixtures(videos, 16, seed=0) == mixtures[:16]
+    assert fixed_mixtures(videos, 64, seed=1) != mixtures
+    assert len(set(mixtures)) == 64

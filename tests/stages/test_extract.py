@@ -1,0 +1,184 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from avsep.errors import InputError
+from avsep.media import ffmpeg
+from avsep.params import Extract, ExtractParams
+from stages import extract
+
+MakeVideo = Callable[..., Path]
+WriteManifest = Callable[[Path], None]
+PARAMS = ExtractParams(extract=Extract(rate=11025, fps=1))
+
+
+@pytest.fixture
+def taken_apart(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The videos that ffmpeg has been called for since it was last cleared."""
+    names: list[str] = []
+    work = ffmpeg.extract
+
+    def counted(video: Path, frames: Path, wav: Path, fps: int, rate: int) -> tuple[int, int]:
+        names.append(video.name)
+        return work(video, frames, wav, fps, rate)
+
+    monkeypatch.setattr(ffmpeg, "extract", counted)
+    return names
+
+
+def tree(*folders: str) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for folder in folders for p in Path(folder).rglob("*") if p.is_file()}
+
+
+def made() -> dict[str, bytes]:
+    return tree("data/frames", "data/audio") | {"ledger": Path("data/extract.csv").read_bytes()}
+
+
+def test_everything_is_written_once_and_the_same(project: Path, taken_apart: list[str]) -> None:
+    extract.main(PARAMS)
+    assert len(taken_apart) == 12
+    lines = Path("data/extract.csv").read_text().splitlines()
+    assert lines[0].startswith("class,id,frames,samples,status,reason,")
+    assert [line.split(",")[:2] for line in lines[1:]] == sorted(line.split(",")[:2] for line in lines[1:])
+    assert lines[1].startswith("cello,cello_0,7,77175,ok,,")
+    assert Path("data/audio/tuba/tuba_2.wav").is_file() and Path("data/frames/tuba/tuba_2.mp4/000007.jpg").is_file()
+    metrics = json.loads(Path("metrics/extract.json").read_text())
+    assert metrics["videos"] == metrics["usable"] == 12 and metrics["rejected"] == {"total": 0}
+    assert metrics["seconds"] == {"frames": 84.0, "sound": 84.0}
+
+    first = made()
+    taken_apart.clear()
+    extract.main(PARAMS)
+    assert taken_apart == [] and made() == first
+    for folder in ("data/frames", "data/audio"):
+        shutil.rmtree(folder)
+    Path("data/extract.csv").unlink()
+    extract.main(PARAMS)
+    assert made() == first
+
+
+def test_only_what_changed_is_redone(
+    project: Path, make_video: MakeVideo, write_manifest: WriteManifest, taken_apart: list[str]
+) -> None:
+    videos = Path("data/videos")
+    extract.main(PARAMS)
+    first = made()
+
+    taken_apart.clear()
+    make_video(videos / "flute/flute_1.mp4", sound="sine=999")
+    extract.main(PARAMS)
+    assert taken_apart == ["flute_1.mp4"]
+    changed = {name for name, content in made().items() if first.get(name) != content}
+    assert changed == {"data/audio/flute/flute_1.wav", "ledger"}  # the pictures are the same test pattern
+
+    taken_apart.clear()
+    (videos / "cello/cello_0.mp4").unlink()
+    make_video(videos / "tuba/new.mp4", sound="sine=777")
+    write_manifest(videos)
+    extract.main(PARAMS)
+    assert taken_apart == ["new.mp4"]
+    assert not Path("data/frames/cello/cello_0.mp4").exists() and not Path("data/audio/cello/cello_0.wav").exists()
+
+    taken_apart.clear()
+    Path("data/audio/cello/cello_1.wav").write_bytes(b"spoilt")
+    Path("data/frames/tuba/tuba_0.mp4/000002.jpg").unlink()
+    extract.main(PARAMS)
+    assert sorted(taken_apart) == ["cello_1.mp4", "tuba_0.mp4"]
+    assert made()["data/audio/cello/cello_1.wav"] == first["data/audio/cello/cello_1.wav"]
+
+
+def test_other_params_code_or_ffmpeg_redo_everything(
+    project: Path, taken_apart: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extract.main(PARAMS)
+    code = project / "extract.py"
+    code.write_text(Path(extract.__file__).read_text() + "# changed\n")
+    for change in ("params", "code", "ffmpeg"):
+        taken_apart.clear()
+        with monkeypatch.context() as patched:
+            if change == "code":
+                patched.setattr(extract, "__file__", str(code))
+            if change == "ffmpeg":
+                patched.setattr(ffmpeg, "version", lambda: "ffmpeg version of another kind")
+            extract.main(ExtractParams(extract=Extract(rate=8000, fps=2)) if change == "params" else PARAMS)
+        assert len(taken_apart) == 12, change
+
+
+def test_bad_videos_are_set_aside_and_leave_nothing(
+    project: Path, make_video: MakeVideo, write_manifest: WriteManifest, taken_apart: list[str]
+) -> None:
+    extract.main(PARAMS)
+    good, tuba = tree("data/frames", "data/audio"), Path("data/videos/tuba")
+    (tuba / "tuba_0.mp4").write_bytes((tuba / "tuba_0.mp4").read_bytes()[:20000])  # had been good
+    (tuba / "empty.mp4").touch()
+    (tuba / "text.mp4").write_text("no video")
+    make_video(tuba / "silent_film.mp4", sound=None)
+    make_video(tuba / "radio.mp4", pictures=False)
+    write_manifest(tuba.parent)
+    extract.main(PARAMS)
+    assert tree("data/frames", "data/audio") == {name: v for name, v in good.items() if "tuba_0" not in name}
+    rows = {line.split(",")[1]: line.split(",")[2:6] for line in Path("data/extract.csv").read_text().splitlines()}
+    assert rows["empty"] == ["0", "0", "rejected", "empty: 0 bytes"]
+    assert rows["silent_film"][3] == "no sound stream" and rows["radio"][3] == "no picture stream"
+    assert rows["text"][3].startswith("unreadable") and rows["tuba_0"][2] == "rejected" and rows["tuba_1"][2] == "ok"
+    rejected = json.loads(Path("metrics/extract.json").read_text())["rejected"]
+    assert rejected["total"] == 5 and rejected["empty"] == rejected["no sound stream"] == 1
+
+    taken_apart.clear()
+    extract.main(PARAMS)
+    assert taken_apart == []  # the bad ones are known, too
+
+
+def test_what_a_killed_run_left_is_cleaned_and_what_it_did_is_kept(
+    project: Path, taken_apart: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = ffmpeg.extract
+
+    def stopped(video: Path, frames: Path, wav: Path, fps: int, rate: int) -> tuple[int, int]:
+        if video.name == "flute_0.mp4":
+            raise KeyboardInterrupt
+        return work(video, frames, wav, fps, rate)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setenv("LOKY_MAX_CPU_COUNT", "1")
+        patched.setattr(ffmpeg, "extract", stopped)
+        extract.main(PARAMS)
+    assert not Path("metrics/extract.json").exists()
+    half = Path("data/frames/cello/.gone.mp4.tmp")
+    half.mkdir(parents=True)
+    (half / "000001.jpg").write_bytes(b"half")
+    done = len(Path("data/extract.csv").read_text().splitlines()) - 1
+    assert done > 0
+
+    taken_apart.clear()
+    extract.main(PARAMS)
+    assert len(taken_apart) == 12 - done
+    assert not half.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        (None, "cannot be read"),
+        ("class,id,file\n", "lists no videos"),
+        ("class;id\ncello;a\n", "line 2: no class, id and file"),
+        ("class,id,file\ncello,a,cello/a.mp4\ncello,a,cello/b.mp4\n", "line 3: cello/a is listed twice"),
+        ("class,id,file\ncello,a,../a.mp4\n", "line 2: '../a.mp4' is no path inside data/videos"),
+        ("class,id,file\n..,a,cello/a.mp4\n", "line 2: .* is no path inside"),
+        ("class,id,file\ncello,../a,cello/a.mp4\n", "line 2: .* plain name"),
+        ("class,id,file\ncello,a,/etc/passwd\n", "line 2: .* is no path inside"),
+    ],
+)
+def test_a_bad_manifest_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, match: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data/videos").mkdir(parents=True)
+    if text is not None:
+        Path("data/videos/manifest.csv").write_text(text)
+    with pytest.raises(InputError, match=match):
+        extract.main(PARAMS)
+    assert [p.name for p in Path("data").iterdir()] == ["videos"]

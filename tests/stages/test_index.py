@@ -1,0 +1,215 @@
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avsep.clips.index import read_index, read_mixtures
+from avsep.errors import InputError
+from avsep.media.detections import write_detections
+from avsep.media.wav import write_wav
+from avsep.params import Audio, Extract, ExtractParams, Index, IndexParams
+from stages import extract, index
+
+RATE = 11025
+PARAMS = IndexParams(
+    seed=0,
+    extract=Extract(rate=RATE, fps=1),
+    audio=Audio(samples=RATE),
+    index=Index(
+        val=0.15, test=0.2, min_seconds=6.0, max_rejected=0.3, silence_db=-60.0, val_mixtures=4, test_mixtures=8
+    ),
+)
+PARTS = ("train", "val", "test")
+
+
+def changed(**values: float) -> IndexParams:
+    return dataclasses.replace(PARAMS, index=dataclasses.replace(PARAMS.index, **values))  # type: ignore[arg-type]
+
+
+def detect(name: str, frames: int = 7) -> None:
+    """Writes a detection in each frame of <class>/<id>."""
+    rows = np.array([[number + 1, 1, 0.9, 8, 8, 40, 40] for number in range(frames)], np.float32)
+    write_detections(Path(f"data/detection_results/{name}.mp4.npy"), rows)
+
+
+@pytest.fixture(scope="session")
+def extracted(tiny_videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project folder with the tiny videos, extracted and detected; not to be written to."""
+    folder = tmp_path_factory.mktemp("extracted")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        shutil.copytree(tiny_videos, "data/videos")
+        extract.main(ExtractParams(extract=PARAMS.extract))
+        for frames in Path("data/frames").glob("*/*"):
+            detect(f"{frames.parent.name}/{frames.stem}")
+    return folder
+
+
+@pytest.fixture
+def data(extracted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of its data in the working directory, with a fourth video for each class, which may be spoilt."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(extracted / "data", "data", ignore=shutil.ignore_patterns("videos"))
+    for number, category in enumerate(("cello", "flute", "trumpet", "tuba")):
+        add(category, "spare", np.random.default_rng([number]).uniform(-0.5, 0.5, 7 * RATE))
+    return tmp_path / "data"
+
+
+def add(category: str, name: str, wave: np.ndarray, frames: int = 7) -> None:
+    """Adds a video as if extracted and detected."""
+    write_wav(Path(f"data/audio/{category}/{name}.wav"), wave, RATE)
+    shutil.copytree(f"data/frames/{category}/{category}_0.mp4", f"data/frames/{category}/{name}.mp4")
+    for number in range(8, frames + 1):
+        shutil.copy(
+            f"data/frames/{category}/{category}_0.mp4/000001.jpg", f"data/frames/{category}/{name}.mp4/{number:06d}.jpg"
+        )
+    detect(f"{category}/{name}", frames)
+    with Path("data/extract.csv").open("a") as file:
+        file.write(f"{category},{name},{frames},{len(wave)},ok,,x,x\n")
+
+
+def rejected() -> list[str]:
+    return Path("data/index/rejected.csv").read_text().splitlines()[1:]
+
+
+def files() -> list[str]:
+    return sorted(path.name for path in Path("data/index").iterdir())
+
+
+def test_lists_are_disjoint_complete_and_the_same_twice(data: Path) -> None:
+    index.main(PARAMS)
+    assert files() == ["rejected.csv", "test.csv", "test_sep.csv", "train.csv", "val.csv", "val_sep.csv"]
+    parts = {part: read_index(Path(f"data/index/{part}.csv")) for part in PARTS}
+    names = [video.name for part in parts.values() for video in part]
+    assert len(names) == len(set(names)) == 16 and rejected() == []
+    assert len(read_mixtures(Path("data/index/test_sep.csv"), parts["test"])) == 8
+    assert len(read_mixtures(Path("data/index/val_sep.csv"), parts["val"])) == 4
+    metrics = json.loads(Path("metrics/index.json").read_text())
+    assert metrics["videos"] == {"train": 8, "val": 4, "test": 4}
+    assert metrics["classes"]["cello"] == {"train": 2, "val": 1, "test": 1}
+    assert metrics["mixtures"] == {"val": 4, "test": 8}
+
+    first = {path.name: path.read_bytes() for path in Path("data/index").iterdir()}
+    lines = Path("data/extract.csv").read_text().splitlines()
+    Path("data/extract.csv").write_text("\n".join([lines[0], *reversed(lines[1:])]) + "\n")
+    index.main(PARAMS)
+    assert {path.name: path.read_bytes() for path in Path("data/index").iterdir()} == first
+
+
+def spoil(kind: str) -> None:
+    """Spoils cello/spare, one way or another."""
+    wav, frames = Path("data/audio/cello/spare.wav"), Path("data/frames/cello/spare.mp4")
+    npy = Path("data/detection_results/cello/spare.mp4.npy")
+    table = Path("data/extract.csv")
+    row = "cello,spare,7,77175,ok,,x,x"
+    noise = np.random.default_rng([0]).uniform(-0.5, 0.5, 9 * RATE)
+    match kind:
+        case "rejected":
+            table.write_text(table.read_text().replace(row, "cello,spare,0,0,rejected,no sound stream,x,x"))
+        case "few frames":
+            table.write_text(table.read_text().replace(row, row.replace(",7,", ",6,")))
+        case "little sound":
+            write_wav(wav, noise[: 6 * RATE], RATE)
+        case "silent":
+            write_wav(wav, noise[: 7 * RATE] * 1e-4, RATE)
+        case "sound ends":
+            shutil.rmtree(frames)
+            table.write_text(table.read_text().replace(row + "\n", ""))
+            add("cello", "spare", noise[: 7 * RATE], frames=9)
+        case "no wav":
+            wav.unlink()
+        case "other rate":
+            write_wav(wav, noise, 11000)
+        case "frame missing":
+            (frames / "000007.jpg").unlink()
+        case "no detections":
+            npy.unlink()
+        case "another's detections":
+            detect("cello/spare", frames=8)
+        case "foreign detections":
+            npy.write_bytes(b"no array")
+
+
+@pytest.mark.parametrize(
+    ("kind", "stage", "reason"),
+    [
+        ("rejected", "extract", "no sound stream"),
+        ("few frames", "index", "too short"),
+        ("little sound", "index", "too short"),
+        ("silent", "index", "silent"),
+        ("sound ends", "index", "sound ends early"),
+        ("no wav", "index", "sound"),
+        ("other rate", "index", "sound"),
+        ("frame missing", "index", "frames"),
+        ("no detections", "index", "detections"),
+        ("another's detections", "index", "detections"),
+        ("foreign detections", "index", "detections"),
+    ],
+)
+def test_a_bad_video_is_set_aside_with_its_reason(data: Path, kind: str, stage: str, reason: str) -> None:
+    spoil(kind)
+    index.main(PARAMS)
+    [row] = rejected()
+    assert row.replace('"', "").startswith(f"cello,spare,{stage},{reason}")
+    assert json.loads(Path("metrics/index.json").read_text())["rejected"] == {"total": 1, reason: 1}
+    listed = [video.name for part in PARTS for video in read_index(Path(f"data/index/{part}.csv"))]
+    assert "cello/spare" not in listed and len(listed) == 15
+
+
+def test_too_many_bad_videos_stop_the_run_and_say_why(data: Path) -> None:
+    index.main(PARAMS)
+    spoil("silent")
+    Path("data/audio/tuba/spare.wav").unlink()
+    Path("data/audio/flute/spare.wav").unlink()
+    with pytest.raises(InputError, match=r"3 of 16 videos .* often \(2\): sound; data/index/rejected.csv lists"):
+        index.main(changed(max_rejected=0.18))
+    assert files() == ["rejected.csv"] and len(rejected()) == 3  # no list of an earlier run, none half-written
+    assert not Path("data/.index.tmp").exists()
+    index.main(changed(max_rejected=0.1875))
+
+
+def test_a_window_longer_than_every_clip_is_refused(data: Path) -> None:
+    write_wav(Path("data/audio/cello/spare.wav"), np.full(8 * RATE, 0.1), RATE)
+    index.main(dataclasses.replace(PARAMS, audio=Audio(samples=8 * RATE)))  # as long as the longest
+    with pytest.raises(InputError, match=r"audio\.samples is 88201, 8\.00 s: longer than every clip .* 8\.00 s"):
+        index.main(dataclasses.replace(PARAMS, audio=Audio(samples=8 * RATE + 1)))
+
+
+def test_a_class_with_few_usable_videos_stops_the_run(data: Path) -> None:
+    for name in ("spare", "cello_0", "cello_1"):
+        Path(f"data/audio/cello/{name}.wav").unlink()
+    with pytest.raises(InputError, match="class cello has 1 usable video: train, val and test need one each"):
+        index.main(PARAMS)
+    assert files() == ["rejected.csv"]
+
+
+def test_one_video_under_two_names_in_two_splits_stops_the_run(data: Path) -> None:
+    index.main(PARAMS)
+    train, test = (read_index(Path(f"data/index/{part}.csv"))[0] for part in ("train", "test"))
+    shutil.copy(train.audio, test.audio)
+    with pytest.raises(InputError, match="sounds the same, byte for byte"):
+        index.main(PARAMS)
+    assert files() == ["rejected.csv"]
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        (None, "cannot be read"),
+        ("class,id,frames,samples,status,reason\n", "lists no videos"),
+        ("class,id\ncello,a\n", "line 2: no row of stage extract's"),
+        ("class,id,frames,samples,status,reason\ncello,a,many,1,ok,\n", "line 2: no row of stage extract's"),
+        ("class,id,frames,samples,status,reason\n../..,a,7,1,ok,\n", "line 2: .* no path inside data"),
+    ],
+)
+def test_a_bad_table_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, match: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+    if text is not None:
+        Path("data/extract.csv").write_text(text)
+    with pytest.raises(InputError, match=match):
+        index.main(PARAMS)
+    assert not Path("data/index").exists()
