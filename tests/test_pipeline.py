@@ -222,19 +222,45 @@ def attribute_chain(node: ast.AST) -> list[str]:
     return [node.id, *reversed(parts)] if isinstance(node, ast.Name) else []
 
 
+def sections_by_name(function: ast.AST) -> dict[str, str]:
+    """Local names of sections: `p, rate = params.train, params.extract.rate` -> {"p": "train"}."""
+    names = {}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign):
+            target, value = node.targets[0], node.value
+            assigned = [(target, value)]
+            if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                assigned = list(zip(target.elts, value.elts, strict=True))
+            for name, source in assigned:
+                chain = attribute_chain(source)
+                if isinstance(name, ast.Name) and chain[:1] == ["params"] and len(chain) == 2:
+                    names[name.id] = chain[1]
+    return names
+
+
 def chains(node: ast.AST) -> Iterator[list[str]]:
-    """Each longest chain of attributes that starts at the name `params`, without that name."""
+    """Each longest chain of attributes in a tree."""
     if chain := attribute_chain(node):
-        if chain[0] == "params" and len(chain) > 1:
-            yield chain[1:]
-        return
-    for child in ast.iter_child_nodes(node):
-        yield from chains(child)
+        yield chain
+    else:
+        for child in ast.iter_child_nodes(node):
+            yield from chains(child)
 
 
-def whole_sections(tree: ast.AST) -> Iterator[str]:
+def reads(source: str) -> Iterator[list[str]]:
+    """What a file reads of `params`: ["train", "lr"], ["seed"], and ["train"] where a section is handed on whole."""
+    for function in (node for node in ast.walk(tree_of(source)) if isinstance(node, ast.FunctionDef)):
+        names = sections_by_name(function)
+        for chain in chains(function):
+            if chain[0] == "params":
+                yield chain[1:]
+            elif chain[0] in names:
+                yield [names[chain[0]], *chain[1:]]
+
+
+def whole_sections(source: str) -> Iterator[str]:
     """Sections that a file reads leaf for leaf at once: `asdict(params.<section>)`."""
-    for node in ast.walk(tree):
+    for node in ast.walk(tree_of(source)):
         if isinstance(node, ast.Call) and (attribute_chain(node.func) or [""])[-1] == "asdict":
             for argument in node.args:
                 if (chain := attribute_chain(argument))[:1] == ["params"] and len(chain) == 2:
@@ -247,16 +273,16 @@ def read_leaves(stage: str) -> frozenset[str]:
     sections = stage_sections(stage)
     read: set[str] = set()
     for source in (file for file in reach(f"stages/{stage}.py") if file.startswith("stages/")):
-        for chain in chains(tree_of(source)):
-            assert chain[0] in sections, f"{source} reads params.{'.'.join(chain)}, which {stage} does not declare"
-            leaves_there = fields_of(sections[chain[0]])
-            if not leaves_there:
-                read.add(chain[0])
-            elif len(chain) > 1:
-                assert chain[1] in leaves_there, f"{source} reads params.{'.'.join(chain)}, which does not exist"
-                read.add(f"{chain[0]}.{chain[1]}")
-        for name in whole_sections(tree_of(source)):
-            read.update(f"{name}.{leaf}" for leaf in fields_of(sections[name]))
+        for section, *rest in filter(None, reads(source)):
+            assert section in sections, f"{source} reads params.{section}, which {stage} does not declare"
+            own = fields_of(sections[section])
+            if not own:
+                read.add(section)
+            elif rest:
+                assert rest[0] in own, f"{source} reads params.{section}.{rest[0]}, which does not exist"
+                read.add(f"{section}.{rest[0]}")
+        for section in whole_sections(source):
+            read.update(f"{section}.{leaf}" for leaf in fields_of(sections[section]))
     # `threads` is read where the command sets OMP_NUM_THREADS
     read.update(re.findall(r"\$\{([\w.]+)\}", STAGES[stage]["cmd"]))
     return frozenset(read)
