@@ -393,13 +393,19 @@ def _refuse_contradictions(p: Params) -> None:
                 f"audio.samples is {p.audio.samples}, {p.audio.samples / p.extract.rate:.2f} s:"
                 f" longer than every clip (videos.seconds is {p.videos.seconds:g})"
             )
-        if p.index.min_seconds > p.videos.seconds:
+        if p.index.min_seconds >= p.videos.seconds:
             problems.append(
                 f"index.min_seconds is {p.index.min_seconds:g}: sets every clip aside"
                 f" (videos.seconds is {p.videos.seconds:g})"
             )
         if p.extract.fps > p.videos.fps:
             problems.append(f"extract.fps is {p.extract.fps}: more than videos.fps, {p.videos.fps}")
+    margin = max(p.extract.fps, p.frames.count // 2 * p.frames.stride)  # ccol.md: centre frame
+    if p.index.min_seconds * p.extract.fps < 2 * margin:
+        problems.append(
+            f"index.min_seconds is {p.index.min_seconds:g}: a centre frame needs {margin} frames at both sides"
+            f" (extract.fps, frames.count, frames.stride), so {2 * margin / p.extract.fps:g} s"
+        )
     if p.pretrained.source == "demo" and p.detector.backbone != "resnet18":
         problems.append("detector.backbone is resnet50: pretrained.source demo trains one over resnet18 only")
     if p.detector.min_size > p.detector.max_size:

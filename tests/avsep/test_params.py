@@ -57,6 +57,7 @@ REFUSED = {
     "audio.samples": changed(audio__samples=11025 * 60),
     "videos.per_class": changed(videos__per_class=2),
     "index.min_seconds": changed(index__min_seconds=3600.0),
+    "index.min_seconds is 6: a centre frame needs 5 frames": changed(frames__count=11),
     "extract.fps": changed(extract__fps=60),
     "detector.backbone": changed(detector__backbone="resnet50"),
     "detector.min_size": changed(detector__min_size=10_000),
