@@ -446,6 +446,8 @@ def _refuse_contradictions(p: Params) -> None:
             problems.append(f"{name}.milestones is {phase.milestones}: not rising")
         if phase.milestones and phase.milestones[-1] >= phase.epochs:
             problems.append(f"{name}.milestones is {phase.milestones}: {name}.epochs ends at {phase.epochs}")
+    if p.report.mixtures > p.evaluate.examples:
+        problems.append(f"report.mixtures is {p.report.mixtures}: evaluate.examples keeps {p.evaluate.examples}")
     if problem := _missing_device(p.device, p.train.devices):
         problems.append(problem)
     if problems:

@@ -54,7 +54,7 @@ def read_table(path: Path, columns: list[str], separator: str = ",") -> pd.DataF
 def read_curves(folder: Path) -> dict[str, pd.DataFrame]:
     """A training stage's curves, DVCLive's plots/metrics: `val/si_sdri` -> columns step, value. Raises InputError."""
     curves = {}
-    for path in sorted(folder.rglob("*.tsv")):
+    for path in sorted(folder.glob("*/*.tsv")):
         name = path.relative_to(folder).with_suffix("").as_posix()
         curve = read_table(path, ["step", path.stem], separator="\t")
         curves[name] = pd.DataFrame({"step": curve["step"], "value": curve[path.stem]})

@@ -68,6 +68,7 @@ REFUSED = {
     "frames.resize": changed(frames__resize=64),
     "frames.cache": changed(frames__augment=True),
     "train.gain": changed(train__gain=[1.5, 0.5]),
+    "report.mixtures": changed(report__mixtures=9),
     "cyclic.milestones": changed(cyclic__milestones=[14, 10]),
     "baseline.milestones": changed(baseline__milestones=[10_000]),
 }
