@@ -71,16 +71,19 @@ def main(params: IndexParams) -> None:
         write_rejected(folder / "rejected.csv", rejected)
         for part, members in splits._asdict().items():
             write_index(folder / f"{part}.csv", members)
-        write_mixtures(folder / "val_sep.csv", fixed_mixtures(splits.val, index.val_mixtures, params.seed))
-        write_mixtures(folder / "test_sep.csv", fixed_mixtures(splits.test, index.test_mixtures, params.seed))
+        mixtures = {
+            "val": fixed_mixtures(splits.val, index.val_mixtures, params.seed, "val"),
+            "test": fixed_mixtures(splits.test, index.test_mixtures, params.seed, "test"),
+        }
+        for part, rows in mixtures.items():
+            write_mixtures(folder / f"{part}_sep.csv", rows)
         # what later stages will read, not what was meant
         written = Splits(*(read_index(folder / f"{part}.csv", ROOT) for part in Splits._fields))
         check_disjoint(*written)
-        mixtures = {
-            "val": len(read_mixtures(folder / "val_sep.csv", written.val, ROOT)),
-            "test": len(read_mixtures(folder / "test_sep.csv", written.test, ROOT)),
-        }
-    write_metrics("index", {**summary(written, rejected), "mixtures": mixtures})
+        for part in mixtures:
+            read_mixtures(folder / f"{part}_sep.csv", getattr(written, part), ROOT)
+    counts = {part: len(rows) for part, rows in mixtures.items()}
+    write_metrics("index", {**summary(written, rejected), "mixtures": counts})
 
 
 def read_extracted(path: Path) -> tuple[list[Video], list[Rejected]]:

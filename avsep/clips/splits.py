@@ -73,8 +73,8 @@ def check_disjoint(train: Iterable[Video], val: Iterable[Video], test: Iterable[
                 )
 
 
-def fixed_mixtures(videos: Iterable[Video], count: int, seed: int) -> list[Mixture]:
-    """`count` mixtures A, B, C, D of four different classes, for validation or test.
+def fixed_mixtures(videos: Iterable[Video], count: int, seed: int, part: str) -> list[Mixture]:
+    """`count` mixtures A, B, C, D of four different classes, for the split named `part`: val or test.
 
     What is heard is balanced: pairs of classes occur equally often, give or take one, and so do a class's videos.
     What is silent beside it, B beside A and D beside C, goes first by how seldom the two classes have met so.
@@ -84,7 +84,7 @@ def fixed_mixtures(videos: Iterable[Video], count: int, seed: int) -> list[Mixtu
     for video in sorted(videos):
         classes.setdefault(video.category, []).append(video)
     _refuse_few_classes(classes)
-    random = np.random.default_rng([seed, zlib.crc32(b"mixtures")])
+    random = np.random.default_rng([seed, zlib.crc32(part.encode())])  # else val would rehearse test's classes
     heard_pairs: Counter[tuple[str, str]] = Counter()
     silent_beside: Counter[tuple[str, str]] = Counter()
     heard: Counter[str] = Counter()  # of classes and of videos, by name

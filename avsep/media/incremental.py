@@ -4,7 +4,8 @@ DVC leaves the outputs of a stage alone where it declares `persist`; what is sti
 stage to know.  A stage keeps one `Ledger` beside its outputs.  An item, (class, id), is *current* if the ledger
 holds the same fingerprint (the input's bytes, the settings, the code) and its outputs are still the bytes that
 were recorded.  All else is redone, and `prune` removes what no item owns: outputs of items that are gone and
-the temporary files of a killed run.
+the temporary files of a killed run.  The ledger lies beside the outputs, never in a folder that later stages
+depend on: an edit of the code that leaves the outputs as they were changes its fingerprints, and nothing else.
 
     with Ledger(Path("data/extract.csv"), ["frames", "status"]) as ledger:
         ledger.keep(items)

@@ -53,7 +53,7 @@ def test_few_videos_or_classes_are_refused() -> None:
     with pytest.raises(InputError, match="3 classes"):
         split(made(CLASSES[:3], 5), 0.15, 0.2, seed=0)
     with pytest.raises(InputError, match="3 classes"):  # hazard 12: never ends
-        fixed_mixtures(made(CLASSES[:3], 5), 8, seed=0)
+        fixed_mixtures(made(CLASSES[:3], 5), 8, seed=0, part="test")
 
 
 def test_a_video_in_two_splits_is_named(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_video_in_two_splits_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("classes", "each"), [(11, 2), (4, 1), (5, 3)])
 def test_mixtures_are_balanced(classes: int, each: int) -> None:
     videos = made(CLASSES[:classes], each)
-    mixtures = fixed_mixtures(videos, 64, seed=0)
+    mixtures = fixed_mixtures(videos, 64, seed=0, part="test")
     assert len(mixtures) == 64
     assert all(len({one.category for one in mixture}) == 4 for mixture in mixtures)
     pairs = Counter(frozenset((m.a.category, m.c.category)) for m in mixtures)
@@ -89,8 +89,9 @@ def test_mixtures_are_balanced(classes: int, each: int) -> None:
 
 def test_mixtures_depend_on_seed_and_videos_alone() -> None:
     videos = made(CLASSES, 2)
-    mixtures = fixed_mixtures(videos, 64, seed=0)
-    assert fixed_mixtures(shuffled(videos), 64, seed=0) == mixtures
-    assert fixed_mixtures(videos, 16, seed=0) == mixtures[:16]
-    assert fixed_mixtures(videos, 64, seed=1) != mixtures
+    mixtures = fixed_mixtures(videos, 64, seed=0, part="test")
+    assert fixed_mixtures(shuffled(videos), 64, seed=0, part="test") == mixtures
+    assert fixed_mixtures(videos, 16, seed=0, part="test") == mixtures[:16]
+    assert fixed_mixtures(videos, 64, seed=1, part="test") != mixtures
+    assert fixed_mixtures(videos, 64, seed=0, part="val") != mixtures
     assert len(set(mixtures)) == 64
