@@ -19,12 +19,12 @@ def _layer(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.
     downsample = None
     if stride != 1 or inputs != outputs:
         downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
-    blocks = nn.Sequential(BasicBlock(inputs, outputs, stride, downsample), BasicBlock(outputs, outputs))
+    first, second = BasicBlock(inputs, outputs, stride, downsample), BasicBlock(outputs, outputs)
     if dilation != 1:
         # The published dilated ResNet keeps the first block's first convolution at dilation 1.
-        for convolution in (blocks[0].conv2, blocks[1].conv1, blocks[1].conv2):
+        for convolution in (first.conv2, second.conv1, second.conv2):
             convolution.dilation = convolution.padding = (dilation, dilation)
-    return blocks
+    return nn.Sequential(first, second)
 
 
 class Trunk(nn.Module):

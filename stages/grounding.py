@@ -42,7 +42,7 @@ def objective(networks: CCoL, heard: Heard, seen: dict[str, FrameFeatures]) -> d
 
 
 def validate(
-    networks: CCoL, heard: Heard, seen: dict[str, FrameFeatures], waves: dict[str, Tensor]
+    networks: CCoL, heard: Heard, seen: dict[str, FrameFeatures], waves: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """Only grounding learns here."""
     return validation.grounding(networks, heard, seen)

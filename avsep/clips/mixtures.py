@@ -17,8 +17,8 @@ def draw_partners(first: Video, classes: Mapping[str, Sequence[Video]], random: 
     Raises ValueError for fewer than 4 classes.
     """
     others = sorted(set(classes) - {first.category})
-    drawn = random.choice(len(others), size=3, replace=False)
-    b, c, d = (classes[others[i]][random.integers(len(classes[others[i]]))] for i in drawn)
+    drawn = [classes[others[i]] for i in random.choice(len(others), size=3, replace=False)]
+    b, c, d = (videos[int(random.integers(len(videos)))] for videos in drawn)
     return Mixture(first, b, c, d)
 
 

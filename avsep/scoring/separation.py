@@ -7,6 +7,7 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from mir_eval.separation import bss_eval_sources
 from numpy.typing import NDArray
 from torch import Tensor
@@ -43,3 +44,25 @@ def bss_eval(references: NDArray[np.floating], estimates: NDArray[np.floating]) 
 def si_sdr(estimates: Tensor, references: Tensor) -> Tensor:
     """Scale-invariant SDR (Le Roux et al., ICASSP 2019): waves (..., L) -> (...), mean removed."""
     return scale_invariant_signal_distortion_ratio(estimates, references, zero_mean=True)
+
+
+def score_sources(
+    references: NDArray[np.floating], estimates: NDArray[np.floating], mixture: NDArray[np.floating]
+) -> dict[str, NDArray[np.float64]]:
+    """All scores, (S,) each, of estimates (S, L) of the references (S, L) that sum to the mixture (L,).
+
+    `nsdr` and `si_sdri` are what the estimate gains over taking the mixture itself.  Raises InputError as `bss_eval`.
+    """
+    as_mixture = np.broadcast_to(mixture, references.shape)
+    own, mixed = bss_eval(references, estimates), bss_eval(references, as_mixture)
+    true = torch.from_numpy(references.astype(np.float64))
+    own_si = si_sdr(torch.from_numpy(estimates.astype(np.float64)), true).numpy()
+    mixed_si = si_sdr(torch.from_numpy(as_mixture.astype(np.float64)), true).numpy()
+    return {
+        "sdr": own.sdr,
+        "sir": own.sir,
+        "sar": own.sar,
+        "nsdr": own.sdr - mixed.sdr,
+        "si_sdr": own_si,
+        "si_sdri": own_si - mixed_si,
+    }
