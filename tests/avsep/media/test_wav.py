@@ -44,6 +44,14 @@ def test_a_short_file_is_repeated_first(path: Path, centre: float, samples: int)
     np.testing.assert_array_equal(read_window(path, centre, samples, RATE), expected(repeated, centre, samples))
 
 
+def test_no_more_is_read_than_the_window(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, asked = soundfile.SoundFile.read, []
+    monkeypatch.setattr(soundfile.SoundFile, "read", lambda file, n, **k: asked.append(n) or read(file, n, **k))
+    for centre in (0.0, 5.0, 10.0):
+        read_window(path, centre, 64, RATE)
+    assert asked == [32, 64, 32]
+
+
 def test_what_is_written_is_read(path: Path, wave: np.ndarray) -> None:
     np.testing.assert_allclose(read_window(path, 5.0, 1000, RATE), wave, atol=2**-15)  # 16 bit
     exact = read_window(path, 5.0, 1000, RATE)
