@@ -46,7 +46,12 @@ def test_a_short_file_is_repeated_first(path: Path, centre: float, samples: int)
 
 def test_no_more_is_read_than_the_window(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read, asked = soundfile.SoundFile.read, []
-    monkeypatch.setattr(soundfile.SoundFile, "read", lambda file, n, **k: asked.append(n) or read(file, n, **k))
+
+    def counted(file: soundfile.SoundFile, frames: int, **keywords: str) -> np.ndarray:
+        asked.append(frames)
+        return read(file, frames, **keywords)
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", counted)
     for centre in (0.0, 5.0, 10.0):
         read_window(path, centre, 64, RATE)
     assert asked == [32, 64, 32]
