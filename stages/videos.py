@@ -98,8 +98,9 @@ def render(
     if unknown := sorted(set(classes) - set(PARTS)):
         raise InputError(f"videos.classes names {', '.join(unknown)}: the demo has {', '.join(PARTS)}")
     _empty(classes)
+    root = VIDEOS.absolute()  # a worker process may outlive a change of folder
     calls = (
-        delayed(_render_one)(name, index, seed=seed, seconds=seconds, fps=fps, width=width, height=height)
+        delayed(_render_one)(root / name, name, index, seed=seed, seconds=seconds, fps=fps, width=width, height=height)
         for name in classes
         for index in range(per_class)
     )
@@ -107,10 +108,10 @@ def render(
     return list(progress(rows, "rendering", len(classes) * per_class, "video"))
 
 
-def _render_one(name: str, index: int, *, seed: int, seconds: float, fps: int, width: int, height: int) -> Row:
-    path = render_video(
-        VIDEOS / name, name, index, seed=seed, seconds=seconds, fps=fps, width=width, height=height
-    )  # fmt: skip
+def _render_one(
+    folder: Path, name: str, index: int, *, seed: int, seconds: float, fps: int, width: int, height: int
+) -> Row:
+    path = render_video(folder, name, index, seed=seed, seconds=seconds, fps=fps, width=width, height=height)
     return _row(name, path.stem, path, original="")
 
 

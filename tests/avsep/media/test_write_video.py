@@ -1,0 +1,58 @@
+"""Writing videos: whole or not at all."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avsep.media.ffmpeg import write_video
+
+SOUND = np.zeros((8000, 1), dtype=np.float32)
+
+
+def pictures(count: int, height: int = 48, width: int = 64) -> Iterator[np.ndarray]:
+    for index in range(count):
+        yield np.full((height, width, 3), index, dtype=np.uint8)
+
+
+def test_a_frame_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
+    def broken() -> Iterator[np.ndarray]:
+        yield from pictures(3)
+        raise KeyError("no more")
+
+    with pytest.raises(KeyError):
+        write_video(tmp_path / "a.mp4", broken(), 8, SOUND, 8000)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_earlier_video_stays_if_the_new_one_fails(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"earlier")
+    with pytest.raises(RuntimeError, match="not divisible by 2"):
+        write_video(tmp_path / "a.mp4", pictures(8, 47, 63), 8, SOUND, 8000)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+    assert (tmp_path / "a.mp4").read_bytes() == b"earlier"
+
+
+def test_a_name_may_hold_what_ffmpeg_takes_for_patterns_and_options(tmp_path: Path) -> None:
+    for name in ("a %03d.mp4", "-y.mp4", "x:y'\".mp4"):
+        write_video(tmp_path / name, pictures(4), 8, SOUND, 8000)
+        assert (tmp_path / name).stat().st_size > 500
+
+
+@pytest.mark.parametrize(
+    ("frames", "audio", "said"),
+    [
+        ([], SOUND, "no frames"),
+        ([np.zeros((48, 64), np.uint8)], SOUND, "not uint8"),
+        ([np.zeros((48, 64, 3), np.float32)], SOUND, "float32"),
+        ([np.zeros((48, 64, 3), np.uint8), np.zeros((48, 62, 3), np.uint8)], SOUND, "62"),
+        ([np.zeros((48, 64, 3), np.uint8)], SOUND[:, 0], "audio of shape"),
+    ],
+)
+def test_pictures_and_sound_of_another_form_are_refused(
+    frames: list[np.ndarray], audio: np.ndarray, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        write_video(tmp_path / "a.mp4", frames, 8, audio, 8000)
+    assert not list(tmp_path.iterdir())
