@@ -20,7 +20,7 @@ STAGES = ("videos", "pretrained", "extract", "detect", "index", *TRAINING, "eval
 
 
 def main(params: ReportParams) -> None:
-    evaluated = tables.read_json(METRICS / "evaluate.json")
+    evaluated = tables.read_evaluation(METRICS / "evaluate.json")
     pairs = tables.read_table(METRICS / "pairs.csv", tables.PAIRS)
     folders = sorted((METRICS / "examples").glob("[0-9]*"))[: params.report.mixtures]
     if params.report.mixtures and not folders:
@@ -29,7 +29,6 @@ def main(params: ReportParams) -> None:
     curves = curve_charts({stage: tables.read_curves(METRICS / stage / "plots" / "metrics") for stage in TRAINING})
 
     html = page.render(
-        scores=tables.systems(evaluated),
         evaluated=evaluated,
         by_class=tables.by_class(pairs),
         by_pair=tables.by_pair_of_classes(pairs, "cyclic"),

@@ -62,9 +62,9 @@ def _rows(rng: np.random.Generator, number: int, letter: str, about: dict[str, A
         if about["role"] == "sounding":
             nsdr = 0.0 if system == "mixture" else float(rng.normal(LEVEL[system], 3))
             row |= {"sdr": nsdr + 0.2, "sir": nsdr + 4, "sar": nsdr + 2, "nsdr": nsdr, "si_sdr": nsdr - 1}
-            row |= {"si_sdri": nsdr - 0.9, "muted": probability is not None and probability < 0.5}
+            row |= {"si_sdri": nsdr - 0.9, "muted": probability and int(probability < 0.5)}
         else:
-            row |= {"leakage_db": float(rng.uniform(-80, -20)), "muted": probability < 0.5}
+            row |= {"leakage_db": float(rng.uniform(-80, -20)), "muted": int(probability < 0.5)}
         rows.append(row)
     return rows
 
@@ -112,6 +112,8 @@ def _write_metrics(folder: Path, pairs: pd.DataFrame, mixtures: int) -> None:
     evaluated |= {
         "grounding": {"balanced_accuracy": 0.953, "roc_auc": 0.988, "average_precision": 0.981},
         "silent": {"leakage_db": -43.2, "leakage_db_p95": -17.9, "false_mute_rate": 0.031},
+        "grounding_colearning": {"balanced_accuracy": 0.917, "roc_auc": 0.961, "average_precision": 0.955},
+        "silent_colearning": {"leakage_db": -35.0, "leakage_db_p95": -11.5, "false_mute_rate": 0.066},
         "pairs": {"evaluated": mixtures, "skipped": 0},
     }
     stages: dict[str, Any] = {

@@ -189,7 +189,6 @@ def data_uri(kind: str, content: bytes) -> str:
 
 def render(
     *,
-    scores: Mapping[str, Mapping[str, float]],
     evaluated: Mapping[str, Any],
     by_class: pd.DataFrame,
     by_pair: pd.DataFrame,
@@ -213,7 +212,9 @@ def render(
         titles=tables.SYSTEMS,
         score_names=tables.SCORES,
         trained=tables.TRAINED,
-        scores=scores,
+        grounded=tables.GROUNDED,
+        grounding_names=tables.GROUNDING,
+        silence_names=tables.SILENCE,
         evaluated=evaluated,
         by_class=by_class,
         by_pair=by_pair,

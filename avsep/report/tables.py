@@ -20,6 +20,18 @@ SYSTEMS = {
 }
 TRAINED = ("baseline", "colearning", "cyclic")
 SCORES = {"sdr": "SDR", "sir": "SIR", "sar": "SAR", "nsdr": "NSDR", "si_sdr": "SI-SDR", "si_sdri": "SI-SDRi"}
+# The systems that say who sounds -> the end of their names in metrics/evaluate.json.
+GROUNDED = {"colearning": "_colearning", "cyclic": ""}
+GROUNDING = {
+    "balanced_accuracy": "Balanced accuracy",
+    "roc_auc": "ROC AUC",
+    "average_precision": "Average precision",
+}
+SILENCE = {
+    "leakage_db": "Leakage in dB, mean",
+    "leakage_db_p95": "Leakage in dB, 95th percentile",
+    "false_mute_rate": "Share of sounding objects muted",
+}
 
 PAIRS = ["mixture", "system", "object", "role", "class", "video", "probability", *SCORES, "leakage_db", "muted"]
 REJECTED = ["class", "id", "stage", "reason"]
@@ -63,13 +75,17 @@ def read_curves(folder: Path) -> dict[str, pd.DataFrame]:
     return curves
 
 
-def systems(evaluated: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """The systems' mean scores out of metrics/evaluate.json: system -> score -> dB. Raises InputError."""
-    for system in SYSTEMS:
-        for score in SCORES:
-            if not isinstance(evaluated.get(system, {}).get(score), int | float):
-                raise InputError(f"metrics/evaluate.json has no {system}.{score}: run `dvc repro evaluate`")
-    return {system: {score: evaluated[system][score] for score in SCORES} for system in SYSTEMS}
+def read_evaluation(path: Path) -> dict[str, Any]:
+    """metrics/evaluate.json, with every number in it that the page shows. Raises InputError."""
+    evaluated = read_json(path)
+    there = dict(flat(evaluated))
+    needed = [f"{system}.{score}" for system in SYSTEMS for score in SCORES] + ["pairs.evaluated", "pairs.skipped"]
+    for suffix in GROUNDED.values():
+        needed += [f"grounding{suffix}.{name}" for name in GROUNDING] + [f"silent{suffix}.{name}" for name in SILENCE]
+    for name in needed:
+        if not isinstance(there.get(name), int | float):
+            raise InputError(f"{path} has no {name}: run `dvc repro evaluate`, which writes it")
+    return evaluated
 
 
 def by_class(pairs: pd.DataFrame, score: str = "nsdr") -> pd.DataFrame:
