@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avsep.demo.scene import render_still
+from avsep.media.frames import Box as Region
 from avsep.media.frames import crop_and_resize
 
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels
@@ -64,7 +65,7 @@ def _still(purpose: str, index: int, seed: int, width: int, height: int, classes
     picture, [(name, box)] = render_still(rng, width, height, classes)
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "JPEG", quality=int(rng.integers(*QUALITY)))
-    return Still(np.asarray(Image.open(file)), classes.index(name), box)
+    return Still(np.array(Image.open(file)), classes.index(name), box)
 
 
 def _views(
@@ -80,11 +81,12 @@ def _views(
     top = np.clip((box[1] + box[3] - side) / 2, 0, height - side)
     around = _whole_pixels(np.array([left, top, left + side, top + side]), frame)
     picture = Image.fromarray(still.picture)
-    views = []
-    for region in (frame, around, box):
+
+    def square(region: Region) -> NDArray[np.uint8]:
         across, down = rng.random(2) if jitter else (0.5, 0.5)
-        views.append(crop_and_resize(picture, region, size, size, across, down))
-    return Views(*views, still.label)
+        return crop_and_resize(picture, region, size, size, across, down)
+
+    return Views(square(frame), square(around), square(box), still.label)
 
 
 def _moved(box: Box, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -93,7 +95,7 @@ def _moved(box: Box, rng: np.random.Generator) -> NDArray[np.float64]:
     return np.asarray(box) + rng.uniform(-0.1, 0.1, 4) * np.tile(lengths, 2)
 
 
-def _whole_pixels(box: NDArray[np.float64], frame: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+def _whole_pixels(box: NDArray[np.float64], frame: Region) -> Region:
     """The box widened to whole pixels within the frame, as avsep/media/detections.py does."""
     x1, y1 = np.maximum(np.floor(box[:2]), 0).astype(int).tolist()
     x2, y2 = np.minimum(np.ceil(box[2:]), frame[2:]).astype(int).tolist()

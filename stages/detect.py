@@ -1,0 +1,160 @@
+"""Stage detect: objects in each frame, from data/frames to data/detection_results/<class>/<id>.mp4.npy.
+
+The rows are those of avsep/media/detections.py, sorted by frame, then by falling confidence.  A video is looked
+through again only if its frames, the detector, the params, the code, or what was found changed; data/detect.csv
+keeps what each result was made from.  metrics/detect.json counts what was found, and the frames without an object.
+"""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torchvision
+from torchvision.models.detection import FasterRCNN
+from torchvision.transforms.functional import pil_to_tensor
+
+import models.detector
+import models.resnet
+from avsep.errors import InputError
+from avsep.media import detections
+from avsep.media.detections import Rows, read_detections, write_detections
+from avsep.media.frames import frame_path, read_frame
+from avsep.media.incremental import Item, Ledger, digest, fingerprint, prune
+from avsep.params import DetectParams
+from avsep.run import progress, run, write_metrics
+from avsep.training.checkpoints import load_into, load_weights, read_metadata
+from models.detector import build_detector
+
+FRAMES = Path("data/frames")
+RESULTS = Path("data/detection_results")
+LEDGER = Path("data/detect.csv")
+WEIGHTS = Path("checkpoints/pretrained/detector.safetensors")
+
+
+class Video(NamedTuple):
+    """One video's folder of frames, and where what is found in them lies."""
+
+    item: Item
+    folder: Path
+    frames: int
+    result: Path
+
+
+class Batch(NamedTuple):
+    """Frames that are looked at together, all of one video: a result must not depend on which others are redone."""
+
+    video: Video
+    numbers: Sequence[int]
+
+    @property
+    def last(self) -> bool:
+        return self.numbers[-1] == self.video.frames
+
+
+def main(params: DetectParams) -> None:
+    videos = list_videos(FRAMES)
+    classes = json.loads(read_metadata(WEIGHTS, "classes"))
+    code = [Path(module.__file__ or "") for module in (models.detector, models.resnet, detections)] + [Path(__file__)]
+    settings = {
+        "weights": digest([WEIGHTS]),
+        "threads": params.threads,  # another count, device or version gives other bits
+        "device": params.device,
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "options": [params.resnet.width, params.detector.backbone, params.detector.channels],
+        "sizes": [params.detector.min_size, params.detector.max_size],
+        "detect": [params.detect.threshold, params.detect.nms, params.detect.batch],
+    }
+    with Ledger(LEDGER, ["frames"]) as ledger:
+        ledger.keep({video.item for video in videos})
+        made_from = {
+            video.item: fingerprint([video.folder], code, settings)
+            for video in progress(videos, "checking", len(videos), "video")
+        }
+        todo = [video for video in videos if not ledger.is_current(video.item, made_from[video.item], [video.result])]
+        logging.info("detect: %d of %d videos to look through", len(todo), len(videos))
+        if todo:
+            detector = build_detector(
+                params.detector.backbone,
+                width=params.resnet.width,
+                channels=params.detector.channels,
+                classes=len(classes),
+                min_size=params.detector.min_size,
+                max_size=params.detector.max_size,
+                threshold=params.detect.threshold,
+                nms=params.detect.nms,
+            )
+            load_into(detector, load_weights(WEIGHTS), WEIGHTS)
+            detector.to(params.device).eval()
+        size = params.detect.batch
+        batches = [
+            Batch(video, range(first, min(first + size, video.frames + 1)))
+            for video in todo
+            for first in range(1, video.frames + 1, size)
+        ]
+        rows: list[Rows] = []
+        for batch in progress(batches, "detect", len(batches), "batch"):
+            rows.append(detect(detector, batch))
+            if batch.last:
+                video = batch.video
+                write_detections(video.result, np.concatenate(rows))
+                ledger.record(video.item, made_from[video.item], [video.result], frames=str(video.frames))
+                rows = []
+        prune(RESULTS, {video.result for video in videos})
+    write_metrics("detect", summary(videos, classes))
+
+
+def list_videos(root: Path) -> list[Video]:
+    """The videos of data/frames, sorted by class and id. Raises InputError if there is none, or a frame is missing."""
+    videos = []
+    for folder in sorted(root.glob("*/*.mp4")):
+        frames = len(list(folder.glob("*.jpg")))
+        if frames == 0 or not frame_path(folder, frames).is_file():
+            raise InputError(f"{folder}: its frames are not numbered 1 to {frames}: run stage extract again")
+        result = RESULTS / folder.parent.name / f"{folder.name}.npy"
+        videos.append(Video((folder.parent.name, folder.stem), folder, frames, result))
+    if not videos:
+        raise InputError(f"{root} holds no video's frames: run stage extract")
+    return videos
+
+
+@torch.inference_mode()
+def detect(detector: FasterRCNN, batch: Batch) -> Rows:
+    """The rows (N, 7) of a batch's frames."""
+    device = next(detector.parameters()).device
+    pictures = [pil_to_tensor(read_frame(batch.video.folder, number)) for number in batch.numbers]
+    found = detector([picture.to(device).float() / 255 for picture in pictures])
+    rows = [
+        torch.column_stack([torch.full_like(one["scores"], number), one["labels"], one["scores"], one["boxes"]])
+        for number, one in zip(batch.numbers, found, strict=True)
+    ]
+    return torch.cat(rows).cpu().numpy()
+
+
+def summary(videos: Sequence[Video], classes: Sequence[str]) -> dict[str, object]:
+    """Counts for metrics/detect.json; `detections` by class, the most confident of each frame in `first` alone."""
+    with_object = 0
+    every: Counter[str] = Counter()
+    first: Counter[str] = Counter()
+    for video in videos:
+        rows = read_detections(video.result, video.frames)
+        _, firsts = np.unique(rows[:, 0], return_index=True)
+        with_object += len(firsts)
+        every.update(classes[int(label) - 1] for label in rows[:, 1])
+        first.update(classes[int(label) - 1] for label in rows[firsts, 1])
+    frames = sum(video.frames for video in videos)
+    return {
+        "videos": len(videos),
+        "frames": {"total": frames, "with_object": with_object, "without": frames - with_object},
+        "detections": {"total": every.total(), **{name: every[name] for name in classes}},
+        "first": {name: first[name] for name in classes},
+    }
+
+
+if __name__ == "__main__":
+    run(main, DetectParams)
