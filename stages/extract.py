@@ -81,6 +81,8 @@ def main(params: ExtractParams) -> None:
         prune(FRAMES, {source.frames for source in usable})
         prune(AUDIO, {source.wav for source in usable})
         rows = [entry.values for entry in ledger.entries.values()]
+    if not usable:
+        raise InputError(f"none of the {len(sources)} videos can be used: {LEDGER} says why, for each")
     write_metrics("extract", summary(rows, fps=fps, rate=rate))
 
 

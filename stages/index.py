@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +23,7 @@ from avsep.clips.splits import Splits, check_disjoint, fixed_mixtures, split
 from avsep.errors import InputError
 from avsep.media.detections import read_detections
 from avsep.media.frames import frame_path
+from avsep.media.incremental import Item, digest, recorded_outputs
 from avsep.media.paths import inside
 from avsep.media.wav import duration, loudest_db
 from avsep.params import IndexParams
@@ -50,9 +51,10 @@ def main(params: IndexParams) -> None:
     index, rate, fps = params.index, params.extract.rate, params.extract.fps
     videos, rejected = read_extracted(ROOT / "extract.csv")
     total = len(videos) + len(rejected)
+    detected = recorded_outputs(ROOT / "detect.csv")
     refuse_long_window(videos, params.audio.samples, rate)
 
-    check = partial(problem, fps=fps, rate=rate, min_seconds=index.min_seconds, silence_db=index.silence_db)
+    check = partial(problem, detected, fps=fps, rate=rate, min_seconds=index.min_seconds, silence_db=index.silence_db)
     reasons = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(delayed(check)(v) for v in videos)
     usable = []
     for one, reason in zip(videos, progress(reasons, "index", len(videos), "video"), strict=True):
@@ -124,8 +126,10 @@ def refuse_long_window(videos: Iterable[Video], samples: int, rate: int) -> None
         )
 
 
-def problem(one: Video, fps: int, rate: int, min_seconds: float, silence_db: float) -> str | None:
-    """Why a video cannot be used, or None."""
+def problem(
+    detected: Mapping[Item, str], one: Video, fps: int, rate: int, min_seconds: float, silence_db: float
+) -> str | None:
+    """Why a video cannot be used, or None. `detected`: the digest of what stage detect wrote for each video."""
     frames = one.frame_count / fps
     for number in (1, one.frame_count):
         if not frame_path(one.frames, number).is_file():
@@ -145,6 +149,8 @@ def problem(one: Video, fps: int, rate: int, min_seconds: float, silence_db: flo
         read_detections(one.detections, one.frame_count)
     except InputError as error:
         return f"detections: {error}"
+    if detected.get((one.category, one.id)) != digest([one.detections]):
+        return f"detections: {one.detections} is not what stage detect wrote for this video: run it again"
     return None
 
 

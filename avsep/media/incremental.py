@@ -28,6 +28,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from avsep.errors import InputError
+
 Item = tuple[str, str]
 """(class, id) of a video."""
 
@@ -105,6 +107,15 @@ class Ledger:
                 rows.writerow([*item, *entry.values.values(), entry.fingerprint, entry.outputs])
         os.replace(temporary, self.path)
         self._unsaved = 0
+
+
+def recorded_outputs(path: Path) -> dict[Item, str]:
+    """The digest of each item's outputs, as another stage's ledger tells. Raises InputError if it is none."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return {(row["class"], row["id"]): row["outputs"] for row in csv.DictReader(file)}
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
+        raise InputError(f"{path} is missing or no ledger ({error!r}): run stage {path.stem} again") from None
 
 
 def fingerprint(inputs: Iterable[Path], code: Iterable[Path], settings: Mapping[str, Any]) -> str:

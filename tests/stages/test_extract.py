@@ -132,6 +132,17 @@ def test_bad_videos_are_set_aside_and_leave_nothing(
     assert taken_apart == []  # the bad ones are known, too
 
 
+def test_no_usable_video_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data/videos/cello").mkdir(parents=True)
+    Path("data/videos/cello/a.mp4").touch()
+    Path("data/videos/manifest.csv").write_text("class,id,file\ncello,a,cello/a.mp4\ncello,b,cello/b.mp4\n")
+    with pytest.raises(InputError, match=r"none of the 2 videos can be used: data/extract\.csv says why"):
+        extract.main(PARAMS)
+    assert "empty: 0 bytes" in Path("data/extract.csv").read_text()
+    assert tree("data/frames", "data/audio") == {}
+
+
 def test_what_a_killed_run_left_is_cleaned_and_what_it_did_is_kept(
     project: Path, taken_apart: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

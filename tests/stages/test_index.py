@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import shutil
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from avsep.clips.index import read_index, read_mixtures
 from avsep.errors import InputError
 from avsep.media.detections import write_detections
+from avsep.media.incremental import Ledger
 from avsep.media.wav import write_wav
 from avsep.params import Audio, Extract, ExtractParams, Index, IndexParams
 from stages import extract, index
@@ -30,9 +32,14 @@ def changed(**values: float) -> IndexParams:
 
 
 def detect(name: str, frames: int = 7) -> None:
-    """Writes a detection in each frame of <class>/<id>."""
-    rows = np.array([[number + 1, 1, 0.9, 8, 8, 40, 40] for number in range(frames)], np.float32)
-    write_detections(Path(f"data/detection_results/{name}.mp4.npy"), rows)
+    """Writes and records a detection in each frame of <class>/<id>, at its own place."""
+    left = zlib.crc32(name.encode()) % 20
+    rows = np.array([[number + 1, 1, 0.9, left, 8, 40, 40] for number in range(frames)], np.float32)
+    path = Path(f"data/detection_results/{name}.mp4.npy")
+    write_detections(path, rows)
+    category, video = name.split("/")
+    with Ledger(Path("data/detect.csv"), ["frames"]) as ledger:
+        ledger.record((category, video), "made from", [path], frames=str(frames))
 
 
 @pytest.fixture(scope="session")
@@ -129,6 +136,8 @@ def spoil(kind: str) -> None:
             npy.unlink()
         case "another's detections":
             detect("cello/spare", frames=8)
+        case "another's detections, as long":
+            shutil.copy(npy.with_name("cello_0.mp4.npy"), npy)
         case "foreign detections":
             npy.write_bytes(b"no array")
 
@@ -146,6 +155,7 @@ def spoil(kind: str) -> None:
         ("frame missing", "index", "frames"),
         ("no detections", "index", "detections"),
         ("another's detections", "index", "detections"),
+        ("another's detections, as long", "index", "detections"),
         ("foreign detections", "index", "detections"),
     ],
 )
@@ -193,6 +203,16 @@ def test_one_video_under_two_names_in_two_splits_stops_the_run(data: Path) -> No
     with pytest.raises(InputError, match="sounds the same, byte for byte"):
         index.main(PARAMS)
     assert files() == ["rejected.csv"]
+
+
+@pytest.mark.parametrize("text", [None, "class,id\ncello,spare\n"])
+def test_a_bad_ledger_of_detections_is_refused(data: Path, text: str | None) -> None:
+    Path("data/detect.csv").unlink()
+    if text is not None:
+        Path("data/detect.csv").write_text(text)
+    with pytest.raises(InputError, match=r"data/detect\.csv is missing or no ledger .* run stage detect again"):
+        index.main(PARAMS)
+    assert not Path("data/index").exists()
 
 
 @pytest.mark.parametrize(
