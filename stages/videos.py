@@ -166,10 +166,13 @@ def _bring_one(source: Source) -> Row:
     path = VIDEOS / source.file
     origin = source.path.resolve()  # a link's target: DVC hashes files
     try:
-        os.link(origin, path)
-    except OSError:  # another file system, or one without links
-        shutil.copyfile(origin, path)
-    return _row(source.category, source.id, path, source.original)
+        try:
+            os.link(origin, path)
+        except OSError:  # another file system, or one without links
+            shutil.copyfile(origin, path)
+        return _row(source.category, source.id, path, source.original)
+    except OSError as error:
+        raise InputError(f"{printable(str(source.path))} cannot be brought to {path}: {error.strerror}") from None
 
 
 def safe_ids(videos: Sequence[Path]) -> list[str]:

@@ -41,7 +41,7 @@ class Pen:
         return Pen(self.canvas, turn @ self.linear, np.array([x, y]) @ self.linear + self.shift, self.extent)
 
     def unmeasured(self) -> "Pen":
-        """The same pen with an extent of its own: what it draws is not part of the object."""
+        """The same pen with an extent of its own: what it draws is no part of this one's object."""
         return Pen(self.canvas, self.linear, self.shift)
 
     def place(self, x: float, y: float) -> tuple[float, float]:

@@ -95,9 +95,9 @@ class Actor:
 
     def draw(self, pen: Pen, motion: Motion) -> tuple[list[float], list[float]]:
         """Draws all; gives the extents of the instrument, and of the player with it, in the pen's pixels."""
-        pen = Pen(pen.canvas, pen.linear, pen.shift).at(self.x, self.y, 0, self.scale, self.mirror)
+        pen = pen.unmeasured().at(self.x, self.y, 0, self.scale, self.mirror)
         upper = pen.at(0, 0, 3.5 * motion.sway)
-        body = Pen(pen.canvas, upper.linear, upper.shift)
+        body = upper.unmeasured()
         instrument = body.at(self.held.x, self.held.y, self.held.angle + self.angle)
         if self.player is None:
             self.held.draw(instrument, self.look, motion)

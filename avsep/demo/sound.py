@@ -64,8 +64,8 @@ def compose(rng: np.random.Generator, class_name: str, seconds: float) -> list[N
     touch, rests = rng.uniform(0.8, 1.0), rng.uniform(0.0, 0.08)
     loud, swell, phase = rng.uniform(60, 105), rng.uniform(0, 18), rng.uniform(0, 2 * np.pi)
     notes: list[Note] = []
-    step, time = int(rng.integers(len(ladder))), float(rng.uniform(0, 0.2))
-    while time < seconds - 0.1:
+    step, time = int(rng.integers(len(ladder))), float(rng.uniform(0, min(0.2, seconds / 4)))
+    while not notes or time < seconds - 0.1:
         length = float(min(rng.choice(lengths, p=habit) * beat, seconds - time))
         if notes and rng.random() < rests:
             time += min(0.5 * beat, 0.3)

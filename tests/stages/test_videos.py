@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -203,3 +204,17 @@ def test_a_name_in_no_encoding_is_written_readably(run: Run, folder: Callable[..
     (source / "cello" / os.fsdecode(b"caf\xe9\n.mp4")).write_bytes(clip.read_bytes())
     [row] = [row for row in run(source=str(source)) if row["original"]]
     assert row["id"] == "caf" and row["original"] == "cello/caf\\xe9\\n.mp4"
+
+
+def test_a_video_that_cannot_be_copied_is_named(
+    run: Run, folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    source = folder()
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(shutil, "copyfile", refuse)
+    with pytest.raises(InputError, match=r"\.mp4 cannot be brought to data/videos/.*: No space left on device"):
+        run(source=str(source))
+    assert not Path("data/videos/manifest.csv").exists()

@@ -78,3 +78,11 @@ def test_the_pitch_that_is_written_is_heard() -> None:
     loudest = np.argmax(spectrum) * RATE / (1 << 17)
     partial = loudest / (440 * 2 ** ((note.pitch - 69) / 12))
     assert abs(12 * np.log2(partial / round(partial))) < 0.6  # semitones: the clip's tuning is within 0.4
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.5])
+def test_a_very_short_clip_still_has_a_note(seconds: float) -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        notes = compose(rng, "flute", seconds)
+        assert notes and np.isfinite(play(rng, "flute", notes, seconds)).all()
