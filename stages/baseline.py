@@ -23,7 +23,7 @@ from avsep.params import BaselineParams
 from avsep.run import run, write_metrics
 from avsep.scoring import validation
 from avsep.training.checkpoints import load_weights
-from avsep.training.data import DATA, training_data
+from avsep.training.data import INDEX, training_data
 from avsep.training.loop import Group, fit
 from avsep.training.losses import weighted_l1
 from avsep.training.resume import fingerprint
@@ -94,7 +94,7 @@ def main(params: BaselineParams) -> None:
         train=train,
         val=val,
         hear=partial(hear, **asdict(params.spectrogram)),
-        fingerprint=fingerprint(asdict(params), [*DATA, START]),
+        fingerprint=fingerprint(asdict(params), [INDEX, START]),
         seed=params.seed,
         device=params.device,
         epochs=params.baseline.epochs,

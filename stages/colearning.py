@@ -24,7 +24,7 @@ from avsep.params import ColearningParams
 from avsep.run import run, write_metrics
 from avsep.scoring import validation
 from avsep.training.checkpoints import load_into, load_weights
-from avsep.training.data import DATA, training_data
+from avsep.training.data import INDEX, training_data
 from avsep.training.loop import Group, fit
 from avsep.training.losses import gated_separation, negative, positive
 from avsep.training.resume import fingerprint
@@ -113,7 +113,7 @@ def main(params: ColearningParams) -> None:
         train=train,
         val=val,
         hear=partial(hear, **asdict(params.spectrogram)),
-        fingerprint=fingerprint(asdict(params), [*DATA, START]),
+        fingerprint=fingerprint(asdict(params), [INDEX, START]),
         seed=params.seed,
         device=params.device,
         epochs=params.colearning.epochs,

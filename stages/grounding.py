@@ -23,7 +23,7 @@ from avsep.params import GroundingParams
 from avsep.run import run, write_metrics
 from avsep.scoring import validation
 from avsep.training.checkpoints import load_weights
-from avsep.training.data import DATA, training_data
+from avsep.training.data import INDEX, training_data
 from avsep.training.loop import Group, fit
 from avsep.training.losses import negative, positive
 from avsep.training.resume import fingerprint
@@ -83,7 +83,7 @@ def main(params: GroundingParams) -> None:
         train=train,
         val=val,
         hear=partial(hear, **asdict(params.spectrogram)),
-        fingerprint=fingerprint(asdict(params), [*DATA, START]),
+        fingerprint=fingerprint(asdict(params), [INDEX, START]),
         seed=params.seed,
         device=params.device,
         epochs=params.grounding.epochs,

@@ -3,6 +3,9 @@
 A video that cannot be used is set aside: data/index/rejected.csv and the metrics say which and why.  The rest is
 split by video within each class, and the validation and test mixtures are fixed.  What was written is read back
 and checked: no video, by its name or by its sound, is in two splits.
+
+contents.csv tells what the usable videos' sound, frames and detections are, as hashes: later stages depend on
+data/index alone, and change with whatever it points to.
 """
 
 import contextlib
@@ -71,6 +74,7 @@ def main(params: IndexParams) -> None:
     splits = split(usable, val=index.val, test=index.test, seed=params.seed)
     with replaced(INDEX) as folder:
         write_rejected(folder / "rejected.csv", rejected)
+        write_contents(folder / "contents.csv", usable, recorded_outputs(ROOT / "extract.csv"), detected)
         for part, members in splits._asdict().items():
             write_index(folder / f"{part}.csv", members)
         mixtures = {
@@ -178,6 +182,17 @@ def summary(splits: Splits, rejected: list[Rejected]) -> dict[str, object]:
 def write_rejected(path: Path, rejected: Iterable[Rejected]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([("class", "id", "stage", "reason"), *rejected])
+
+
+def write_contents(
+    path: Path, videos: Iterable[Video], extracted: Mapping[Item, str], detected: Mapping[Item, str]
+) -> None:
+    """The digests of what extract and detect recorded for each video."""
+    keys = [(one.category, one.id) for one in videos]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["class", "id", "extracted", "detected"])
+        rows.writerows([*key, extracted[key], detected[key]] for key in keys)
 
 
 @contextlib.contextmanager

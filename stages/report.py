@@ -16,7 +16,7 @@ from avsep.run import progress, run, write_metrics
 
 METRICS = Path("metrics")
 TRAINING = ("grounding", "colearning", "cyclic", "baseline")
-STAGES = ("videos", "pretrained", "extract", "detect", "index", *TRAINING, "evaluate")
+STAGES = ("index", *TRAINING, "evaluate")
 
 
 def main(params: ReportParams) -> None:

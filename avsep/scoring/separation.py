@@ -34,7 +34,7 @@ def bss_eval(references: NDArray[np.floating], estimates: NDArray[np.floating]) 
             if not np.any(wave):
                 raise InputError(f"{kind} {source} is silent: BSS-eval is not defined for it")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=FutureWarning, module="mir_eval")
+        warnings.simplefilter("ignore", FutureWarning)  # that it is deprecated is known: see above
         sdr, sir, sar, _ = bss_eval_sources(
             references.astype(np.float64), estimates.astype(np.float64), compute_permutation=False
         )

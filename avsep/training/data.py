@@ -12,8 +12,6 @@ from avsep.run import progress
 from models.resnet import FrozenFrames
 
 INDEX = Path("data/index")
-# What a training depends on besides params, code and the weights that it starts from.
-DATA = (INDEX, Path("data/audio"), Path("data/frames"), Path("data/detection_results"))
 
 
 def training_data(

@@ -1,33 +1,20 @@
 """A training that was stopped goes on where it was, if nothing that it depends on has changed since."""
 
-import hashlib
-import json
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from avsep.media import incremental
+
 CODE = ("stages", "avsep", "models")
 
 
 def fingerprint(params: Mapping[str, Any], data: Iterable[Path]) -> str:
-    """A hash of a stage's params, all code, and the data that it trains on.
-
-    Files up to 64 MiB count by their bytes, larger ones and the files of folders by name, size and time of change.
-    """
-    digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode())
-    for folder in CODE:
-        for path in sorted(Path(folder).rglob("*.py")):
-            digest.update(f"{path.as_posix()}\n".encode() + path.read_bytes())
-    for root in data:
-        for path in [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file()):
-            stat = path.stat()
-            digest.update(f"{path.as_posix()} {stat.st_size}\n".encode())
-            if root.is_file() and stat.st_size <= 64 * 2**20:
-                digest.update(path.read_bytes())
-            else:
-                digest.update(str(stat.st_mtime_ns).encode())
-    return digest.hexdigest()
+    """A hash of a stage's params, all code, and what it reads: data/index, which holds the hashes of all that it
+    points to, and the weights that it starts from."""
+    code = [path for folder in CODE for path in sorted(Path(folder).rglob("*.py"))]
+    return incremental.fingerprint(data, code, params)
 
 
 class ResumeFolder:
