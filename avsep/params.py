@@ -400,7 +400,7 @@ def _refuse_contradictions(p: Params) -> None:
             )
         if p.extract.fps > p.videos.fps:
             problems.append(f"extract.fps is {p.extract.fps}: more than videos.fps, {p.videos.fps}")
-    margin = max(p.extract.fps, p.frames.count // 2 * p.frames.stride)  # ccol.md: centre frame
+    margin = max(p.extract.fps, p.frames.count // 2 * p.frames.stride)  # docs/ccol.md: centre frame
     if p.index.min_seconds * p.extract.fps < 2 * margin:
         problems.append(
             f"index.min_seconds is {p.index.min_seconds:g}: a centre frame needs {margin} frames at both sides"

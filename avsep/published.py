@@ -1,4 +1,4 @@
-"""The published CCoL checkpoint's parameter names, and ours (ccol.md, Files)."""
+"""The published CCoL checkpoint's parameter names, and ours (docs/ccol.md, Files)."""
 
 import re
 from collections.abc import Mapping

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from models.resnet import FrameFeatures, FrozenFrames
 from models.unet import UNet
 
-# The objects of a training sample (ccol.md): A and C are heard, B and D are only seen.
+# The objects of a training sample (docs/ccol.md): A and C are heard, B and D are only seen.
 SOUNDING = ("A", "C")
 SILENT = ("B", "D")
 PAIRS = (("A", "B"), ("C", "D"))  # the grounding gates decide which of a pair explains its sound

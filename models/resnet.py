@@ -2,7 +2,7 @@
 
 `ResNet18` has torchvision's parameter names: at width 64 the ImageNet weights load as they are.
 
-A frame is seen twice: the grounding network wants one vector of it, the separation network a map (ccol.md,
+A frame is seen twice: the grounding network wants one vector of it, the separation network a map (docs/ccol.md,
 Networks).  Both encoders hold the same weights up to `layer3`: that trunk is computed once.
 """
 
@@ -70,7 +70,7 @@ class FrameFeatures(NamedTuple):
 
 
 class FrozenFrames(nn.Module):
-    """Both frozen frame encoders (ccol.md, Networks) on the trunk that they share.
+    """Both frozen frame encoders (docs/ccol.md, Networks) on the trunk that they share.
 
     Frozen means: no gradient, and batch norm in eval mode also while the rest trains.  With
     `batch_statistics` the batch norms follow `train()` as in the published code, where they drift.

@@ -1,4 +1,4 @@
-"""The separation U-Net of Sound of Pixels (Zhao et al., ECCV 2018) as CCoL uses it (ccol.md, Networks).
+"""The separation U-Net of Sound of Pixels (Zhao et al., ECCV 2018) as CCoL uses it (docs/ccol.md, Networks).
 
 Log magnitudes (B, 1, F, T) -> embeddings (B, K, F, T); F and T are multiples of 2**levels.
 """

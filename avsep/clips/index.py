@@ -1,4 +1,4 @@
-"""The index: which videos there are, as CSV files without a header (ccol.md: Files).
+"""The index: which videos there are, as CSV files without a header (docs/ccol.md: Files).
 
 A list of videos has rows `AUDIO,FRAMES,NUMBER_OF_FRAMES`, a list of mixtures rows of four audio paths: A, B, C, D.
 A path is `/<class>/<id>.wav` below data/audio, or the same written from outside, `./data/audio/<class>/<id>.wav`.

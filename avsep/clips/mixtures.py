@@ -1,4 +1,4 @@
-"""What a sample is made of: partners, frames, gains, and the sound of a mixture (ccol.md, One training sample)."""
+"""What a sample is made of: partners, frames, gains, and the sound of a mixture (docs/ccol.md, One training sample)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Wave <-> short-time Fourier transform <-> log-frequency magnitudes and masks (ccol.md, One training sample).
+"""Wave <-> short-time Fourier transform <-> log-frequency magnitudes and masks (docs/ccol.md, One training sample).
 
 Waves (..., L) at the pipeline's rate; spectrograms (..., F, T) with F = n_fft / 2 + 1 linear or `log_bins`
 logarithmic bins and T = L // hop + 1 frames, Hann window, centred.

@@ -18,7 +18,7 @@ def read_window(path: Path, centre: float, samples: int, rate: int) -> Wave:
     """The (samples,) around second `centre`, read by seeking; sample samples // 2 is the one at `centre`.
 
     Past the file's ends there are zeros.  A file shorter than the window is repeated until it is longer,
-    and then counts as that longer file (ccol.md: audio).
+    and then counts as that longer file (docs/ccol.md: audio).
     Raises InputError if the file is missing, unreadable, empty, not mono, or of another rate.
     """
     with _open(path, rate) as file:

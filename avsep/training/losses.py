@@ -1,4 +1,4 @@
-"""The terms that CCoL's objectives are written in (ccol.md, Losses). Per sample, (B,), unless said otherwise.
+"""The terms that CCoL's objectives are written in (docs/ccol.md, Losses). Per sample, (B,), unless said otherwise.
 
 The objectives themselves stand in stages/grounding.py, stages/colearning.py and stages/cyclic.py.
 """
