@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from avsep.clips.mixtures import Heard
 from avsep.media import spectrogram
 from avsep.published import ccol_state
-from avsep.clips.mixtures import Heard
 from avsep.training.losses import gated_separation
 from models.ccol import OBJECTS, SOUNDING, CCoL
 from models.resnet import FrameFeatures
