@@ -16,14 +16,15 @@ def ccol_state(published: Mapping[str, Tensor], unet_levels: int = 7) -> dict[st
     """Published tensors, named `<net>.<parameter>`, -> the state dict of `CCoL(shared_trunk=False)`.
 
     The nets are sound_ground, frame_ground, sound, frame, synthesizer and grounding.  The four unused layers are
-    dropped knowingly.  Raises KeyError for a name that the published networks do not have.
+    dropped knowingly.  Raises KeyError for a name that the published networks do not have; within sound_ground,
+    grounding and synthesizer, whose names are ours, `load_state_dict` finds it.
     """
     unet = _unet_names(unet_levels)
     state = {}
     for name, tensor in published.items():
         if UNUSED.match(name):
             continue
-        net, parameter = name.split(".", 1)
+        net, _, parameter = name.partition(".")
         if net == "sound_ground":
             state[f"grounding.sound.{parameter}"] = tensor
         elif net == "grounding":
@@ -31,13 +32,13 @@ def ccol_state(published: Mapping[str, Tensor], unet_levels: int = 7) -> dict[st
         elif net == "synthesizer":
             state[f"separation.synthesizer.{parameter}"] = tensor
         elif net == "sound":
-            layer, leaf = parameter.rsplit(".", 1)
+            layer, _, leaf = parameter.rpartition(".")
             state[f"separation.unet.{unet[layer]}.{leaf}"] = tensor
         elif net == "frame" and parameter.startswith("fc."):
             state[f"separation.visual.{parameter.removeprefix('fc.')}"] = tensor
         elif net in ("frame_ground", "frame"):
             suffix = "_dilated" if net == "frame" else ""
-            _, block, rest = parameter.split(".", 2)
+            block, _, rest = parameter.removeprefix("features.").partition(".")
             if block == "7":
                 state[f"frames.layer4{suffix}.{rest}"] = tensor
             else:
