@@ -16,7 +16,7 @@ def stft(waves: Tensor, n_fft: int, hop: int) -> Tensor:
     flat = waves.reshape(-1, waves.shape[-1])
     window = torch.hann_window(n_fft, device=waves.device)
     spectra = torch.stft(flat, n_fft, hop, window=window, center=True, return_complex=True)
-    return spectra.unflatten(0, waves.shape[:-1])
+    return spectra.reshape(*waves.shape[:-1], *spectra.shape[-2:])
 
 
 def istft(spectra: Tensor, n_fft: int, hop: int, samples: int) -> Tensor:
@@ -24,7 +24,7 @@ def istft(spectra: Tensor, n_fft: int, hop: int, samples: int) -> Tensor:
     flat = spectra.reshape(-1, *spectra.shape[-2:])
     window = torch.hann_window(n_fft, device=spectra.device)
     waves = torch.istft(flat, n_fft, hop, window=window, center=True, length=samples)
-    return waves.unflatten(0, spectra.shape[:-2])
+    return waves.reshape(*spectra.shape[:-2], samples)
 
 
 def warp_grid(bins: int, frames: int) -> Tensor:
