@@ -1,0 +1,100 @@
+"""Tiny networks, samples and data: everything is real, and a training step takes milliseconds."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from avsep.clips.datasets import ClipReader
+from avsep.clips.index import Video, video, write_index, write_mixtures
+from avsep.clips.mixtures import Heard, hear, mixed
+from avsep.clips.splits import fixed_mixtures
+from avsep.media.detections import write_detections
+from avsep.media.frames import frame_path
+from avsep.media.wav import write_wav
+from models.ccol import OBJECTS, SOUNDING, CCoL
+from models.resnet import FrameFeatures
+
+CLASSES = ("cello", "flute", "trumpet", "tuba", "violin")
+RATE = 1000  # Hz
+FPS = 4
+FRAMES = 12  # of each video: 3 s
+SPECTROGRAM: dict[str, Any] = {"n_fft": 62, "hop": 16, "log_bins": 16, "align_corners": True}
+SAMPLES = 255  # of a window: 16 frames of the spectrogram
+SIZE = 16  # pixels
+WIDTH = 4  # of the ResNet
+UNET: dict[str, Any] = {"unet_levels": 3, "unet_channels": 2, "unet_max_channels": 4, "embedding": 4}
+MODEL: dict[str, Any] = {**UNET, "sound_channels": 2, "head_std": None}
+
+hear_tiny = partial(hear, **SPECTROGRAM)
+
+
+def tiny_ccol(seed: int = 0, **options: Any) -> CCoL:
+    torch.manual_seed(seed)
+    return CCoL(WIDTH, **{**MODEL, **options})
+
+
+def tiny_reader(**options: Any) -> ClipReader:
+    sizes = dict(rate=RATE, samples=SAMPLES, fps=FPS, count=1, stride=1, resize=20, size=SIZE)
+    return ClipReader(**{**sizes, **options})
+
+
+def noise(*shape: int, seed: int) -> Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape).astype(np.float32))
+
+
+def tiny_waves(batch: int, seed: int = 0) -> dict[str, Tensor]:
+    """Of the sounding objects, as they sound in their mixture: (B, L)."""
+    return mixed({n: 0.1 * noise(batch, SAMPLES, seed=seed + i).clamp(-3, 3) for i, n in enumerate(SOUNDING)})
+
+
+def tiny_heard(batch: int, seed: int = 0) -> Heard:
+    return hear_tiny(tiny_waves(batch, seed))
+
+
+def tiny_seen(networks: CCoL, batch: int, frames: int = 2, seed: int = 100) -> dict[str, FrameFeatures]:
+    pictures = {n: noise(batch, frames, 3, SIZE, SIZE, seed=seed + i) for i, n in enumerate(OBJECTS)}
+    return {name: networks.frames(picture) for name, picture in pictures.items()}
+
+
+def part_of_batch(
+    heard: Heard, seen: Mapping[str, FrameFeatures], which: Sequence[int]
+) -> tuple[Heard, dict[str, FrameFeatures]]:
+    """The samples `which` of a batch, in that order."""
+    w = list(which)
+    part = Heard(heard.mixture[w], {name: solo[w] for name, solo in heard.solo.items()})
+    return part, {name: FrameFeatures(f.vector[w], f.map[w]) for name, f in seen.items()}
+
+
+def write_video(root: Path, category: str, name: str, *, seed: int, silent_until: float = 0.0) -> Video:
+    """The extracted files of a video: noise with a tone of its own, from second `silent_until` on; noisy pictures."""
+    made = video(root, category, name, FRAMES)
+    random = np.random.default_rng(seed)
+    seconds = np.arange(RATE * FRAMES // FPS) / RATE
+    wave = 0.3 * np.sin(2 * np.pi * (50 + 13 * seed) * seconds) + 0.03 * random.standard_normal(len(seconds))
+    write_wav(made.audio, np.where(seconds < silent_until, 0.0, wave), RATE)
+    made.frames.mkdir(parents=True)
+    for number in range(1, FRAMES + 1):
+        Image.fromarray(random.integers(0, 256, (18, 24, 3), dtype=np.uint8)).save(frame_path(made.frames, number))
+    rows = [[number, 1, 0.9, 2, 1, 20, 16] for number in range(1, FRAMES, 2)]  # nothing is seen in every other frame
+    write_detections(made.detections, np.asarray(rows, np.float32))
+    return made
+
+
+def write_data(root: Path, mixtures: int = 4) -> dict[str, list[Video]]:
+    """A data folder with one video of each class in each split, and the index over it."""
+    splits: dict[str, list[Video]] = {}
+    for number, part in enumerate(("train", "val", "test")):
+        splits[part] = [
+            write_video(root, category, f"{category}_{part}", seed=10 * number + i)
+            for i, category in enumerate(CLASSES)
+        ]
+        write_index(root / f"index/{part}.csv", splits[part])
+        if part != "train":
+            write_mixtures(root / f"index/{part}_sep.csv", fixed_mixtures(splits[part], mixtures, seed=0, part=part))
+    return splits

@@ -1,0 +1,116 @@
+"""CCoL's networks against their formulas (ccol.md: Networks)."""
+
+import math
+
+import pytest
+import torch
+
+from models.ccol import OBJECTS, PAIRS, SILENT, SOUNDING, CCoL, Grounding, Separation, SoundEncoder, Synthesizer
+from models.resnet import FrameFeatures
+from models.sound_of_pixels import SoundOfPixels
+from tests.factories import UNET, WIDTH, noise, tiny_ccol, tiny_heard, tiny_seen
+
+
+def test_the_roles_are_consistent() -> None:
+    assert sorted(SOUNDING + SILENT) == sorted(OBJECTS) == sorted(name for pair in PAIRS for name in pair)
+    assert all(first in SOUNDING and second in SILENT for first, second in PAIRS)
+
+
+def test_synthesizer_is_the_formula() -> None:
+    network = Synthesizer(3)
+    assert network.scale.tolist() == [1, 1, 1]
+    assert network.bias.tolist() == [0]
+    scale = [0.5, -1.0, 2.0]
+    with torch.no_grad():
+        network.scale.copy_(torch.tensor(scale))
+        network.bias.fill_(0.3)
+    v, s = noise(2, 3, seed=0), noise(2, 3, 4, 5, seed=1)
+    masks = network(v, s)
+    assert masks.shape == (2, 1, 4, 5)
+    for b in range(2):
+        for f in range(4):
+            for t in range(5):
+                total = sum(scale[k] * float(v[b, k]) * float(s[b, k, f, t]) for k in range(3)) + 0.3
+                assert masks[b, 0, f, t].item() == pytest.approx(1 / (1 + math.exp(-total)), abs=1e-6)
+
+
+def test_an_object_is_seen_as_the_maximum_over_frames_and_positions() -> None:
+    network = Separation(6, levels=3, channels=2, max_channels=4, embedding=4)
+    maps = noise(2, 3, 6, 4, 5, seed=0)
+    visual = torch.stack([network.visual(maps[:, n]) for n in range(3)])  # (N, B, K, h, w)
+    expected = visual.amax(0).amax((-2, -1)).sigmoid()
+    torch.testing.assert_close(network.see(maps), expected)
+
+
+def test_sound_encoder_is_a_vgg_with_a_global_maximum() -> None:
+    with torch.device("meta"):
+        network = SoundEncoder()
+        assert network(torch.empty(2, 1, 256, 256)).shape == (2, 512)
+    widths = [(1, 64), (64, 128), (128, 256), (256, 256), (256, 512), (512, 512)]
+    assert sum(p.numel() for p in network.parameters()) == sum(9 * i * o + o for i, o in widths)
+    small = SoundEncoder(2)
+    sound = noise(1, 1, 16, 32, seed=0)
+    torch.testing.assert_close(small(sound), small.features(sound).flatten(2).max(2).values)
+
+
+def test_grounding_head_is_the_formula() -> None:
+    torch.manual_seed(0)
+    head = Grounding(frame_channels=5, sound_channels=1, head_std=None)
+    sound, frames = noise(2, 8, seed=0), noise(2, 3, 5, seed=1)
+    x = torch.cat([sound, frames.max(1).values], 1)
+    for layer in (head.fc1, head.fc2):
+        x = torch.relu(x @ layer.weight.T + layer.bias)
+    expected = 2 * (x @ head.fc3.weight.T + head.fc3.bias)
+    torch.testing.assert_close(head(sound, frames), expected)
+    torch.testing.assert_close(head(sound, frames.flip(1)), expected)  # whatever the frames' order
+
+
+def test_the_published_start_is_tiny_and_pytorchs_is_not() -> None:
+    torch.manual_seed(0)
+    published, plain = Grounding(32, 4), Grounding(32, 4, head_std=None)
+    assert 0.9e-4 < published.fc1.weight.std() < 1.1e-4
+    assert plain.fc1.weight.std() > 1e-2
+
+
+def test_grounding_by_name_encodes_each_sound_on_its_own() -> None:
+    networks = tiny_ccol()
+    heard, seen = tiny_heard(3), tiny_seen(networks, 3)
+    g = networks.ground(heard.log_sounds, seen)
+    for sound, log_magnitude in heard.log_sounds.items():
+        for name in OBJECTS:
+            alone = networks.grounding(networks.grounding.sound(log_magnitude), seen[name].vector)
+            torch.testing.assert_close(g(sound, name), alone)
+            torch.testing.assert_close(g.probability(sound, name), alone.softmax(1)[:, 0])
+
+
+def test_masks_are_between_0_and_1_and_each_depends_on_its_own_object() -> None:
+    networks = tiny_ccol().eval()
+    heard, seen = tiny_heard(2), tiny_seen(networks, 2)
+    masks = networks.separate(heard.log_mixture, seen)
+    assert set(masks) == set(OBJECTS)
+    for mask in masks.values():
+        assert mask.shape == heard.mixture.shape
+        assert 0 < mask.min() and mask.max() < 1
+    other = {**seen, "B": FrameFeatures(seen["B"].vector, seen["B"].map + noise(*seen["B"].map.shape, seed=9))}
+    moved = networks.separate(heard.log_mixture, other)
+    assert not torch.equal(moved["B"], masks["B"])
+    assert all(torch.equal(moved[name], masks[name]) for name in "ACD")
+
+
+def test_sound_of_pixels_separates_as_ccol_with_the_same_weights() -> None:
+    networks = tiny_ccol().eval()
+    baseline = SoundOfPixels(WIDTH, **UNET).eval()
+    baseline.load_state_dict({k: v for k, v in networks.state_dict().items() if not k.startswith("grounding.")})
+    heard, seen = tiny_heard(2), tiny_seen(networks, 2)
+    two = {name: seen[name] for name in SOUNDING}
+    masks = networks.separate(heard.log_mixture, seen)
+    for name, mask in baseline.separate(heard.log_mixture, two).items():
+        torch.testing.assert_close(mask, masks[name])
+
+
+def test_paper_sizes() -> None:
+    with torch.device("meta"):
+        networks = CCoL()
+    assert networks.grounding.fc1.weight.shape == (512, 1024)
+    assert networks.grounding.fc2.weight.shape == (128, 512)
+    assert networks.separation.visual.weight.shape == (32, 512, 3, 3)
