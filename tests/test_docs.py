@@ -1,0 +1,51 @@
+"""README and docs/ say what dvc.yaml, the params and the folders say."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+TRAINING = ["grounding", "colearning", "cyclic", "baseline"]
+
+
+def outputs(entry: dict[str, Any]) -> list[str]:
+    items = [*entry.get("outs", []), *entry.get("metrics", [])]
+    return [path for item in items for path in ([item] if isinstance(item, str) else item)]
+
+
+def test_the_picture_of_the_graph_has_dvc_yamls_edges() -> None:
+    drawn = set(re.findall(r"^  (\w+) --> (\w+)$", README, re.MULTILINE))
+    real = {
+        (maker, user)
+        for user, entry in STAGES.items()
+        for dep in entry["deps"]
+        for maker, other in STAGES.items()
+        for out in outputs(other)
+        if dep == out or dep.startswith(f"{out}/") or out.startswith(f"{dep}/")
+    }
+    assert drawn == real
+
+
+def test_the_table_of_params_tells_what_dvc_runs() -> None:
+    table = README.split("| params | run again at once |", 1)[1].split("\n\n", 1)[0]
+    told: dict[str, set[str]] = {}
+    for names, stages in re.findall(r"^\| (`.*?) \| (.*?) \|$", table, re.MULTILINE):
+        rerun = {stage for word in stages.split(", ") for stage in (TRAINING if word == "training" else [word])}
+        told.update(dict.fromkeys(re.findall(r"`(\w+)`", names), rerun))
+    sections = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    assert told == {name: {stage for stage, entry in STAGES.items() if name in entry["params"]} for name in sections}
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
+def test_files_that_a_page_names_are_there(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = re.findall(r"`((?:avsep|conf|docs|models|stages|tests)/[\w./]+)`", text) + re.findall(
+        r"\]\((?!http)(.*?)\)", text
+    )
+    missing = [path for path in named if not (ROOT / path).exists() and path != "conf/profile/mine.yaml"]
+    assert named and not missing
