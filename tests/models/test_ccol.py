@@ -1,4 +1,4 @@
-"""CCoL's networks against their formulas (ccol.md: Networks)."""
+"""CCoL's networks against their formulas (docs/ccol.md: Networks)."""
 
 import math
 

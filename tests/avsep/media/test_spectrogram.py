@@ -55,7 +55,7 @@ def test_leading_axes_are_separate_planes() -> None:
 
 @pytest.mark.parametrize("frequency", [220.0, 1760.0])
 def test_a_tone_peaks_in_its_row(frequency: float) -> None:
-    """ccol.md: row y reads source row (21 ** ((y + 1) / 2) - 11) / 10, where -1 is 0 Hz and 1 is half the rate."""
+    """docs/ccol.md: row y reads source row (21 ** ((y + 1) / 2) - 11) / 10, where -1 is 0 Hz and 1 is half the rate."""
     warped = spectrogram.warp(spectrogram.stft(tone(frequency), **PAPER).abs(), 256, align_corners=True)
     row = int(warped.mean(-1).argmax())
     source = (21 ** (row / 255) - 11) / 10
