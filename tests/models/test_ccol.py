@@ -90,7 +90,7 @@ def test_masks_are_between_0_and_1_and_each_depends_on_its_own_object() -> None:
     assert set(masks) == set(OBJECTS)
     for mask in masks.values():
         assert mask.shape == heard.mixture.shape
-        assert 0 < mask.min() and mask.max() < 1
+        assert mask.min() > 0 and mask.max() < 1
     other = {**seen, "B": FrameFeatures(seen["B"].vector, seen["B"].map + noise(*seen["B"].map.shape, seed=9))}
     moved = networks.separate(heard.log_mixture, other)
     assert not torch.equal(moved["B"], masks["B"])

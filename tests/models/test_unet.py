@@ -28,7 +28,5 @@ def test_every_parameter_takes_part() -> None:
 
 def test_only_the_outermost_convolution_has_a_bias() -> None:
     network = UNet(4, channels=2, max_channels=8, embedding=3)
-    biased = [
-        name for name, m in network.named_modules() if isinstance(m, torch.nn.Conv2d) and m.bias is not None
-    ]
+    biased = [name for name, m in network.named_modules() if isinstance(m, torch.nn.Conv2d) and m.bias is not None]
     assert biased == ["up.3"]
