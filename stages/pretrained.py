@@ -167,7 +167,7 @@ def train_resnet(
 ) -> None:
     """Learns the instruments by cross entropy; an epoch shows each of a still's three views once."""
     device = next(resnet.parameters()).device
-    pictures = np.stack([picture for view in views for picture in (view.whole, view.around, view.crop)])
+    pictures = np.stack([picture for view in views for picture in (view.whole, view.around, view.near)])
     labels = np.repeat([view.label for view in views], 3)
 
     def losses(chosen: list[int], rng: np.random.Generator) -> dict[str, Tensor]:
@@ -176,7 +176,7 @@ def train_resnet(
         target = torch.as_tensor(labels[chosen], device=device)
         return {"cross_entropy": F.cross_entropy(logits, target, label_smoothing=0.1)}
 
-    optimiser = torch.optim.AdamW(resnet.parameters(), weight_decay=0.05)
+    optimiser = torch.optim.AdamW(resnet.parameters(), betas=(0.9, 0.99), weight_decay=0.05)
     resnet.train()
     fit("resnet18", losses, optimiser, [lr], len(labels), epochs=epochs, batch=batch, seed=seed, live=live)
     resnet.eval()
@@ -276,12 +276,12 @@ def batched(items: Iterable, size: int) -> Iterator[list]:
 
 @torch.no_grad()
 def measure_resnet(resnet: ResNet18, views: Sequence[Views], *, batch: int) -> dict[str, float]:
-    """Accuracy on whole pictures and on crops."""
+    """Accuracy on whole pictures and on crops to the instrument."""
     device = next(resnet.parameters()).device
-    right = {"accuracy_whole": 0, "accuracy_crop": 0}
+    right = {"accuracy_whole": 0, "accuracy_near": 0}
     for some in batched(views, batch):
         labels = torch.tensor([view.label for view in some], device=device)
-        for name, pictures in (("accuracy_whole", [v.whole for v in some]), ("accuracy_crop", [v.crop for v in some])):
+        for name, pictures in (("accuracy_whole", [v.whole for v in some]), ("accuracy_near", [v.near for v in some])):
             logits = resnet(network_input(np.stack(pictures)).to(device))
             right[name] += int((logits.argmax(dim=1) == labels).sum())
     return {name: count / len(views) for name, count in right.items()}

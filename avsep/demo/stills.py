@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avsep.demo.scene import render_still
-from avsep.media.frames import Box as Region
+from avsep.media.detections import squared, whole_pixels
 from avsep.media.frames import crop_and_resize
 
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels
@@ -30,11 +30,11 @@ class Still(NamedTuple):
 
 
 class Views(NamedTuple):
-    """One still as the networks of the pipeline meet it: squares of one size, and what they show."""
+    """One still as the pipeline's networks meet it: three squares of one size, and what they show."""
 
     whole: NDArray[np.uint8]  # (size, size, 3): from the picture, its short side wide
     around: NDArray[np.uint8]  # of a size between the two others, around the instrument
-    crop: NDArray[np.uint8]  # from the instrument's box, its short side wide
+    near: NDArray[np.uint8]  # the instrument's box, widened to a square
     label: int
 
 
@@ -73,30 +73,23 @@ def _views(
 ) -> Views:
     still = _still(purpose, index, seed, width, height, classes)
     rng = np.random.default_rng([seed, zlib.crc32(f"{purpose}: views".encode()), index])
-    frame = (0, 0, width, height)
-    box = _whole_pixels(_moved(still.box, rng) if jitter else np.asarray(still.box), frame)
-    low, high = min(box[2] - box[0], box[3] - box[1]), min(width, height)
-    side = rng.uniform(low, high) if jitter else (low + high) / 2
-    left = np.clip((box[0] + box[2] - side) / 2, 0, width - side)
-    top = np.clip((box[1] + box[3] - side) / 2, 0, height - side)
-    around = _whole_pixels(np.array([left, top, left + side, top + side]), frame)
-    picture = Image.fromarray(still.picture)
-
-    def square(region: Region) -> NDArray[np.uint8]:
-        across, down = rng.random(2) if jitter else (0.5, 0.5)
-        return crop_and_resize(picture, region, size, size, across, down)
-
-    return Views(square(frame), square(around), square(box), still.label)
+    picture, short = Image.fromarray(still.picture), min(width, height)
+    box = _moved(still.box, rng) if jitter else np.asarray(still.box)
+    near = squared(whole_pixels(box.tolist(), width, height), width, height)
+    side = near[2] - near[0]
+    side = int(rng.integers(side, short, endpoint=True)) if jitter else (side + short) // 2
+    left, top = (near[0] + near[2] - side) // 2, (near[1] + near[3] - side) // 2
+    around = squared(whole_pixels((left, top, left + side, top + side), width, height), width, height)
+    across, down = rng.random(2) if jitter else (0.5, 0.5)  # of the room that a square leaves in the whole picture
+    return Views(
+        crop_and_resize(picture, None, size, size, across, down),
+        crop_and_resize(picture, around, size, size),
+        crop_and_resize(picture, near, size, size),
+        still.label,
+    )
 
 
 def _moved(box: Box, rng: np.random.Generator) -> NDArray[np.float64]:
     """The box with each side moved by up to a tenth of the box's length that way."""
     lengths = np.array([box[2] - box[0], box[3] - box[1]])
     return np.asarray(box) + rng.uniform(-0.1, 0.1, 4) * np.tile(lengths, 2)
-
-
-def _whole_pixels(box: NDArray[np.float64], frame: Region) -> Region:
-    """The box widened to whole pixels within the frame, as avsep/media/detections.py does."""
-    x1, y1 = np.maximum(np.floor(box[:2]), 0).astype(int).tolist()
-    x2, y2 = np.minimum(np.ceil(box[2:]), frame[2:]).astype(int).tolist()
-    return x1, y1, x2, y2

@@ -5,7 +5,9 @@ confidence.  Frames count from 1, as the pictures' file names do; classes from 1
 (0 is the background); a box is in pixels of the frame, x1 < x2, y1 < y2.  A frame without a detection has no row.
 """
 
+import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsep.errors import InputError
+from avsep.media.frames import Box
 
 COLUMNS = ("frame", "class", "confidence", "x1", "y1", "x2", "y2")
 SMALLEST_SIDE = 2  # pixels; a picture of a narrower box shows nothing
@@ -23,7 +26,7 @@ Rows = NDArray[np.float32]  # (N, 7)
 class Detection(NamedTuple):
     label: int  # from 1
     confidence: float
-    box: tuple[int, int, int, int]  # x1, y1, x2, y2: whole pixels within the picture, ends excluded
+    box: Box  # whole pixels within the picture
 
 
 def write_detections(path: Path, rows: Rows) -> None:
@@ -72,9 +75,26 @@ def most_confident(rows: Rows, frame: int, width: int, height: int) -> Detection
     not count.
     """
     seen = rows[rows[:, 0] == frame]
-    for _, label, confidence, x1, y1, x2, y2 in seen[np.argsort(-seen[:, 2], kind="stable")].tolist():
-        left, top = max(int(np.floor(x1)), 0), max(int(np.floor(y1)), 0)
-        right, bottom = min(int(np.ceil(x2)), width), min(int(np.ceil(y2)), height)
-        if right - left >= SMALLEST_SIDE and bottom - top >= SMALLEST_SIDE:
-            return Detection(int(label), confidence, (left, top, right, bottom))
+    for _, label, confidence, *corners in seen[np.argsort(-seen[:, 2], kind="stable")].tolist():
+        x1, y1, x2, y2 = box = whole_pixels(corners, width, height)
+        if x2 - x1 >= SMALLEST_SIDE and y2 - y1 >= SMALLEST_SIDE:
+            return Detection(int(label), confidence, box)
     return None
+
+
+def whole_pixels(box: Sequence[float], width: int, height: int) -> Box:
+    """A box widened to whole pixels, and clipped to a picture of `width` x `height`."""
+    x1, y1, x2, y2 = box
+    return max(math.floor(x1), 0), max(math.floor(y1), 0), min(math.ceil(x2), width), min(math.ceil(y2), height)
+
+
+def squared(box: Box, width: int, height: int) -> Box:
+    """A box within a picture widened to a square, moved into the picture; the picture's short side is the limit.
+
+    The networks see squares: of a long, narrow box they would see a short piece from its middle.
+    """
+    x1, y1, x2, y2 = box
+    side = min(max(x2 - x1, y2 - y1), width, height)
+    left = min(max((x1 + x2 - side) // 2, 0), width - side)
+    top = min(max((y1 + y2 - side) // 2, 0), height - side)
+    return left, top, left + side, top + side

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from avsep.errors import InputError
-from avsep.media.detections import most_confident, read_detections, write_detections
+from avsep.media.detections import most_confident, read_detections, squared, write_detections
 
 ROWS = np.array(
     [
@@ -81,10 +81,26 @@ def test_the_most_confident_box_of_a_frame_in_whole_pixels():
 
 
 def test_boxes_are_clipped_and_slivers_do_not_count():
-    assert most_confident(ROWS, frame=2, width=30, height=40).box == (5, 6, 30, 40)
-    assert most_confident(ROWS, frame=2, width=100, height=8).box == (5, 6, 41, 8)
+    for (width, height), box in {(30, 40): (5, 6, 30, 40), (100, 8): (5, 6, 41, 8)}.items():
+        found = most_confident(ROWS, frame=2, width=width, height=height)
+        assert found is not None and found.box == box
     # the first box keeps one row of pixels and the second none
     assert most_confident(ROWS, frame=2, width=100, height=7) is None
     # the first keeps one column, the second is wide enough
     sliver = np.array([[1, 1, 0.9, 98.5, 0, 130, 30], [1, 2, 0.3, 10, 10, 20, 20]], dtype=np.float32)
-    assert most_confident(sliver, frame=1, width=99, height=99).label == 2
+    found = most_confident(sliver, frame=1, width=99, height=99)
+    assert found is not None and found.label == 2
+
+
+@pytest.mark.parametrize(
+    ("box", "square"),
+    [
+        ((10, 20, 50, 30), (10, 5, 50, 45)),  # widened around its middle
+        ((10, 0, 50, 10), (10, 0, 50, 40)),  # moved into the picture
+        ((70, 10, 100, 70), (40, 10, 100, 70)),
+        ((5, 30, 95, 40), (10, 0, 90, 80)),  # no higher than the picture
+        ((20, 20, 40, 40), (20, 20, 40, 40)),
+    ],
+)
+def test_boxes_become_squares_within_the_picture(box, square):
+    assert squared(box, width=100, height=80) == square
