@@ -89,6 +89,7 @@ def write_video(root: Path, category: str, name: str, *, seed: int, silent_until
 def write_data(root: Path, mixtures: int = 4) -> dict[str, list[Video]]:
     """A data folder with one video of each class in each split, and the index over it."""
     splits: dict[str, list[Video]] = {}
+    (root / "index").mkdir(parents=True)
     for number, part in enumerate(("train", "val", "test")):
         splits[part] = [
             write_video(root, category, f"{category}_{part}", seed=10 * number + i)

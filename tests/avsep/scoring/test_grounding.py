@@ -1,0 +1,40 @@
+"""Grounding scores with known answers (evaluation.md, 4)."""
+
+import pytest
+
+from avsep.scoring.grounding import grounding_scores
+
+TRUTH = [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "accuracy", "auc", "precision"),
+    [
+        ([0.9, 0.6, 0.4, 0.1], 1, 1, 1),
+        ([0.1, 0.4, 0.6, 0.9], 0, 0, (1 / 3 + 2 / 4) / 2),  # inverted
+        ([0.7] * 4, 0.5, 0.5, 0.5),  # says nothing
+        ([0.2] * 4, 0.5, 0.5, 0.5),
+        ([0.9, 0.3, 0.6, 0.1], 0.5, 0.75, (1 + 2 / 3) / 2),
+        ([0.3, 0.2, 0.1, 0.0], 0.5, 1, 1),  # all below the threshold: the order is right
+    ],
+)
+def test_known_answers(probabilities: list[float], accuracy: float, auc: float, precision: float) -> None:
+    assert grounding_scores(probabilities, TRUTH, 0.5) == pytest.approx(
+        {"balanced_accuracy": accuracy, "roc_auc": auc, "average_precision": precision}
+    )
+
+
+def test_balanced_accuracy_weighs_both_kinds_alike() -> None:
+    found = grounding_scores([0.9, 0.9, 0.9, 0.9, 0.9], [True, True, True, True, False], 0.5)
+    assert found["balanced_accuracy"] == 0.5
+
+
+def test_the_threshold_itself_counts_as_sounding() -> None:
+    assert grounding_scores([0.8, 0.8, 0.7, 0.7], TRUTH, 0.8)["balanced_accuracy"] == 1
+    assert grounding_scores([0.8, 0.8, 0.7, 0.7], TRUTH, 0.81)["balanced_accuracy"] == 0.5
+
+
+@pytest.mark.parametrize("truth", [[True, True], [False, False]])
+def test_one_kind_alone_is_refused(truth: list[bool]) -> None:
+    with pytest.raises(ValueError, match="sounding and silent"):
+        grounding_scores([0.5, 0.6], truth, 0.5)

@@ -1,0 +1,96 @@
+"""Separation scores with known answers (evaluation.md, 2 and 7)."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from avsep.errors import InputError
+from avsep.scoring.separation import bss_eval, score_sources, si_sdr
+
+L = 4000
+FILTER = 512  # taps of BSS-eval version 3's allowed distortion
+
+
+@pytest.fixture(scope="module")
+def sources() -> NDArray[np.float64]:
+    return np.random.default_rng(0).standard_normal((2, L))
+
+
+def test_scale_and_short_delays_are_forgiven(sources: NDArray[np.float64]) -> None:
+    late = np.zeros_like(sources)
+    late[:, FILTER - 100 :] = 0.3 * sources[:, : -FILTER + 100]
+    for estimates in (sources, 0.01 * sources, -3 * sources):
+        scores = bss_eval(sources, estimates)
+        assert scores.sdr.min() > 60 and scores.sir.min() > 60 and scores.sar.min() > 60
+    ended = np.concatenate([sources[:, :-FILTER], np.zeros((2, FILTER))], 1)  # so that nothing is delayed past the end
+    shifted = np.roll(ended, FILTER - 100, axis=1)
+    assert bss_eval(ended, shifted).sdr.min() > 60
+    too_late = np.roll(np.concatenate([sources[:, :-1000], np.zeros((2, 1000))], 1), 900, axis=1)
+    assert bss_eval(sources, too_late).sdr.max() < 10
+
+
+def test_permuted_estimates_are_wrong(sources: NDArray[np.float64]) -> None:
+    """No permutation is sought: to answer with the other object is the mistake that counts."""
+    assert bss_eval(sources, sources[::-1]).sir.max() < -5  # 512 taps fit some of any 4000 samples
+
+
+def test_interference_of_a_known_level(sources: NDArray[np.float64]) -> None:
+    estimates = sources + 0.1 * sources[::-1]
+    scores = bss_eval(sources, estimates)
+    for source in range(2):
+        energy = np.sum(sources[source] ** 2) / np.sum((0.1 * sources[1 - source]) ** 2)
+        assert scores.sir[source] == pytest.approx(10 * math.log10(energy), abs=1.5)  # the filters fit some of it
+    assert scores.sar.min() > 40
+
+
+def test_artefacts_of_a_known_level(sources: NDArray[np.float64]) -> None:
+    noise = np.random.default_rng(1).standard_normal(sources.shape)
+    scores = bss_eval(sources, sources + 0.1 * noise)
+    np.testing.assert_allclose(scores.sar, 20, atol=2)
+    assert scores.sir.min() > scores.sar.max() + 5
+
+
+@pytest.mark.parametrize("kind", ["reference", "estimate"])
+def test_a_silent_source_is_refused_by_name(sources: NDArray[np.float64], kind: str) -> None:
+    half_silent = sources.copy()
+    half_silent[1] = 0
+    given = (half_silent, sources) if kind == "reference" else (sources, half_silent)
+    with pytest.raises(InputError, match=f"{kind} 1 is silent"):
+        bss_eval(*given)
+
+
+def test_si_sdr_is_the_closed_formula(sources: NDArray[np.float64]) -> None:
+    true = sources - sources.mean(1, keepdims=True)
+    raw = true + 0.3 * np.random.default_rng(2).standard_normal(true.shape)
+    estimate = raw - raw.mean(1, keepdims=True)
+    target = (estimate * true).sum(1, keepdims=True) / (true**2).sum(1, keepdims=True) * true
+    expected = 10 * np.log10((target**2).sum(1) / ((estimate - target) ** 2).sum(1))
+    found = si_sdr(torch.from_numpy(raw * 7 + 3), torch.from_numpy(sources))  # neither scale nor offset matter
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-6)
+
+
+def test_si_sdr_keeps_leading_axes() -> None:
+    waves = torch.randn(2, 3, 100, generator=torch.Generator().manual_seed(0))
+    assert si_sdr(waves, waves.flip(-1)).shape == (2, 3)
+
+
+def test_the_mixture_gains_nothing_over_itself(sources: NDArray[np.float64]) -> None:
+    mixture = sources.sum(0)
+    scores = score_sources(sources, np.stack([mixture, mixture]), mixture)
+    np.testing.assert_allclose([scores["nsdr"], scores["si_sdri"]], 0, atol=1e-9)
+    np.testing.assert_allclose(scores["si_sdr"], 0, atol=0.5)  # as loud as the other source
+
+
+def test_gains_are_against_the_mixture_and_sources_keep_their_order(sources: NDArray[np.float64]) -> None:
+    sources = sources * np.array([[1.0], [0.1]])
+    mixture = sources.sum(0)
+    scores = score_sources(sources, sources + 1e-3, mixture)
+    assert set(scores) == {"sdr", "sir", "sar", "nsdr", "si_sdr", "si_sdri"}
+    mixed = bss_eval(sources, np.stack([mixture, mixture]))
+    np.testing.assert_allclose(scores["nsdr"], scores["sdr"] - mixed.sdr)
+    mixture_si = si_sdr(torch.from_numpy(np.stack([mixture, mixture])), torch.from_numpy(sources)).numpy()
+    np.testing.assert_allclose(scores["si_sdri"], scores["si_sdr"] - mixture_si)
+    np.testing.assert_allclose(mixture_si, [20, -20], atol=0.5)
