@@ -155,7 +155,7 @@ class Grounding:
     epochs: Count
     milestones: list[Count]
     lr_grounding: NotNegative
-    monitor: str
+    monitor: Literal["val/solo_balanced_accuracy", "val/balanced_accuracy"]
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
@@ -164,7 +164,7 @@ class Colearning:
     milestones: list[Count]
     lr_grounding: NotNegative
     lr_separation: NotNegative
-    monitor: str
+    monitor: Literal["val/si_sdri", "val/balanced_accuracy", "val/solo_balanced_accuracy"]
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
@@ -173,7 +173,7 @@ class Cyclic:
     milestones: list[Count]
     lr_grounding: NotNegative
     lr_separation: NotNegative
-    monitor: str
+    monitor: Literal["val/si_sdri", "val/balanced_accuracy", "val/solo_balanced_accuracy"]
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
@@ -182,7 +182,7 @@ class Baseline:
     epochs: Count
     milestones: list[Count]
     lr_separation: NotNegative
-    monitor: str
+    monitor: Literal["val/si_sdri"]
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
@@ -438,6 +438,8 @@ def _refuse_contradictions(p: Params) -> None:
         problems.append("frames.cache is true: a cache holds no random crops, so frames.augment must be false")
     if p.frames.cache and p.objective.as_published:
         problems.append("frames.cache is true: objective.as_published moves the frozen networks' batch norm")
+    if p.train.batch % p.train.devices:
+        problems.append(f"train.batch is {p.train.batch}: no multiple of train.devices, {p.train.devices}")
     if p.train.gain[0] > p.train.gain[1]:
         problems.append(f"train.gain is {p.train.gain}: the lower end comes first")
     for name in ("grounding", "colearning", "cyclic", "baseline"):

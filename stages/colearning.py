@@ -1,6 +1,6 @@
 """Phase 2, co-learning: separation beside grounding.
 
-CCoL (Tian, Hu, Xu; CVPR 2021), section 3.3.  The grounding gates s say which object of a pair explains its sound:
+CCoL (Tian, Hu, Xu; CVPR 2021).  The grounding gates s say which object of a pair explains its sound:
 
     M_AB  = s_A M_A + s_B M_B,   s_X = round(softmax g(mix, v_X)[sounding]),   M_CD likewise
     L_sep = (L1w(M_AB, T_A) + L1w(M_CD, T_C)) / 2

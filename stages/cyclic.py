@@ -1,6 +1,6 @@
 """Phase 3, cyclic co-learning: separation tells grounding which object of a pair really sounds.
 
-CCoL (Tian, Hu, Xu; CVPR 2021), section 3.4.  The object whose own mask comes closer to the pair's target sounds:
+CCoL (Tian, Hu, Xu; CVPR 2021).  The object whose own mask comes closer to the pair's target sounds:
 
     d_A = L1w(M_A, T_A), d_B = L1w(M_B, T_A), d_C = L1w(M_C, T_C), d_D = L1w(M_D, T_C)
     a   = round(1 - d_A / (d_A + d_B)),   c = round(1 - d_C / (d_C + d_D))

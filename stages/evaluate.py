@@ -5,7 +5,7 @@ Separation is scored with each sounding object's own mask; what silent objects a
 grounding gate, as a listener would get it.  Definitions: avsep/scoring.
 
 checkpoints/{baseline,colearning,cyclic}/best.safetensors, data/index/test_sep.csv
-    -> metrics/evaluate.json, metrics/pairs.csv, metrics/examples
+    -> metrics/evaluate.json, metrics/pairs.csv, metrics/skipped.csv, metrics/examples
 """
 
 import json
@@ -211,6 +211,12 @@ def write_example(folder: Path, outcome: Outcome, rows: Sequence[Mapping[str, An
     (folder / "example.json").write_text(json.dumps(example, indent=2) + "\n", encoding="utf-8")
 
 
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    temporary = path.with_suffix(".tmp")
+    table.to_csv(temporary, index=False, lineterminator="\n")
+    temporary.replace(path)
+
+
 def read_test(index: Path = Path("data/index")) -> list[Mixture]:
     return read_mixtures(index / "test_sep.csv", read_index(index / "test.csv"))
 
@@ -258,10 +264,11 @@ def main(params: EvaluateParams) -> None:
         device=params.device,
         batch=params.evaluate.batch,
     )
-    examples = Path("metrics/examples")
+    examples = Path("metrics/examples.tmp")
     shutil.rmtree(examples, ignore_errors=True)
+    examples.mkdir()
     table: list[dict[str, Any]] = []
-    skipped: dict[str, str] = {}
+    skipped: list[tuple[int, str]] = []
 
     def kept(outcome: Outcome) -> tuple[Outcome, tuple[list[dict[str, Any]], str | None]]:
         return outcome, score(outcome, params.evaluate.gate)
@@ -270,18 +277,19 @@ def main(params: EvaluateParams) -> None:
     for outcome, (rows, reason) in progress(scored, desc="evaluate", total=len(test), unit="mixture"):
         table.extend(rows)
         if reason is not None:
-            skipped[f"{outcome.number:03d}"] = reason
+            skipped.append((outcome.number, reason))
             logging.warning("mixture %d is skipped: %s", outcome.number, reason)
         elif outcome.number < params.evaluate.examples:
             write_example(examples / f"{outcome.number:03d}", outcome, rows, reader)
     if not table:
-        raise InputError(f"none of {len(test)} test mixtures can be scored; the first: {next(iter(skipped.values()))}")
+        raise InputError(f"none of {len(test)} test mixtures can be scored; the first: {skipped[0][1]}")
 
     columns = ["mixture", "system", "object", "role", "class", "video", "probability", "muted", *SCORES, "leakage_db"]
     pairs = pd.DataFrame(table, columns=columns).round(6)
-    temporary = Path("metrics/pairs.csv.tmp")
-    pairs.to_csv(temporary, index=False, lineterminator="\n")
-    temporary.replace("metrics/pairs.csv")
+    write_table(pairs, Path("metrics/pairs.csv"))
+    write_table(pd.DataFrame(skipped, columns=["mixture", "reason"]), Path("metrics/skipped.csv"))
+    shutil.rmtree("metrics/examples", ignore_errors=True)
+    examples.replace("metrics/examples")
     summary = summarise(pairs, params.evaluate.gate)
     write_metrics("evaluate", {**summary, "pairs": {"evaluated": len(test) - len(skipped), "skipped": len(skipped)}})
 

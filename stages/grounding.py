@@ -1,6 +1,6 @@
 """Phase 1, grounding warm-up: which object sounds, learned from solo sounds.
 
-CCoL (Tian, Hu, Xu; CVPR 2021), section 3.2; g(sound, object) are the grounding network's logits:
+CCoL (Tian, Hu, Xu; CVPR 2021); g(sound, object) are the grounding network's logits:
 
     L_grd = min(CE+ g(a_A, v_A), CE+ g(a_A, v_B)) + CE- g(a_C, v_A)
 

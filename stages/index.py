@@ -74,7 +74,7 @@ def main(params: IndexParams) -> None:
     splits = split(usable, val=index.val, test=index.test, seed=params.seed)
     with replaced(INDEX) as folder:
         write_rejected(folder / "rejected.csv", rejected)
-        write_contents(folder / "contents.csv", usable, recorded_outputs(ROOT / "extract.csv"), detected)
+        write_contents(folder / "contents.csv", sorted(usable), recorded_outputs(ROOT / "extract.csv"), detected)
         for part, members in splits._asdict().items():
             write_index(folder / f"{part}.csv", members)
         mixtures = {

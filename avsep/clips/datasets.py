@@ -21,6 +21,10 @@ DRAWS = 10  # of a window, until one is audible
 Features = Mapping[tuple[str, int], tuple[Tensor, ...]]  # (video's name, frame) -> frozen features of that frame
 
 
+def root_mean_square(wave: Wave) -> float:
+    return float(np.sqrt(np.mean(np.square(wave, dtype=np.float64))))
+
+
 class View(NamedTuple):
     """How a sample's frames are cropped: fractions 0 to 1 across and down, and whether they are mirrored."""
 
@@ -146,7 +150,7 @@ class TrainingMixtures(_Mixtures):
         drawn = []
         for _ in range(DRAWS):
             wave = self.reader.sound(video, centre)
-            level = float(np.sqrt(np.mean(np.square(wave, dtype=np.float64))))
+            level = root_mean_square(wave)
             if level >= AUDIBLE:
                 return centre, wave
             drawn.append((level, centre, wave))
@@ -172,6 +176,11 @@ class FixedMixtures(_Mixtures):
 
     def __len__(self) -> int:
         return len(self.mixtures)
+
+    def audible(self, mixture: Mixture) -> bool:
+        """Whether every heard video sounds in its window: a silent one has no ratio to be scored by."""
+        heard = [video for name, video in zip("ABCD", mixture, strict=True) if name in self.heard]
+        return all(root_mean_square(self.reader.sound(video, self.centre(video))) >= AUDIBLE for video in heard)
 
     def centre(self, video: Video) -> int:
         return mixtures.centre_frame(video.frame_count, self.reader.fps, self.reader.count, self.reader.stride, None)

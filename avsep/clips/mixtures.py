@@ -84,7 +84,8 @@ class Heard:
 
 def hear(sources: Mapping[str, Tensor], n_fft: int, hop: int, log_bins: int, align_corners: bool) -> Heard:
     """Waves (B, L) of the sources as they sound in their mixture -> what the networks hear."""
-    waves = torch.stack([*sources.values(), torch.stack(list(sources.values())).sum(0)])  # (S + 1, B, L)
-    magnitudes = spectrogram.stft(waves, n_fft, hop).abs() + 1e-10
-    warped = spectrogram.warp(magnitudes, log_bins, align_corners).unsqueeze(2)  # (S + 1, B, 1, F, T)
+    spectra = spectrogram.stft(torch.stack(list(sources.values())), n_fft, hop)  # (S, B, F, T)
+    # the transform is linear: the mixture's spectrum is the sum of its sources'
+    magnitudes = torch.cat([spectra, spectra.sum(0, keepdim=True)]).abs() + 1e-10  # (S + 1, B, F, T)
+    warped = spectrogram.warp(magnitudes, log_bins, align_corners).unsqueeze(2)  # (S + 1, B, 1, F', T)
     return Heard(mixture=warped[-1], solo=dict(zip(sources, warped[:-1], strict=True)))

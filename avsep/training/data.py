@@ -1,5 +1,6 @@
 """Training's and validation's samples, with the frozen networks' part computed beforehand where that is possible."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from avsep.clips.datasets import ClipReader, Features, FixedMixtures, TrainingMixtures
 from avsep.clips.index import Video, read_index, read_mixtures
+from avsep.errors import InputError
 from avsep.run import progress
 from models.resnet import FrozenFrames
 
@@ -29,11 +31,15 @@ def training_data(
 ) -> tuple[TrainingMixtures, FixedMixtures]:
     """The random mixtures of the training videos and the fixed ones of validation's. Raises InputError."""
     train, val = read_index(INDEX / "train.csv"), read_index(INDEX / "val.csv")
-    mixtures = read_mixtures(INDEX / "val_sep.csv", val)
+    fixed = FixedMixtures(read_mixtures(INDEX / "val_sep.csv", val), reader, heard=heard, seen=seen)
+    mixtures = [mixture for mixture in fixed.mixtures if fixed.audible(mixture)]
+    if len(mixtures) < len(fixed):
+        logging.warning("%d validation mixtures are left out: a silent window", len(fixed) - len(mixtures))
+    if not mixtures:
+        raise InputError(f"{INDEX / 'val_sep.csv'}: every mixture has a silent window; raise audio.samples")
     features = None
     if cache:
         every_frame = [(video, frame) for video in train for frame in range(1, video.frame_count + 1)]
-        fixed = FixedMixtures(mixtures, reader, heard=heard, seen=seen)
         middle = [(video, frame) for video in val for frame in reader.frames_around(video, fixed.centre(video))]
         features = frozen_features(frames, reader, [*every_frame, *middle], device)
     return (

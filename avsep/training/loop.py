@@ -7,6 +7,7 @@ sees (pictures -> frozen features), steps, validates, keeps the best, resumes, a
 
 import dataclasses
 import logging
+import os
 import shutil
 import sys
 import time
@@ -129,6 +130,17 @@ class KeepBest(Callback):
         self.score, self.epoch, self.metrics = state_dict["score"], state_dict["epoch"], state_dict["metrics"]
 
 
+class KeepCurves(Callback):
+    """Keeps the curves so far beside each epoch's checkpoint: DVC deletes a stage's outputs before it runs again."""
+
+    def __init__(self, live: Path, kept: Path) -> None:
+        self.live, self.kept = live, kept
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        if trainer.is_global_zero:
+            shutil.copytree(self.live, self.kept, dirs_exist_ok=True)
+
+
 class PlainProgress(Callback):
     """A line every ten seconds and at each epoch's end, where there is no terminal for a bar."""
 
@@ -191,16 +203,14 @@ def fit(
     Returns what metrics/<stage>.json tells.  Raises InputError if the params ask for what cannot be.
     """
     length = len(train)  # type: ignore[arg-type]
-    if batch % devices or length < batch:
-        raise InputError(
-            f"params: train.batch is {batch}: it must be a multiple of train.devices ({devices})"
-            f" and no more than an epoch's {length} samples"
-        )
+    if length < batch:
+        raise InputError(f"params: train.batch is {batch}: an epoch has {length} samples, raise train.repeats")
     resume = ResumeFolder(stage, fingerprint)
+    shutil.rmtree(live / stage, ignore_errors=True)
     if resume.checkpoint:
         logging.info("%s: goes on from %s", stage, resume.checkpoint)
-    else:
-        shutil.rmtree(live / stage, ignore_errors=True)
+        shutil.copytree(resume.curves, live / stage)
+    networks.to(memory_format=torch.channels_last)  # 1.3 to 1.7 times as fast on a CPU: see benchmarks
     phase = Phase(networks, objective, validate, groups, hear, milestones, decay, seed)
     best = KeepBest(monitor, resume.best)
     last = ModelCheckpoint(resume.path, "last", save_on_train_epoch_end=True, enable_version_counter=False)
@@ -212,7 +222,12 @@ def fit(
         precision=precision,  # type: ignore[arg-type]
         max_epochs=epochs,
         logger=logger,
-        callbacks=[best, TQDMProgressBar() if terminal else PlainProgress(stage), last],
+        callbacks=[
+            best,
+            TQDMProgressBar() if terminal else PlainProgress(stage),
+            KeepCurves(live / stage, resume.curves),
+            last,
+        ],
         enable_progress_bar=terminal,
         enable_model_summary=False,
         use_distributed_sampler=False,  # EpochSampler shares an epoch among the processes itself
@@ -236,7 +251,7 @@ def fit(
     if trainer.is_global_zero:
         folder = out / stage
         save_weights(folder / "weights.safetensors", networks.state_dict())
-        shutil.copyfile(resume.best, folder / "best.safetensors")
+        os.replace(resume.best, folder / "best.safetensors")
         resume.clear()
     final = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
     return {

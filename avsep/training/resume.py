@@ -39,6 +39,11 @@ class ResumeFolder:
         """The best weights so far."""
         return self.path / "best.safetensors"
 
+    @property
+    def curves(self) -> Path:
+        """What DVCLive had written at the last checkpoint."""
+        return self.path / "curves"
+
     def clear(self) -> None:
         """When the training is done, or another one starts."""
         shutil.rmtree(self.path, ignore_errors=True)

@@ -1,0 +1,330 @@
+"""The one loop: what it leaves behind, and that stopping and going on changes nothing."""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pytest
+import torch
+from torch import Tensor
+
+from avsep.clips.datasets import FixedMixtures, TrainingMixtures
+from avsep.clips.index import Video, read_mixtures
+from avsep.clips.mixtures import Heard
+from avsep.errors import InputError
+from avsep.scoring import validation
+from avsep.training.checkpoints import load_weights
+from avsep.training.loop import Group, KeepBest, Phase, fit
+from avsep.training.seeds import seed_everything
+from models.ccol import OBJECTS, SOUNDING, CCoL
+from models.resnet import FrameFeatures
+from stages import colearning
+from tests.factories import SPECTROGRAM, hear_tiny, tiny_ccol, tiny_reader, write_data
+
+EPOCHS = 3
+STEPS = 11  # of an epoch: more than the 10 between two lines of the live curves
+RESUME = Path("checkpoints/resume/colearning")
+CURVES = Path("metrics/colearning/plots/metrics")
+Objective = Callable[..., Mapping[str, Tensor]]
+
+
+class Stopped(Exception):
+    """As a kill, at a moment of our choosing."""
+
+
+@pytest.fixture(scope="module")
+def splits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Video]]:
+    root = tmp_path_factory.mktemp("loop") / "data"
+    return write_data(root)
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def train(splits: dict[str, list[Video]], objective: Objective = colearning.objective, **options: Any) -> dict[str, Any]:
+    """A whole, tiny co-learning."""
+    seed_everything(0)
+    networks = tiny_ccol()
+    root = splits["val"][0].audio.parents[2]
+    mixtures = read_mixtures(root / "index/val_sep.csv", splits["val"], root)
+    settings: dict[str, Any] = dict(
+        objective=objective,
+        validate=partial(
+            validation.separation_and_grounding,
+            **{name: SPECTROGRAM[name] for name in ("n_fft", "hop", "align_corners")},
+        ),
+        groups={
+            "grounding": Group(list(networks.grounding.parameters()), 1e-3),
+            "separation": Group(list(networks.separation.parameters()), 1e-2),
+        },
+        train=TrainingMixtures(
+            splits["train"],
+            tiny_reader(),
+            heard=SOUNDING,
+            seen=OBJECTS,
+            seed=0,
+            repeats=9,
+            gain=(0.5, 1.5),
+            augment=True,
+        ),
+        val=FixedMixtures(mixtures, tiny_reader(), heard=SOUNDING, seen=OBJECTS),
+        hear=hear_tiny,
+        fingerprint="as it is",
+        seed=0,
+        device="cpu",
+        epochs=EPOCHS,
+        milestones=[2],
+        monitor="val/si_sdri",
+        decay=0.1,
+        batch=4,
+        workers=0,
+        devices=1,
+        precision="32-true",
+    )
+    return fit("colearning", networks, **{**settings, **options})
+
+
+def stop_at_step(step: int) -> Objective:
+    """Co-learning's objective, which is stopped at its `step`th call."""
+    calls = 0
+
+    def objective(networks: CCoL, heard: Heard, seen: dict[str, FrameFeatures]) -> Mapping[str, Tensor]:
+        nonlocal calls
+        calls += 1
+        if calls == step:
+            raise Stopped
+        return colearning.objective(networks, heard, seen)
+
+    return objective
+
+
+def left_behind() -> dict[str, bytes]:
+    """All that a stage declares as its outputs."""
+    folders = (Path("checkpoints/colearning"), CURVES.parent)
+    return {str(path): path.read_bytes() for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    splits: dict[str, list[Video]], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("uninterrupted"))
+        metrics = train(splits)
+        return metrics, left_behind()
+
+
+# --- What it leaves behind
+
+
+def test_weights_curves_and_metrics(
+    splits: dict[str, list[Video]], uninterrupted: tuple[dict[str, Any], dict[str, bytes]]
+) -> None:
+    metrics = train(splits)
+    assert (metrics, left_behind()) == uninterrupted, "the same params, code and data give the same bytes"
+
+    assert not RESUME.exists()
+    last = load_weights("checkpoints/colearning/weights.safetensors")
+    best = load_weights("checkpoints/colearning/best.safetensors")
+    assert {name: t.shape for name, t in last.items()} == {n: t.shape for n, t in tiny_ccol().state_dict().items()}
+    assert last.keys() == best.keys()
+
+    assert metrics["steps"] == EPOCHS * STEPS
+    assert metrics["samples"] == EPOCHS * STEPS * 4
+    assert 0 <= metrics["best"]["epoch"] < EPOCHS
+    values = {"si_sdri", "balanced_accuracy", "solo_balanced_accuracy"}
+    losses = {"loss", "separation", "grounding", "pairs_muted", "pairs_doubled"}
+    assert set(metrics["best"]) == {"epoch", *(f"val/{name}" for name in values)}
+    assert set(metrics["last"]) == {f"val/{n}" for n in values} | {f"train/{n}" for n in losses}
+    json.dumps(metrics, allow_nan=False)
+
+    for name in values:
+        steps, curve = read_curve(f"val/{name}")
+        assert len(steps) == EPOCHS
+        assert curve[metrics["best"]["epoch"]] == pytest.approx(metrics["best"][f"val/{name}"], rel=1e-6)
+        assert curve[-1] == pytest.approx(metrics["last"][f"val/{name}"], rel=1e-6)
+    assert max(read_curve("val/si_sdri")[1]) == pytest.approx(metrics["best"]["val/si_sdri"], rel=1e-6)
+    assert len(read_curve("train/loss")[1]) == EPOCHS
+
+
+def read_curve(name: str) -> tuple[list[int], list[float]]:
+    header, *rows = [line.split("\t") for line in (CURVES / f"{name}.tsv").read_text().splitlines()]
+    assert header == ["step", name.split("/")[1]]
+    return [int(step) for step, _ in rows], [float(value) for _, value in rows]
+
+
+def test_the_best_weights_are_those_that_scored_best(splits: dict[str, list[Video]]) -> None:
+    """Validated again, they give the figures in the metrics."""
+    metrics = train(splits, epochs=2, milestones=[])
+    networks = tiny_ccol(seed=5).eval()
+    networks.load_state_dict(load_weights("checkpoints/colearning/best.safetensors"))
+    root = splits["val"][0].audio.parents[2]
+    mixtures = read_mixtures(root / "index/val_sep.csv", splits["val"], root)
+    data = FixedMixtures(mixtures, tiny_reader(), heard=SOUNDING, seen=OBJECTS)
+    batch = next(iter(torch.utils.data.DataLoader(data, len(data))))
+    seen = {name: networks.frames(pictures) for name, pictures in batch["pictures"].items()}
+    transform = {name: SPECTROGRAM[name] for name in ("n_fft", "hop", "align_corners")}
+    with torch.no_grad():
+        found = validation.separation(networks, hear_tiny(batch["waves"]), seen, batch["waves"], **transform)
+    assert found["si_sdri"].mean().item() == pytest.approx(metrics["best"]["val/si_sdri"], abs=1e-4)
+
+
+def test_what_is_trained_and_what_rests(splits: dict[str, list[Video]]) -> None:
+    before = tiny_ccol().state_dict()
+    networks = tiny_ccol()
+    train(splits, epochs=1, milestones=[], groups={"separation": Group(list(networks.separation.parameters()), 1e-2)})
+    assert all(torch.equal(value, before[name]) for name, value in networks.state_dict().items()), "another network"
+    train(splits, epochs=1, milestones=[])
+    after = load_weights("checkpoints/colearning/weights.safetensors")
+    moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert {name.split(".")[0] for name in moved} == {"grounding", "separation"}
+
+
+def test_learning_rates_fall_at_the_milestones_for_each_group(splits: dict[str, list[Video]]) -> None:
+    networks = tiny_ccol()
+    groups = {
+        "grounding": Group(list(networks.grounding.parameters()), 1e-4),
+        "separation": Group([networks.separation.visual.weight], 1e-2),
+    }
+    phase = Phase(networks, colearning.objective, lambda *_: {}, groups, hear_tiny, [1, 3], 0.5, seed=0)
+    trained = {name for name, p in networks.named_parameters() if p.requires_grad}
+    assert trained == {
+        "separation.visual.weight",
+        *(f"grounding.{name}" for name, _ in networks.grounding.named_parameters()),
+    }
+    made = phase.configure_optimizers()
+    rates = []
+    for _ in range(4):
+        rates.append({group["name"]: group["lr"] for group in made["optimizer"].param_groups})
+        made["optimizer"].step()
+        made["lr_scheduler"].step()
+    assert [r["grounding"] for r in rates] == pytest.approx([1e-4, 5e-5, 5e-5, 2.5e-5])
+    assert [r["separation"] for r in rates] == pytest.approx([1e-2, 5e-3, 5e-3, 2.5e-3])
+
+
+# --- Going on
+
+
+@pytest.mark.parametrize(
+    ("step", "workers"),
+    [
+        (STEPS + 1, 0),  # before the second epoch's first step
+        (2 * STEPS, 0),  # at its end, when some of it stands in the curves
+        (STEPS + 5, 2),
+    ],
+)
+def test_a_stopped_training_ends_in_the_same_bytes(
+    splits: dict[str, list[Video]],
+    uninterrupted: tuple[dict[str, Any], dict[str, bytes]],
+    step: int,
+    workers: int,
+) -> None:
+    with pytest.raises(Stopped):
+        train(splits, stop_at_step(step), workers=workers)
+    assert (RESUME / "last.ckpt").is_file()
+    assert not Path("checkpoints/colearning").exists(), "nothing half-trained"
+    called: list[int] = []
+
+    def counted(*args: Any) -> Mapping[str, Tensor]:
+        called.append(1)
+        return colearning.objective(*args)
+
+    metrics = train(splits, counted, workers=workers)
+    assert len(called) == (EPOCHS - 1) * STEPS
+    assert (metrics, left_behind()) == uninterrupted
+    assert not RESUME.exists()
+
+
+def test_curves_that_dvc_removed_come_back(
+    splits: dict[str, list[Video]], uninterrupted: tuple[dict[str, Any], dict[str, bytes]]
+) -> None:
+    """DVC removes a stage's outputs before it runs it again."""
+    with pytest.raises(Stopped):
+        train(splits, stop_at_step(2 * STEPS + 3))
+    for path in sorted(CURVES.parent.rglob("*.tsv")):
+        path.unlink()
+    metrics = train(splits)
+    assert (metrics, left_behind()) == uninterrupted
+
+
+def test_a_training_that_was_stopped_at_its_very_end(
+    splits: dict[str, list[Video]],
+    uninterrupted: tuple[dict[str, Any], dict[str, bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After the last checkpoint, before the weights are written."""
+
+    def stop(*_: Any) -> None:
+        raise Stopped
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Phase, "on_fit_end", stop)
+        with pytest.raises(Stopped):
+            train(splits)
+    assert (train(splits), left_behind()) == uninterrupted
+
+
+def test_another_fingerprint_starts_anew(
+    splits: dict[str, list[Video]], uninterrupted: tuple[dict[str, Any], dict[str, bytes]]
+) -> None:
+    with pytest.raises(Stopped):
+        train(splits, stop_at_step(STEPS + 3), fingerprint="as it was")
+    called: list[int] = []
+
+    def counted(*args: Any) -> Mapping[str, Tensor]:
+        called.append(1)
+        return colearning.objective(*args)
+
+    metrics = train(splits, counted)
+    assert len(called) == EPOCHS * STEPS
+    assert (metrics, left_behind()) == uninterrupted
+
+
+# --- What is refused
+
+
+def test_an_unknown_monitor_is_refused_with_the_choices(splits: dict[str, list[Video]]) -> None:
+    with pytest.raises(InputError, match=r"val/sdr is none of val/balanced_accuracy, val/si_sdri, val/solo"):
+        train(splits, monitor="val/sdr")
+    assert not Path("checkpoints/colearning").exists()
+
+
+@pytest.mark.parametrize(("batch", "devices"), [(5, 2), (46, 1)])
+def test_a_batch_that_does_not_divide_or_exceeds_an_epoch_is_refused(
+    splits: dict[str, list[Video]], batch: int, devices: int
+) -> None:
+    with pytest.raises(InputError, match=f"train.batch is {batch}"):
+        train(splits, batch=batch, devices=devices)
+    assert not Path("checkpoints").exists() and not Path("metrics").exists()
+
+
+# --- The best
+
+
+def test_keep_best_keeps_the_highest_and_the_first_of_equals(tmp_path: Path) -> None:
+    best = KeepBest("val/x", tmp_path / "best.safetensors")
+    trainer = lightning.Trainer.__new__(lightning.Trainer)
+    kept = []
+    for epoch, score in enumerate([1.0, 3.0, 3.0, 2.0]):
+
+        class Now:
+            callback_metrics = {"val/x": torch.tensor(score), "train/x": torch.tensor(9.0)}
+            current_epoch = epoch
+            is_global_zero = True
+
+        class Module:
+            networks = torch.nn.Linear(1, 1)
+
+        best.on_validation_end(Now, Module)  # type: ignore[arg-type]
+        kept.append(best.epoch)
+    assert kept == [0, 1, 1, 1]
+    assert best.metrics == {"val/x": 3.0}
+    again = KeepBest("val/x", tmp_path / "best.safetensors")
+    again.load_state_dict(best.state_dict())
+    assert (again.score, again.epoch, again.metrics) == (3.0, 1, {"val/x": 3.0})
+    del trainer
