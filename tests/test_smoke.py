@@ -1,0 +1,89 @@
+"""The real pipeline on the smoke profile, as a user runs it: `dvc exp run`, `dvc repro`, `dvc metrics diff`."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[1]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+def call(folder: Path, *command: str) -> str:
+    """A command's output. Fails with all that it said if it fails."""
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    environment.pop("OMP_NUM_THREADS", None)  # dvc.yaml sets it
+    done = subprocess.run(
+        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
+    assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}"
+    return done.stdout
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh checkout in which `dvc exp run -S profile=smoke` has run once."""
+    folder = tmp_path_factory.mktemp("smoke")
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True).stdout
+    for name in tracked.splitlines():
+        if (ROOT / name).is_file() and name != "dvc.lock":
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    call(folder, "git", "init", "-q")
+    call(folder, "git", "config", "user.name", "smoke")
+    call(folder, "git", "config", "user.email", "smoke@example.org")
+    call(folder, "git", "add", "-A")
+    call(folder, "git", "commit", "-qm", "start")
+    call(folder, "dvc", "exp", "run", "-S", "profile=smoke", "--name", "smoke")
+    return folder
+
+
+def test_every_stage_left_its_metrics_and_the_page(project: Path) -> None:
+    for stage in ("videos", "pretrained", "extract", "detect", "index", "grounding", "colearning", "cyclic"):
+        json.loads((project / "metrics" / f"{stage}.json").read_text())
+    evaluated = json.loads((project / "metrics" / "evaluate.json").read_text())
+    for system in ("mixture", "oracle", "baseline", "colearning", "cyclic"):
+        assert set(evaluated[system]) == {"sdr", "sir", "sar", "nsdr", "si_sdr", "si_sdri"}
+    assert evaluated["mixture"]["nsdr"] == evaluated["mixture"]["si_sdri"] == 0
+    assert evaluated["oracle"]["nsdr"] > 5
+    assert set(evaluated["grounding"]) == {"balanced_accuracy", "roc_auc", "average_precision"}
+    assert set(evaluated["silent"]) == {"leakage_db", "leakage_db_p95", "false_mute_rate"}
+    assert evaluated["pairs"]["evaluated"] + evaluated["pairs"]["skipped"] == 4
+    assert (project / "metrics" / "report" / "index.html").stat().st_size > 100_000
+
+
+def test_the_means_follow_from_the_pairs(project: Path) -> None:
+    pairs = pd.read_csv(project / "metrics" / "pairs.csv")
+    evaluated = json.loads((project / "metrics" / "evaluate.json").read_text())
+    for system in ("baseline", "cyclic"):
+        rows = pairs[(pairs["system"] == system) & (pairs["role"] == "sounding")]
+        assert rows["nsdr"].mean() == pytest.approx(evaluated[system]["nsdr"], abs=1e-6)
+
+
+def test_the_same_bytes_twice(project: Path) -> None:
+    first = digest(project / "dvc.lock")
+    assert "Data and pipelines are up to date" in call(project, "dvc", "repro")
+    call(project, "dvc", "repro", "--force")
+    assert digest(project / "dvc.lock") == first
+
+
+def test_only_what_depends_on_a_param_runs_again(project: Path) -> None:
+    said = call(project, "dvc", "exp", "run", "-S", "profile=smoke", "-S", "evaluate.gate=0.4", "--name", "gate")
+    assert "Running stage 'evaluate'" in said
+    assert "Running stage 'cyclic'" not in said
+    call(project, "dvc", "metrics", "diff", "smoke", "gate")
+
+
+def test_an_unknown_param_is_refused(project: Path) -> None:
+    with pytest.raises(AssertionError, match="learning_rate"):
+        call(project, "dvc", "exp", "run", "-S", "train.learning_rate=1")
