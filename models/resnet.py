@@ -85,6 +85,7 @@ class FrozenFrames(nn.Module):
         self.layer4 = _layer(4 * width, 8 * width, stride=2)
         self.layer4_dilated = _layer(4 * width, 8 * width, stride=1, dilation=2)
         self.requires_grad_(False)
+        self.train()  # modules start in training mode, and Lightning leaves modes as they are
 
     def load_resnet(self, state: Mapping[str, Tensor]) -> None:
         """Takes a ResNet18's state dict for both encoders. Raises RuntimeError for other names or shapes."""

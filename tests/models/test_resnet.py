@@ -83,6 +83,13 @@ def test_frozen_frames_stay_while_the_rest_trains() -> None:
     assert all(torch.equal(before[name], value) for name, value in frames.state_dict().items())
 
 
+@pytest.mark.parametrize("batch_statistics", [False, True])
+def test_frozen_frames_start_frozen(batch_statistics: bool) -> None:
+    """Whether or not somebody calls train(): Lightning does not."""
+    frames = FrozenFrames(4, batch_statistics)
+    assert {module.training for module in frames.modules()} == {batch_statistics}
+
+
 def test_batch_statistics_drift_as_published() -> None:
     _, frames = loaded(batch_statistics=True)
     pictures = noise(4, 3, 32, 32, seed=0)
