@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-import lightning
 import pytest
 import torch
 from torch import Tensor
@@ -46,7 +46,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def train(splits: dict[str, list[Video]], objective: Objective = colearning.objective, **options: Any) -> dict[str, Any]:
+def train(
+    splits: dict[str, list[Video]],
+    objective: Objective = colearning.objective,
+    trained: tuple[str, ...] = ("grounding", "separation"),
+    **options: Any,
+) -> dict[str, Any]:
     """A whole, tiny co-learning."""
     seed_everything(0)
     networks = tiny_ccol()
@@ -58,10 +63,7 @@ def train(splits: dict[str, list[Video]], objective: Objective = colearning.obje
             validation.separation_and_grounding,
             **{name: SPECTROGRAM[name] for name in ("n_fft", "hop", "align_corners")},
         ),
-        groups={
-            "grounding": Group(list(networks.grounding.parameters()), 1e-3),
-            "separation": Group(list(networks.separation.parameters()), 1e-2),
-        },
+        groups={name: Group(list(networks.get_submodule(name).parameters()), 1e-2) for name in trained},
         train=TrainingMixtures(
             splits["train"],
             tiny_reader(),
@@ -174,15 +176,13 @@ def test_the_best_weights_are_those_that_scored_best(splits: dict[str, list[Vide
     assert found["si_sdri"].mean().item() == pytest.approx(metrics["best"]["val/si_sdri"], abs=1e-4)
 
 
-def test_what_is_trained_and_what_rests(splits: dict[str, list[Video]]) -> None:
-    before = tiny_ccol().state_dict()
-    networks = tiny_ccol()
-    train(splits, epochs=1, milestones=[], groups={"separation": Group(list(networks.separation.parameters()), 1e-2)})
-    assert all(torch.equal(value, before[name]) for name, value in networks.state_dict().items()), "another network"
-    train(splits, epochs=1, milestones=[])
-    after = load_weights("checkpoints/colearning/weights.safetensors")
-    moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
-    assert {name.split(".")[0] for name in moved} == {"grounding", "separation"}
+@pytest.mark.parametrize("trained", [("separation",), ("grounding", "separation")])
+def test_what_is_trained_and_what_rests(splits: dict[str, list[Video]], trained: tuple[str, ...]) -> None:
+    """The frozen encoders see every picture here, and their batch norm does not move."""
+    train(splits, trained=trained, epochs=1, milestones=[])
+    before, after = tiny_ccol().state_dict(), load_weights("checkpoints/colearning/weights.safetensors")
+    moved = {name.split(".")[0] for name, value in after.items() if not torch.equal(value, before[name])}
+    assert moved == set(trained)
 
 
 def test_learning_rates_fall_at_the_milestones_for_each_group(splits: dict[str, list[Video]]) -> None:
@@ -294,12 +294,9 @@ def test_an_unknown_monitor_is_refused_with_the_choices(splits: dict[str, list[V
     assert not Path("checkpoints/colearning").exists()
 
 
-@pytest.mark.parametrize(("batch", "devices"), [(5, 2), (46, 1)])
-def test_a_batch_that_does_not_divide_or_exceeds_an_epoch_is_refused(
-    splits: dict[str, list[Video]], batch: int, devices: int
-) -> None:
-    with pytest.raises(InputError, match=f"train.batch is {batch}"):
-        train(splits, batch=batch, devices=devices)
+def test_a_batch_that_exceeds_an_epoch_is_refused(splits: dict[str, list[Video]]) -> None:
+    with pytest.raises(InputError, match=r"train.batch is 46: .* 45 samples"):
+        train(splits, batch=46)
     assert not Path("checkpoints").exists() and not Path("metrics").exists()
 
 
@@ -308,23 +305,14 @@ def test_a_batch_that_does_not_divide_or_exceeds_an_epoch_is_refused(
 
 def test_keep_best_keeps_the_highest_and_the_first_of_equals(tmp_path: Path) -> None:
     best = KeepBest("val/x", tmp_path / "best.safetensors")
-    trainer = lightning.Trainer.__new__(lightning.Trainer)
     kept = []
     for epoch, score in enumerate([1.0, 3.0, 3.0, 2.0]):
-
-        class Now:
-            callback_metrics = {"val/x": torch.tensor(score), "train/x": torch.tensor(9.0)}
-            current_epoch = epoch
-            is_global_zero = True
-
-        class Module:
-            networks = torch.nn.Linear(1, 1)
-
-        best.on_validation_end(Now, Module)  # type: ignore[arg-type]
+        metrics = {"val/x": torch.tensor(score), "train/x": torch.tensor(9.0)}
+        trainer = SimpleNamespace(callback_metrics=metrics, current_epoch=epoch, is_global_zero=True)
+        module = SimpleNamespace(networks=torch.nn.Linear(1, 1))
+        best.on_validation_end(trainer, module)  # type: ignore[arg-type]
         kept.append(best.epoch)
     assert kept == [0, 1, 1, 1]
-    assert best.metrics == {"val/x": 3.0}
     again = KeepBest("val/x", tmp_path / "best.safetensors")
     again.load_state_dict(best.state_dict())
     assert (again.score, again.epoch, again.metrics) == (3.0, 1, {"val/x": 3.0})
-    del trainer
