@@ -62,6 +62,7 @@ class Outcome:
         return sum(self.references.values())  # type: ignore[return-value]
 
 
+@torch.no_grad()
 def separate_all(
     networks: Mapping[str, Any],
     mixtures: Mapping[str, FixedMixtures],
