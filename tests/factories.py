@@ -76,7 +76,8 @@ def write_video(root: Path, category: str, name: str, *, seed: int, silent_until
     made = video(root, category, name, FRAMES)
     random = np.random.default_rng(seed)
     seconds = np.arange(RATE * FRAMES // FPS) / RATE
-    wave = 0.3 * np.sin(2 * np.pi * (50 + 13 * seed) * seconds) + 0.03 * random.standard_normal(len(seconds))
+    frequency = 50 + 80 * (seed % 10) + 3 * (seed // 10)
+    wave = 0.3 * np.sin(2 * np.pi * frequency * seconds) + 0.03 * random.standard_normal(len(seconds))
     write_wav(made.audio, np.where(seconds < silent_until, 0.0, wave), RATE)
     made.frames.mkdir(parents=True)
     for number in range(1, FRAMES + 1):

@@ -1,0 +1,77 @@
+"""When a stopped training may go on, and what a step draws."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from avsep.training.resume import ResumeFolder, fingerprint
+from avsep.training.seeds import seed_everything, seed_step
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in ("stages/a.py", "avsep/media/b.py", "models/c.py", "data/index/train.csv", "weights", "README.md"):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(path)
+
+
+def stamp(lr: float = 1e-4) -> str:
+    return fingerprint({"train": {"lr": lr, "gain": (0.5, 1.5)}}, [Path("data/index"), Path("weights")])
+
+
+def test_params_count() -> None:
+    assert stamp() == stamp()
+    assert stamp(lr=1e-5) != stamp()
+
+
+@pytest.mark.parametrize("path", ["stages/a.py", "avsep/media/b.py", "models/c.py", "data/index/train.csv", "weights"])
+def test_code_and_data_count(path: str) -> None:
+    before = stamp()
+    Path(path).write_text("changed")
+    assert stamp() != before
+
+
+def test_other_files_do_not_count() -> None:
+    before = stamp()
+    Path("README.md").write_text("changed")
+    assert stamp() == before
+
+
+def test_a_training_goes_on_with_the_same_fingerprint_alone() -> None:
+    folder = ResumeFolder("colearning", "one")
+    assert folder.checkpoint is None
+    (folder.path / "last.ckpt").write_bytes(b"state")
+    assert ResumeFolder("colearning", "one").checkpoint == folder.path / "last.ckpt"
+    assert ResumeFolder("cyclic", "one").checkpoint is None
+    assert ResumeFolder("colearning", "other").checkpoint is None
+    assert ResumeFolder("colearning", "one").checkpoint is None, "it was cleared, not set aside"
+
+
+def test_a_finished_training_leaves_nothing() -> None:
+    folder = ResumeFolder("colearning", "one")
+    folder.best.write_bytes(b"weights")
+    folder.clear()
+    assert not folder.path.exists()
+
+
+def test_what_a_step_draws_is_a_function_of_seed_and_step() -> None:
+    def draw(seed: int, step: int) -> float:
+        seed_step(seed, step)
+        return float(torch.rand(()))
+
+    first = draw(0, 7)
+    torch.rand(5)
+    assert draw(0, 7) == first
+    assert len({draw(seed, step) for seed in range(5) for step in range(5)}) == 25
+
+
+def test_networks_start_equal_with_equal_seeds() -> None:
+    def start(seed: int) -> torch.Tensor:
+        seed_everything(seed)
+        return torch.nn.Linear(3, 3).weight
+
+    assert torch.equal(start(1), start(1))
+    assert not torch.equal(start(1), start(2))
+    assert torch.are_deterministic_algorithms_enabled()

@@ -1,0 +1,241 @@
+"""Stage evaluate: what is scored, what is told of it, what is left for the report."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from avsep.clips.datasets import FixedMixtures
+from avsep.clips.index import Mixture, Video
+from avsep.scoring.separation import score_sources
+from models.ccol import OBJECTS, SOUNDING
+from models.sound_of_pixels import SoundOfPixels
+from stages import evaluate
+from stages.evaluate import GROUNDED, SCORES, SYSTEMS, Outcome, score, separate_all, summarise, write_example
+from tests.factories import CLASSES, RATE, SAMPLES, SPECTROGRAM, UNET, WIDTH, tiny_ccol, tiny_reader, write_data
+
+PROBABILITIES = {"A": 0.9, "B": 0.2, "C": 0.4, "D": 0.7}  # at a gate of 0.5, C is muted and D leaks
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> list[Video]:
+    return write_data(tmp_path_factory.mktemp("evaluate") / "data")["test"]
+
+
+def outcome(videos: list[Video], number: int = 0, samples: int = 2000) -> Outcome:
+    """As if all systems had left a tenth of the other source in; silent objects are given 1 % of the mixture."""
+    random = np.random.default_rng(number)
+    a, c = (0.1 * random.standard_normal((2, samples))).astype(np.float32)
+    mixture = a + c
+    sounding = {"A": a + 0.1 * c, "C": c + 0.1 * a}
+    silent = {"B": 0.01 * mixture, "D": 0.01 * mixture}
+    mask = np.full((16, 16), 0.5, np.float32)
+    return Outcome(
+        number,
+        dict(zip(OBJECTS, videos, strict=False)),
+        {"A": a, "C": c},
+        {
+            "mixture": {"A": mixture, "C": mixture},
+            "oracle": {"A": a, "C": c + 1e-3 * a},
+            "baseline": sounding,
+            **{system: {**sounding, **silent} for system in GROUNDED},
+        },
+        {s: dict.fromkeys(OBJECTS if s in GROUNDED else SOUNDING, mask) for s in SYSTEMS if s != "mixture"},
+        dict.fromkeys(GROUNDED, PROBABILITIES),
+        mask,
+    )
+
+
+# --- One mixture
+
+
+def test_one_row_for_each_system_and_object(videos: list[Video]) -> None:
+    rows, reason = score(outcome(videos), 0.5)
+    assert reason is None
+    expected = [(s, x) for s in SYSTEMS for x in (OBJECTS if s in GROUNDED else SOUNDING)]
+    assert sorted((row["system"], row["object"]) for row in rows) == sorted(expected)
+    for row in rows:
+        video = videos[OBJECTS.index(row["object"])]
+        assert (row["class"], row["video"]) == (video.category, video.name)
+        assert row["role"] == ("sounding" if row["object"] in "AC" else "silent")
+        assert set(SCORES) <= set(row) if row["role"] == "sounding" else not set(SCORES) & set(row)
+        assert ("leakage_db" in row) == (row["role"] == "silent")
+
+
+def test_scores_are_those_of_the_objects_own_estimate(videos: list[Video]) -> None:
+    made = outcome(videos)
+    found = {(row["system"], row["object"]): row for row in score(made, 0.5)[0]}
+    references = np.stack([made.references[x] for x in SOUNDING])
+    for system in SYSTEMS:
+        own = np.stack([made.estimates[system][x] for x in SOUNDING])
+        expected = score_sources(references, own, made.mixture)
+        for index, name in enumerate(SOUNDING):
+            for metric in SCORES:
+                assert found[system, name][metric] == expected[metric][index]
+    assert found["oracle", "C"]["sdr"] > found["cyclic", "C"]["sdr"] > found["mixture", "C"]["sdr"]
+    assert [found["mixture", "A"][metric] for metric in ("nsdr", "si_sdri")] == pytest.approx([0, 0], abs=1e-9)
+
+
+@pytest.mark.parametrize(("gate", "muted"), [(0.5, "BC"), (0.0, ""), (0.4, "B")])
+def test_the_gate_mutes_and_what_is_muted_does_not_leak(videos: list[Video], gate: float, muted: str) -> None:
+    rows = [row for row in score(outcome(videos, samples=600), gate)[0] if row["system"] == "cyclic"]
+    assert {row["object"] for row in rows if row["muted"]} == set(muted)
+    assert {row["object"]: row["probability"] for row in rows} == PROBABILITIES
+    for row in rows:
+        if row["role"] == "silent":
+            assert row["leakage_db"] == pytest.approx(-80 if row["object"] in muted else -40, abs=1e-3)
+
+
+@pytest.mark.parametrize("what", ["reference", "estimate"])
+def test_a_mixture_with_a_silent_source_has_no_rows_but_a_reason(videos: list[Video], what: str) -> None:
+    made = outcome(videos)
+    silence = np.zeros(2000, np.float32)
+    if what == "reference":
+        made = replace(made, references={**made.references, "C": silence})
+    else:
+        made = replace(made, estimates={**made.estimates, "cyclic": {**made.estimates["cyclic"], "C": silence}})
+    rows, reason = score(made, 0.5)
+    assert rows == []
+    assert reason is not None and f"{what} 1 is silent" in reason
+
+
+# --- The summary
+
+
+def pairs() -> pd.DataFrame:
+    """Two mixtures by hand: system s scores s + 10 m for A and s + 10 m + 1 for C in mixture m."""
+    rows = []
+    probabilities = {(0, "A"): 0.9, (0, "B"): 0.1, (0, "C"): 0.8, (0, "D"): 0.6}
+    probabilities |= {(1, "A"): 0.3, (1, "B"): 0.2, (1, "C"): 0.7, (1, "D"): 0.4}
+    leakage = {(0, "B"): -80.0, (0, "D"): -20.0, (1, "B"): -80.0, (1, "D"): -80.0}
+    for m in range(2):
+        for s, system in enumerate(SYSTEMS):
+            for x in OBJECTS if system in GROUNDED else SOUNDING:
+                row: dict[str, Any] = {"mixture": m, "system": system, "object": x}
+                row["role"] = "sounding" if x in SOUNDING else "silent"
+                if system in GROUNDED:
+                    p = probabilities[m, x] if system == "cyclic" else 1 - probabilities[m, x]
+                    row |= {"probability": p, "muted": int(p < 0.5)}
+                if x in SOUNDING:
+                    row |= {metric: s + 10 * m + SOUNDING.index(x) + 100 * i for i, metric in enumerate(SCORES)}
+                else:
+                    row["leakage_db"] = leakage[m, x] if system == "cyclic" else -40.0
+                rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def test_the_summary_follows_from_the_rows() -> None:
+    summary = summarise(pairs(), 0.5)
+    for s, system in enumerate(SYSTEMS):
+        assert summary[system] == {metric: s + 5.5 + 100 * i for i, metric in enumerate(SCORES)}
+    # cyclic: of A, C 0.9, 0.8, 0.3, 0.7 three are heard, of B, D 0.1, 0.6, 0.2, 0.4 one is
+    assert summary["grounding"]["balanced_accuracy"] == 0.75
+    assert summary["grounding"]["roc_auc"] == (4 + 4 + 2 + 4) / 16
+    assert summary["silent"] == {
+        "leakage_db": -65,
+        "leakage_db_p95": pytest.approx(-80 + 0.85 * 60),
+        "false_mute_rate": 0.25,
+    }
+    assert summary["grounding_colearning"]["balanced_accuracy"] == 0.25
+    assert summary["silent_colearning"] == {"leakage_db": -40, "leakage_db_p95": -40, "false_mute_rate": 0.75}
+
+
+def test_the_summary_is_of_rows_not_of_mixtures() -> None:
+    """A mean of all pairs, whatever order they come in, and from the file as from memory."""
+    rows = pairs()
+    shuffled = rows.sample(frac=1, random_state=0)
+    assert summarise(shuffled, 0.5) == summarise(rows, 0.5)
+
+
+# --- All systems
+
+
+def networks() -> dict[str, torch.nn.Module]:
+    torch.manual_seed(0)
+    made = {"baseline": SoundOfPixels(WIDTH, **UNET), "colearning": tiny_ccol(1), "cyclic": tiny_ccol(2)}
+    return {name: network.eval() for name, network in made.items()}
+
+
+def mixtures_of(videos: list[Video]) -> list[Mixture]:
+    return [Mixture(*(videos[(first + i) % len(videos)] for i in range(4))) for first in range(3)]
+
+
+def separate(videos: list[Video], batch: int) -> list[Outcome]:
+    test = mixtures_of(videos)
+    sees = FixedMixtures(test, tiny_reader(), heard=SOUNDING, seen=OBJECTS)
+    whole = FixedMixtures(test, tiny_reader(objects=False), heard=SOUNDING, seen=SOUNDING)
+    data = {"baseline": whole, "colearning": sees, "cyclic": sees}
+    outcomes = separate_all(networks(), data, spectrogram=SPECTROGRAM, max_target=5.0, device="cpu", batch=batch)
+    return list(outcomes)
+
+
+def test_every_system_on_every_mixture(videos: list[Video]) -> None:
+    outcomes = separate(videos, batch=2)
+    test = mixtures_of(videos)
+    assert [made.number for made in outcomes] == [0, 1, 2]
+    improvements = []
+    for made, mixture in zip(outcomes, test, strict=True):
+        assert list(made.videos.values()) == list(mixture)
+        for name, video in (("A", mixture.a), ("C", mixture.c)):
+            np.testing.assert_allclose(made.references[name], tiny_reader().sound(video, 7) / 2, rtol=1e-6)
+        np.testing.assert_allclose(made.mixture, made.references["A"] + made.references["C"])
+        assert set(made.estimates) == set(SYSTEMS)
+        for system, objects in made.estimates.items():
+            assert set(objects) == set(OBJECTS if system in GROUNDED else SOUNDING)
+            assert all(wave.shape == (SAMPLES,) and np.isfinite(wave).all() for wave in objects.values())
+        assert all(mask.shape == (16, 16) for objects in made.masks.values() for mask in objects.values())
+        assert {s: set(p) for s, p in made.probabilities.items()} == {key: set(OBJECTS) for key in GROUNDED}
+        rows, reason = score(made, 0.5)
+        assert reason is None and len(rows) == 14
+        improvements += [row["si_sdri"] for row in rows if row["system"] == "oracle" and row["object"] == "A"]
+    assert np.mean(improvements) > 3, "the tones lie apart"
+
+
+def test_batches_change_nothing(videos: list[Video]) -> None:
+    for one, other in zip(separate(videos, batch=1), separate(videos, batch=3), strict=True):
+        assert one.probabilities["cyclic"] == pytest.approx(other.probabilities["cyclic"], abs=1e-5)
+        for system, objects in one.estimates.items():
+            for name, wave in objects.items():
+                np.testing.assert_allclose(wave, other.estimates[system][name], atol=1e-5)
+
+
+def test_an_example_holds_what_the_report_shows(videos: list[Video], tmp_path: Path) -> None:
+    made = separate(videos, batch=3)[1]
+    rows, _ = score(made, 0.5)
+    write_example(tmp_path / "001", made, rows, tiny_reader())
+    sounds = {f"{x}_{s}.wav" for s in GROUNDED for x in OBJECTS}
+    sounds |= {f"{x}_{s}.wav" for s in ("baseline", "oracle", "reference") for x in SOUNDING}
+    files = {path.name for path in (tmp_path / "001").iterdir()}
+    assert files == sounds | {"mixture.wav", "arrays.npz", "example.json"} | {f"{x}.jpg" for x in OBJECTS}
+    example = json.loads((tmp_path / "001/example.json").read_text())
+    assert example["mixture"] == 1
+    assert list(example["objects"]) == list(OBJECTS)
+    first = example["objects"]["A"]
+    assert (first["class"], first["role"], first["frame"]) == (CLASSES[1], "sounding", 7)
+    assert first["box"] == [2, 1, 20, 16]
+    assert set(first["probability"]) == set(GROUNDED)
+    assert set(example["scores"]) == set(SYSTEMS)
+    by_row = {(row["system"], row["object"]): row for row in rows}
+    for system, objects in example["scores"].items():
+        assert {x: list(scores) for x, scores in objects.items()} == {key: list(SCORES) for key in SOUNDING}
+        assert objects["A"]["sdr"] == by_row[system, "A"]["sdr"]
+    with np.load(tmp_path / "001/arrays.npz", allow_pickle=False) as arrays:
+        assert all(array.dtype == np.float16 and array.shape == (16, 16) for array in arrays.values())
+        assert {"mixture", "target_A", "target_C", "mask_oracle_A", "mask_baseline_C"} <= set(arrays)
+        assert {f"mask_{s}_{x}" for s in GROUNDED for x in OBJECTS} <= set(arrays)
+        np.testing.assert_allclose(arrays["mask_cyclic_B"], made.masks["cyclic"]["B"], atol=1e-3)
+    assert tiny_reader().rate == RATE
+
+
+def test_the_test_list_is_read_from_the_index(videos: list[Video]) -> None:
+    index = videos[0].audio.parents[2] / "index"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(index.parents[1])
+        found = evaluate.read_test()
+    assert len(found) == 4
+    assert {v.name for mixture in found for v in mixture} <= {v.name for v in videos}
