@@ -1,7 +1,6 @@
 """Tiny networks, samples and data: everything is real, and a training step takes milliseconds."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,9 @@ WIDTH = 4  # of the ResNet
 UNET: dict[str, Any] = {"unet_levels": 3, "unet_channels": 2, "unet_max_channels": 4, "embedding": 4}
 MODEL: dict[str, Any] = {**UNET, "sound_channels": 2, "head_std": None}
 
-hear_tiny = partial(hear, **SPECTROGRAM)
+
+def hear_tiny(waves: Mapping[str, Tensor]) -> Heard:
+    return hear(waves, **SPECTROGRAM)
 
 
 def tiny_ccol(seed: int = 0, **options: Any) -> CCoL:

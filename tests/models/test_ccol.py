@@ -65,11 +65,21 @@ def test_grounding_head_is_the_formula() -> None:
     torch.testing.assert_close(head(sound, frames.flip(1)), expected)  # whatever the frames' order
 
 
-def test_the_published_start_is_tiny_and_pytorchs_is_not() -> None:
-    torch.manual_seed(0)
-    published, plain = Grounding(32, 4), Grounding(32, 4, head_std=None)
-    assert 0.9e-4 < published.fc1.weight.std() < 1.1e-4
-    assert plain.fc1.weight.std() > 1e-2
+def test_the_published_start_starves_the_sound_encoder_and_ours_does_not() -> None:
+    """Hazard 7: its first gradients lie below the 1e-8 that Adam adds to them."""
+    sound, frames = noise(4, 1, 32, 32, seed=0).abs(), noise(4, 2, 32, seed=1)
+    steepest = {}
+    for head_std in (1e-4, None):
+        torch.manual_seed(0)
+        head = Grounding(32, 4, head_std)
+        head(head.sound(sound), frames)[:, 0].sum().backward()
+        convolution = head.sound.features[0]
+        assert isinstance(convolution, torch.nn.Conv2d) and convolution.weight.grad is not None
+        steepest[head_std] = convolution.weight.grad.abs().max().item()
+        if head_std is not None:
+            assert head.fc1.weight.std().item() == pytest.approx(head_std, rel=0.05)
+    assert 0 < steepest[1e-4] < 1e-8
+    assert steepest[None] > 1e-3
 
 
 def test_grounding_by_name_encodes_each_sound_on_its_own() -> None:

@@ -189,12 +189,12 @@ def test_learning_rates_fall_at_the_milestones_for_each_group(splits: dict[str, 
     networks = tiny_ccol()
     groups = {
         "grounding": Group(list(networks.grounding.parameters()), 1e-4),
-        "separation": Group([networks.separation.visual.weight], 1e-2),
+        "separation": Group([networks.separation.synthesizer.scale], 1e-2),
     }
     phase = Phase(networks, colearning.objective, lambda *_: {}, groups, hear_tiny, [1, 3], 0.5, seed=0)
     trained = {name for name, p in networks.named_parameters() if p.requires_grad}
     assert trained == {
-        "separation.visual.weight",
+        "separation.synthesizer.scale",
         *(f"grounding.{name}" for name, _ in networks.grounding.named_parameters()),
     }
     made = phase.configure_optimizers()
