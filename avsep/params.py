@@ -96,6 +96,7 @@ class Frames:
     stride: Count
     resize: Count
     size: Count
+    square: bool
     augment: bool
     cache: bool
 

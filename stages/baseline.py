@@ -65,6 +65,7 @@ def main(params: BaselineParams) -> None:
             stride=params.frames.stride,
             resize=params.frames.resize,
             size=params.frames.size,
+            square=params.frames.square,
             objects=params.baseline.frames == "objects",
         ),
         heard=SOUNDING,

@@ -79,6 +79,7 @@ def main(params: ColearningParams) -> None:
             stride=params.frames.stride,
             resize=params.frames.resize,
             size=params.frames.size,
+            square=params.frames.square,
         ),
         heard=SOUNDING,
         seen=OBJECTS,

@@ -102,6 +102,7 @@ def main(params: CyclicParams) -> None:
             stride=params.frames.stride,
             resize=params.frames.resize,
             size=params.frames.size,
+            square=params.frames.square,
         ),
         heard=SOUNDING,
         seen=OBJECTS,

@@ -249,6 +249,7 @@ def main(params: EvaluateParams) -> None:
         stride=params.frames.stride,
         resize=params.frames.size,
         size=params.frames.size,
+        square=params.frames.square,
     )
     whole = replace(reader, objects=params.baseline.frames == "objects")
     test = read_test()

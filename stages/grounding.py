@@ -62,6 +62,7 @@ def main(params: GroundingParams) -> None:
             stride=params.frames.stride,
             resize=params.frames.resize,
             size=params.frames.size,
+            square=params.frames.square,
         ),
         heard=SOUNDING,
         seen=OBJECTS,

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset, Sampler
 
 from avsep.clips import mixtures
 from avsep.clips.index import Mixture, Video
-from avsep.media.detections import most_confident, read_detections
+from avsep.media.detections import most_confident, read_detections, squared
 from avsep.media.frames import crop_and_resize, normalise, read_frame
 from avsep.media.wav import Wave, read_window
 
@@ -44,6 +44,7 @@ class ClipReader:
     stride: int  # between them
     resize: int  # pixels, see avsep.media.frames
     size: int
+    square: bool = False  # crop to the square around a detection
     objects: bool = True  # crop to the most confident detection; False: the whole frame
 
     def sound(self, video: Video, frame: int) -> Wave:
@@ -56,12 +57,14 @@ class ClipReader:
     def picture(self, video: Video, frame: int, view: View | None = None) -> np.ndarray:
         """A frame as the networks see it, (3, size, size). Without a view: evaluation's middle square."""
         picture = read_frame(video.frames, frame)
-        detection = None
+        box = None
         if self.objects:
             rows = read_detections(video.detections, video.frame_count)
             detection = most_confident(rows, frame, *picture.size)
+            if detection is not None:
+                box = squared(detection.box, *picture.size) if self.square else detection.box
         resize = self.size if view is None else self.resize
-        square = crop_and_resize(picture, detection and detection.box, resize, self.size, *(view or View()))
+        square = crop_and_resize(picture, box, resize, self.size, *(view or View()))
         return normalise(square)
 
     def pictures(self, video: Video, frames: Sequence[int], view: View | None = None) -> Tensor:
