@@ -53,10 +53,11 @@ class Grounding(nn.Module):
         self.fc2 = nn.Linear(512, 128)
         self.fc3 = nn.Linear(128, 2)
         if head_std is None:
-            for layer in (*self.sound.features, self.fc1, self.fc2, self.fc3):
-                if isinstance(layer, (nn.Conv2d, nn.Linear)):
-                    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                    nn.init.zeros_(layer.bias)
+            for name, parameter in self.named_parameters():
+                if name.endswith("weight"):
+                    nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+                else:
+                    nn.init.zeros_(parameter)
         else:
             for layer in (self.fc1, self.fc2, self.fc3):
                 nn.init.normal_(layer.weight, std=head_std)

@@ -90,8 +90,11 @@ class ByHand:
         mixture = sum(min(self.plus("mixture", x), self.plus("mixture", y)) for x, y in pairs)
         return self.separation() + 0.25 * (self.grounding() + mixture)
 
+    def distances(self) -> dict[str, float]:
+        return {x: self.l1(self.mask(x), target) for x, target in zip("ABCD", "AACC", strict=True)}
+
     def cyclic(self, threshold: float = 0.1) -> float:
-        d = {x: self.l1(self.mask(x), target) for x, target in zip("ABCD", "AACC", strict=True)}
+        d = self.distances()
         a = round(1 - d["A"] / (d["A"] + d["B"]))
         c = round(1 - d["C"] / (d["C"] + d["D"]))
         sounds = {"A": a, "B": 1 - a, "C": c, "D": 1 - c}
@@ -136,15 +139,19 @@ def test_the_loss_is_the_formula(phase: str) -> None:
 
 
 def test_the_threshold_of_the_negative_terms() -> None:
+    """Also between the two distances of a pair, where each object meets its own."""
     heard = tiny_heard(B)
     networks = given(heard)
+    hands = [ByHand(networks, heard, b) for b in range(B)]
+    distances = sorted(d for hand in hands for d in hand.distances().values())
+    between = [(low + high) / 2 for low, high in zip(distances, distances[1:], strict=False)]
     losses = []
-    for threshold in (0.0, 1e6):
-        by_hand = np.mean([ByHand(networks, heard, b).cyclic(threshold) for b in range(B)])
+    for threshold in (0.0, *between, 1e6):
+        by_hand = np.mean([hand.cyclic(threshold) for hand in hands])
         loss = cyclic.objective(networks, heard, UNSEEN, distance_threshold=threshold)["loss"]  # type: ignore[arg-type]
         assert loss.item() == pytest.approx(by_hand, rel=1e-5)
         losses.append(loss.item())
-    assert losses[0] > losses[1] + 0.1
+    assert losses[0] > losses[-1] + 0.1
 
 
 def test_weights_of_the_terms() -> None:
