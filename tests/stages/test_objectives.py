@@ -1,5 +1,6 @@
 """The phases' objectives against their formulas, written out sample by sample, and who learns from them."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
 
@@ -144,7 +145,7 @@ def test_the_threshold_of_the_negative_terms() -> None:
     networks = given(heard)
     hands = [ByHand(networks, heard, b) for b in range(B)]
     distances = sorted(d for hand in hands for d in hand.distances().values())
-    between = [(low + high) / 2 for low, high in zip(distances, distances[1:], strict=False)]
+    between = [(low + high) / 2 for low, high in itertools.pairwise(distances)]
     losses = []
     for threshold in (0.0, *between, 1e6):
         by_hand = np.mean([hand.cyclic(threshold) for hand in hands])
