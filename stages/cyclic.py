@@ -20,6 +20,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from avsep.clips.datasets import ClipReader
@@ -57,8 +58,9 @@ def objective(
     g = networks.ground(heard.log_sounds, seen)
     separated = gated_separation(networks, g, heard, seen, max_target)
 
+    @torch.no_grad()
     def distance(of: str, to: str) -> Tensor:
-        return weighted_l1(separated.masks[of], separated.targets[to], heard.weight).detach()
+        return weighted_l1(separated.masks[of], separated.targets[to], heard.weight)
 
     d_a, d_b, d_c, d_d = distance("A", "A"), distance("B", "A"), distance("C", "C"), distance("D", "C")
     a = (1 - d_a / (d_a + d_b)).round()

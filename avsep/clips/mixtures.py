@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -62,17 +63,17 @@ class Heard:
     mixture: Tensor
     solo: Mapping[str, Tensor]
 
-    @property
+    @cached_property  # asked for by each term of a loss
     def log_mixture(self) -> Tensor:
         """What the networks hear of the mixture."""
         return self.mixture.log1p()
 
-    @property
+    @cached_property
     def log_sounds(self) -> dict[str, Tensor]:
         """What the grounding network hears: the solo sounds, and the mixture."""
         return {**{name: magnitude.log1p() for name, magnitude in self.solo.items()}, "mixture": self.log_mixture}
 
-    @property
+    @cached_property
     def weight(self) -> Tensor:
         """The separation loss's weight of each bin: louder bins count more."""
         return self.log_mixture.clamp(1e-3, 10)
