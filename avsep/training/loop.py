@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -253,6 +254,7 @@ def fit(
         log_every_n_steps=10,
         default_root_dir=resume.path,
     )
+    warnings.filterwarnings("ignore", ".*in eval mode at the start of training")  # the frozen frame encoders
     sampler = EpochSampler(length, seed, trainer.global_rank, trainer.world_size)
     if resume.checkpoint:
         # Lightning makes its first iterator before it tells the sampler the epoch that it goes on with
