@@ -88,7 +88,8 @@ def files() -> list[str]:
 
 def test_lists_are_disjoint_complete_and_the_same_twice(data: Path) -> None:
     index.main(PARAMS)
-    assert files() == ["rejected.csv", "test.csv", "test_sep.csv", "train.csv", "val.csv", "val_sep.csv"]
+    lists = ["test.csv", "test_sep.csv", "train.csv", "val.csv", "val_sep.csv"]
+    assert files() == ["contents.csv", "rejected.csv", *lists]
     parts = {part: read_index(Path(f"data/index/{part}.csv")) for part in PARTS}
     names = [video.name for part in parts.values() for video in part]
     assert len(names) == len(set(names)) == 16 and rejected() == []
@@ -104,6 +105,18 @@ def test_lists_are_disjoint_complete_and_the_same_twice(data: Path) -> None:
     Path("data/extract.csv").write_text("\n".join([lines[0], *reversed(lines[1:])]) + "\n")
     index.main(PARAMS)
     assert {path.name: path.read_bytes() for path in Path("data/index").iterdir()} == first
+
+
+def test_the_index_changes_with_what_it_points_to(data: Path) -> None:
+    """Later stages depend on data/index alone: other sound under the same name must change it."""
+    index.main(PARAMS)
+    first = Path("data/index/contents.csv").read_text()
+    table = Path("data/extract.csv")
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([lines[0], lines[1].rsplit(",", 1)[0] + ",otherwise", *lines[2:]]) + "\n")
+    index.main(PARAMS)
+    changed = set(Path("data/index/contents.csv").read_text().splitlines()) ^ set(first.splitlines())
+    assert len(changed) == 2 and any(",otherwise," in line for line in changed)
 
 
 def spoil(kind: str) -> None:

@@ -213,6 +213,12 @@ def test_an_object_is_cropped_to_its_detection(splits: dict[str, list[Video]]) -
     np.testing.assert_allclose(reader.picture(video, 1), normalise(np.asarray(square)), atol=1e-6)
 
 
+def test_an_object_is_seen_whole_in_the_square_around_it(splits: dict[str, list[Video]]) -> None:
+    video, reader = splits["train"][0], tiny_reader(size=18, resize=18, square=True)
+    around = read_frame(video.frames, 1).crop((2, 0, 20, 18))  # of the box 2, 1, 20, 16 in 24 x 18 pixels
+    np.testing.assert_allclose(reader.picture(video, 1), normalise(np.asarray(around)), atol=1e-6)
+
+
 def test_without_a_detection_or_when_told_so_all_is_seen(splits: dict[str, list[Video]]) -> None:
     video = splits["train"][0]
     objects, whole = tiny_reader(), tiny_reader(objects=False)
