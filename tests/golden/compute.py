@@ -10,6 +10,7 @@ import argparse
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,7 +36,7 @@ def published_tensor(seed: int, name: str, shape: tuple[int, ...], net: str) -> 
     """One tensor of the published networks, by the formula."""
     if name.endswith("num_batches_tracked"):
         return torch.zeros(shape, dtype=torch.long)
-    n = random_state(seed, name).standard_normal(shape).astype(np.float32)
+    n: np.ndarray = random_state(seed, name).standard_normal(shape).astype(np.float32)
     leaf = name.rsplit(".", 1)[1]
     if leaf == "running_var":
         n = 1 + 0.1 * np.abs(n)
@@ -149,7 +150,7 @@ def ccol(seed: int, batch: int, align_corners: bool) -> Arrays:
         "synthesizer": networks.separation.synthesizer,
         "grounding": torch.nn.ModuleList([networks.grounding.fc1, networks.grounding.fc2, networks.grounding.fc3]),
     }
-    kept = {
+    kept: dict[str, Any] = {
         "sound_ground.features.0.weight": networks.grounding.sound.features[0].weight,
         "grounding.fc1.weight": networks.grounding.fc1.weight,
         "grounding.fc3.weight": networks.grounding.fc3.weight,
@@ -222,7 +223,9 @@ def main() -> None:
     parser.add_argument("--align-corners", choices=("true", "false"), default="true")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    arrays = SYSTEMS[arguments.system](arguments.seed, arguments.batch, arguments.align_corners == "true")
+    arrays: dict[str, Any] = SYSTEMS[arguments.system](
+        arguments.seed, arguments.batch, arguments.align_corners == "true"
+    )
     np.savez_compressed(arguments.out, **arrays)
 
 
