@@ -132,10 +132,6 @@ class Model:
 @dataclass(frozen=True, kw_only=True, config=_strict)
 class Objective:
     as_published: bool
-    colearning_weight: NotNegative
-    mixture_weight: NotNegative
-    solo_weight: NotNegative
-    distance_threshold: NotNegative
     max_target: Positive
 
 
@@ -165,6 +161,7 @@ class Colearning:
     milestones: list[Count]
     lr_grounding: NotNegative
     lr_separation: NotNegative
+    grounding_weight: NotNegative
     monitor: Literal["val/si_sdri", "val/balanced_accuracy", "val/solo_balanced_accuracy"]
 
 
@@ -174,6 +171,9 @@ class Cyclic:
     milestones: list[Count]
     lr_grounding: NotNegative
     lr_separation: NotNegative
+    mixture_weight: NotNegative
+    solo_weight: NotNegative
+    distance_threshold: NotNegative
     monitor: Literal["val/si_sdri", "val/balanced_accuracy", "val/solo_balanced_accuracy"]
 
 

@@ -6,7 +6,7 @@ CCoL (Tian, Hu, Xu; CVPR 2021).  The grounding gates s say which object of a pai
     L_sep = (L1w(M_AB, T_A) + L1w(M_CD, T_C)) / 2
     L     = L_sep + w [ L_grd + min(CE+ g(mix, v_A), CE+ g(mix, v_B)) + min(CE+ g(mix, v_C), CE+ g(mix, v_D)) ]
 
-with L_grd of the warm-up (stages/grounding.py) and w = objective.colearning_weight.
+with L_grd of the warm-up (stages/grounding.py) and w = colearning.grounding_weight.
 
 checkpoints/grounding, data/index -> checkpoints/colearning
 """
@@ -18,10 +18,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from avsep.clips.datasets import ClipReader
 from avsep.clips.mixtures import Heard, hear
 from avsep.params import ColearningParams
-from avsep.run import run, write_metrics
+from avsep.run import run
 from avsep.scoring import validation
 from avsep.training.checkpoints import load_into, load_weights
 from avsep.training.data import INDEX, training_data
@@ -40,7 +39,7 @@ def objective(
     heard: Heard,
     seen: dict[str, FrameFeatures],
     *,
-    colearning_weight: float = 0.25,
+    grounding_weight: float = 0.25,
     max_target: float = 5.0,
     as_published: bool = False,
 ) -> dict[str, Tensor]:
@@ -61,7 +60,7 @@ def objective(
         return torch.minimum(x_sounds, y_sounds).mean()
 
     grounding = solo.mean() + pair("A", "B") + pair("C", "D")
-    loss = separated.loss + colearning_weight * grounding
+    loss = separated.loss + grounding_weight * grounding
     return {"loss": loss, "separation": separated.loss, "grounding": grounding, **separated.counts}
 
 
@@ -71,31 +70,22 @@ def main(params: ColearningParams) -> None:
     load_into(networks, load_weights(START), START)
     train, val = training_data(
         networks.frames,
-        ClipReader(
-            rate=params.extract.rate,
-            samples=params.audio.samples,
-            fps=params.extract.fps,
-            count=params.frames.count,
-            stride=params.frames.stride,
-            resize=params.frames.resize,
-            size=params.frames.size,
-            square=params.frames.square,
-        ),
         heard=SOUNDING,
         seen=OBJECTS,
-        seed=params.seed,
         repeats=params.train.repeats,
         gain=params.train.gain,
-        augment=params.frames.augment,
-        cache=params.frames.cache,
+        seed=params.seed,
         device=params.device,
+        **asdict(params.extract),
+        **asdict(params.audio),
+        **asdict(params.frames),
     )
-    metrics = fit(
+    fit(
         "colearning",
         networks,
         objective=partial(
             objective,
-            colearning_weight=params.objective.colearning_weight,
+            grounding_weight=params.colearning.grounding_weight,
             max_target=params.objective.max_target,
             as_published=params.objective.as_published,
         ),
@@ -126,7 +116,6 @@ def main(params: ColearningParams) -> None:
         devices=params.train.devices,
         precision=params.train.precision,
     )
-    write_metrics("colearning", metrics)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ CCoL (Tian, Hu, Xu; CVPR 2021).  The object whose own mask comes closer to the p
        + (1 - c) [d_C > t] CE- g(mix, v_C) + c [d_D > t] CE- g(mix, v_D)
     L  = L_sep + u (L+ + L-) + w L_grd
 
-with L_sep of co-learning (stages/colearning.py), t, u, w = objective.{distance_threshold, mixture_weight, solo_weight}.
+with L_sep of co-learning (stages/colearning.py), t, u, w = cyclic.{distance_threshold, mixture_weight, solo_weight}.
 
 checkpoints/colearning, data/index -> checkpoints/cyclic
 """
@@ -23,10 +23,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from avsep.clips.datasets import ClipReader
 from avsep.clips.mixtures import Heard, hear
 from avsep.params import CyclicParams
-from avsep.run import run, write_metrics
+from avsep.run import run
 from avsep.scoring import validation
 from avsep.training.checkpoints import load_into, load_weights
 from avsep.training.data import INDEX, training_data
@@ -96,33 +95,24 @@ def main(params: CyclicParams) -> None:
     load_into(networks, load_weights(START), START)
     train, val = training_data(
         networks.frames,
-        ClipReader(
-            rate=params.extract.rate,
-            samples=params.audio.samples,
-            fps=params.extract.fps,
-            count=params.frames.count,
-            stride=params.frames.stride,
-            resize=params.frames.resize,
-            size=params.frames.size,
-            square=params.frames.square,
-        ),
         heard=SOUNDING,
         seen=OBJECTS,
-        seed=params.seed,
         repeats=params.train.repeats,
         gain=params.train.gain,
-        augment=params.frames.augment,
-        cache=params.frames.cache,
+        seed=params.seed,
         device=params.device,
+        **asdict(params.extract),
+        **asdict(params.audio),
+        **asdict(params.frames),
     )
-    metrics = fit(
+    fit(
         "cyclic",
         networks,
         objective=partial(
             objective,
-            mixture_weight=params.objective.mixture_weight,
-            solo_weight=params.objective.solo_weight,
-            distance_threshold=params.objective.distance_threshold,
+            mixture_weight=params.cyclic.mixture_weight,
+            solo_weight=params.cyclic.solo_weight,
+            distance_threshold=params.cyclic.distance_threshold,
             max_target=params.objective.max_target,
             as_published=params.objective.as_published,
         ),
@@ -151,7 +141,6 @@ def main(params: CyclicParams) -> None:
         devices=params.train.devices,
         precision=params.train.precision,
     )
-    write_metrics("cyclic", metrics)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from avsep.clips.datasets import ClipReader
 from avsep.clips.mixtures import Heard, hear
 from avsep.params import GroundingParams
-from avsep.run import run, write_metrics
+from avsep.run import run
 from avsep.scoring import validation
 from avsep.training.checkpoints import load_weights
 from avsep.training.data import INDEX, training_data
@@ -54,26 +53,17 @@ def main(params: GroundingParams) -> None:
     networks.frames.load_resnet(load_weights(START))
     train, val = training_data(
         networks.frames,
-        ClipReader(
-            rate=params.extract.rate,
-            samples=params.audio.samples,
-            fps=params.extract.fps,
-            count=params.frames.count,
-            stride=params.frames.stride,
-            resize=params.frames.resize,
-            size=params.frames.size,
-            square=params.frames.square,
-        ),
         heard=SOUNDING,
         seen=OBJECTS,
-        seed=params.seed,
         repeats=params.train.repeats,
         gain=params.train.gain,
-        augment=params.frames.augment,
-        cache=params.frames.cache,
+        seed=params.seed,
         device=params.device,
+        **asdict(params.extract),
+        **asdict(params.audio),
+        **asdict(params.frames),
     )
-    metrics = fit(
+    fit(
         "grounding",
         networks,
         objective=objective,
@@ -96,7 +86,6 @@ def main(params: GroundingParams) -> None:
         devices=params.train.devices,
         precision=params.train.precision,
     )
-    write_metrics("grounding", metrics)
 
 
 if __name__ == "__main__":

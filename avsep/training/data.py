@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,18 +19,23 @@ INDEX = Path("data/index")
 
 def training_data(
     frames: FrozenFrames,
-    reader: ClipReader,
     *,
     heard: Sequence[str],
     seen: Sequence[str],
-    seed: int,
     repeats: int,
     gain: tuple[float, float],
     augment: bool,
     cache: bool,
+    seed: int,
     device: str,
+    **reading: Any,
 ) -> tuple[TrainingMixtures, FixedMixtures]:
-    """The random mixtures of the training videos and the fixed ones of validation's. Raises InputError."""
+    """The random mixtures of the training videos and the fixed ones of validation's.
+
+    `reading`: how clips are read, the fields of ClipReader.  `cache`: the frozen features of all frames are computed
+    now, once.  Raises InputError.
+    """
+    reader = ClipReader(**reading)
     train, val = read_index(INDEX / "train.csv"), read_index(INDEX / "val.csv")
     fixed = FixedMixtures(read_mixtures(INDEX / "val_sep.csv", val), reader, heard=heard, seen=seen)
     mixtures = [mixture for mixture in fixed.mixtures if fixed.audible(mixture)]

@@ -1,9 +1,11 @@
 """CCoL's networks against their formulas (docs/ccol.md: Networks)."""
 
+import itertools
 import math
 
 import pytest
 import torch
+from torch import nn
 
 from models.ccol import OBJECTS, PAIRS, SILENT, SOUNDING, CCoL, Grounding, Separation, SoundEncoder, Synthesizer
 from models.resnet import FrameFeatures
@@ -24,22 +26,21 @@ def test_synthesizer_is_the_formula() -> None:
     with torch.no_grad():
         network.scale.copy_(torch.tensor(scale))
         network.bias.fill_(0.3)
-    v, s = noise(2, 3, seed=0), noise(2, 3, 4, 5, seed=1)
+    v, s = noise(2, 2, 3, seed=0), noise(2, 3, 4, 5, seed=1)
     masks = network(v, s)
-    assert masks.shape == (2, 1, 4, 5)
-    for b in range(2):
-        for f in range(4):
-            for t in range(5):
-                total = sum(scale[k] * float(v[b, k]) * float(s[b, k, f, t]) for k in range(3)) + 0.3
-                assert masks[b, 0, f, t].item() == pytest.approx(1 / (1 + math.exp(-total)), abs=1e-6)
+    assert masks.shape == (2, 2, 4, 5)
+    for b, o, f, t in itertools.product(range(2), range(2), range(4), range(5)):
+        total = sum(scale[k] * float(v[b, o, k]) * float(s[b, k, f, t]) for k in range(3)) + 0.3
+        assert masks[b, o, f, t].item() == pytest.approx(1 / (1 + math.exp(-total)), abs=1e-6)
 
 
 def test_an_object_is_seen_as_the_maximum_over_frames_and_positions() -> None:
     network = Separation(6, levels=3, channels=2, max_channels=4, embedding=4)
-    maps = noise(2, 3, 6, 4, 5, seed=0)
-    visual = torch.stack([network.visual(maps[:, n]) for n in range(3)])  # (N, B, K, h, w)
-    expected = visual.amax(0).amax((-2, -1)).sigmoid()
-    torch.testing.assert_close(network.see(maps), expected)
+    maps = noise(2, 4, 3, 6, 5, 5, seed=0)
+    for o in range(4):
+        visual = torch.stack([network.visual(maps[:, o, n]) for n in range(3)])  # (N, B, K, h, w)
+        expected = visual.amax(0).amax((-2, -1)).sigmoid()
+        torch.testing.assert_close(network.see(maps)[:, o], expected)
 
 
 def test_sound_encoder_is_a_vgg_with_a_global_maximum() -> None:
@@ -51,6 +52,18 @@ def test_sound_encoder_is_a_vgg_with_a_global_maximum() -> None:
     small = SoundEncoder(2)
     sound = noise(1, 1, 16, 32, seed=0)
     torch.testing.assert_close(small(sound), small.features(sound).flatten(2).max(2).values)
+
+
+def test_sound_encoder_takes_each_maximum_after_the_relu() -> None:
+    """As published; the layers stand in the faster order."""
+    network, sound = SoundEncoder(2), noise(2, 1, 16, 32, seed=0)
+    convolutions = [layer for layer in network.features if isinstance(layer, nn.Conv2d)]
+    x = sound
+    for number, convolution in enumerate(convolutions):
+        x = convolution(x).relu()
+        if number not in (2, 4):  # the first convolutions of the last two blocks
+            x = nn.functional.max_pool2d(x, 2)
+    torch.testing.assert_close(network(sound), x.amax((-2, -1)))
 
 
 def test_grounding_head_is_the_formula() -> None:

@@ -161,7 +161,7 @@ def test_weights_of_the_terms() -> None:
     separation = np.mean([ByHand(networks, heard, b).separation() for b in range(B)])
     nothing = cyclic.objective(networks, heard, UNSEEN, mixture_weight=0, solo_weight=0)  # type: ignore[arg-type]
     assert nothing["loss"].item() == pytest.approx(separation, rel=1e-5)
-    alone = colearning.objective(networks, heard, UNSEEN, colearning_weight=0)  # type: ignore[arg-type]
+    alone = colearning.objective(networks, heard, UNSEEN, grounding_weight=0)  # type: ignore[arg-type]
     assert alone["loss"].item() == pytest.approx(separation, rel=1e-5)
 
 

@@ -1,6 +1,7 @@
 """The one loop: what it leaves behind, and that stopping and going on changes nothing."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from avsep.errors import InputError
 from avsep.scoring import validation
 from avsep.training.checkpoints import load_weights
 from avsep.training.loop import Group, KeepBest, Phase, fit
+from avsep.training.resume import ResumeFolder
 from avsep.training.seeds import seed_everything
 from models.ccol import OBJECTS, SOUNDING, CCoL
 from models.resnet import FrameFeatures
@@ -27,6 +29,9 @@ from tests.factories import SPECTROGRAM, hear_tiny, tiny_ccol, tiny_reader, writ
 EPOCHS = 3
 STEPS = 11  # of an epoch: more than the 10 between two lines of the live curves
 RESUME = Path("checkpoints/resume/colearning")
+WEIGHTS = Path("checkpoints/colearning/weights.safetensors")
+BEST = Path("checkpoints/colearning/best.safetensors")
+METRICS = Path("metrics/colearning.json")
 CURVES = Path("metrics/colearning/plots/metrics")
 Objective = Callable[..., Mapping[str, Tensor]]
 
@@ -88,7 +93,8 @@ def train(
         devices=1,
         precision="32-true",
     )
-    return fit("colearning", networks, **{**settings, **options})
+    fit("colearning", networks, **{**settings, **options})
+    return json.loads(METRICS.read_text())  # type: ignore[no-any-return]
 
 
 def stop_at_step(step: int) -> Objective:
@@ -131,8 +137,8 @@ def test_weights_curves_and_metrics(
     assert (metrics, left_behind()) == uninterrupted, "the same params, code and data give the same bytes"
 
     assert not RESUME.exists()
-    last = load_weights("checkpoints/colearning/weights.safetensors")
-    best = load_weights("checkpoints/colearning/best.safetensors")
+    last = load_weights(WEIGHTS)
+    best = load_weights(BEST)
     assert {name: t.shape for name, t in last.items()} == {n: t.shape for n, t in tiny_ccol().state_dict().items()}
     assert last.keys() == best.keys()
 
@@ -164,7 +170,7 @@ def test_the_best_weights_are_those_that_scored_best(splits: dict[str, list[Vide
     """Validated again, they give the figures in the metrics."""
     metrics = train(splits, epochs=2, milestones=[])
     networks = tiny_ccol(seed=5).eval()
-    networks.load_state_dict(load_weights("checkpoints/colearning/best.safetensors"))
+    networks.load_state_dict(load_weights(BEST))
     root = splits["val"][0].audio.parents[2]
     mixtures = read_mixtures(root / "index/val_sep.csv", splits["val"], root)
     data = FixedMixtures(mixtures, tiny_reader(), heard=SOUNDING, seen=OBJECTS)
@@ -180,7 +186,7 @@ def test_the_best_weights_are_those_that_scored_best(splits: dict[str, list[Vide
 def test_what_is_trained_and_what_rests(splits: dict[str, list[Video]], trained: tuple[str, ...]) -> None:
     """The frozen encoders see every picture here, and their batch norm does not move."""
     train(splits, trained=trained, epochs=1, milestones=[])
-    before, after = tiny_ccol().state_dict(), load_weights("checkpoints/colearning/weights.safetensors")
+    before, after = tiny_ccol().state_dict(), load_weights(WEIGHTS)
     moved = {name.split(".")[0] for name, value in after.items() if not torch.equal(value, before[name])}
     assert moved == set(trained)
 
@@ -316,3 +322,30 @@ def test_keep_best_keeps_the_highest_and_the_first_of_equals(tmp_path: Path) -> 
     again = KeepBest("val/x", tmp_path / "best.safetensors")
     again.load_state_dict(best.state_dict())
     assert (again.score, again.epoch, again.metrics) == (3.0, 1, {"val/x": 3.0})
+
+
+def test_a_training_that_diverges_is_told(tmp_path: Path) -> None:
+    best = KeepBest("val/x", tmp_path / "best.safetensors")
+    trainer = SimpleNamespace(callback_metrics={"val/x": torch.tensor(math.nan)}, current_epoch=0, is_global_zero=True)
+    with pytest.raises(InputError, match=r"^epoch 1: val/x is not a number, .* lower train\.lr"):
+        best.on_validation_end(trainer, SimpleNamespace())  # type: ignore[arg-type]
+
+
+def test_a_run_that_is_stopped_at_its_very_end_ends_the_same(
+    splits: dict[str, list[Video]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(self: object) -> None:
+        raise Stopped
+
+    with monkeypatch.context() as context:
+        context.setattr(ResumeFolder, "clear", stop)
+        RESUME.mkdir(parents=True)
+        (RESUME / "fingerprint").write_text("as it is")
+        with pytest.raises(Stopped):
+            train(splits)
+    ended = {path: path.read_bytes() for path in (WEIGHTS, BEST, METRICS)}
+    for path in ended:
+        path.unlink()
+    train(splits)
+    assert {path: path.read_bytes() for path in ended} == ended
+    assert not RESUME.exists()
