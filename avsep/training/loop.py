@@ -5,6 +5,8 @@ it trains are named groups of parameters, each with its own learning rate.  The 
 sees (pictures -> frozen features), steps, validates, keeps the best, resumes, and shows all of it live.
 """
 
+import contextlib
+import ctypes
 import dataclasses
 import logging
 import math
@@ -198,6 +200,18 @@ class PlainProgress(Callback):
         logging.info("%s: %s, %s; %.2f steps/s, %.0f s left", self.stage, epoch, text, rate, left)
 
 
+def keep_freed_memory() -> None:
+    """Lets the C library keep what a step frees for the next one, where it is glibc.
+
+    It would give large blocks back to the system at once, and each step would wait for some 40 MB of fresh pages, set
+    to zero: a twentieth to a tenth of a step's time on a CPU.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another system, another C library
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(-4, 0)  # M_MMAP_MAX: no block is mapped by itself
+        libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: bytes kept free at the heap's top
+
+
 def fit(
     stage: str,
     networks: Any,
@@ -238,6 +252,7 @@ def fit(
     curves = KeepCurves(live / stage, resume.curves)
     rank_zero_only(curves.restore)()
     networks.to(memory_format=torch.channels_last)  # faster on a CPU: see benchmarks
+    keep_freed_memory()
     phase = Phase(networks, objective, validate, groups, hear, milestones, decay, seed)
     best = KeepBest(monitor, resume.best)
     last = ModelCheckpoint(resume.path, "last", save_on_train_epoch_end=True, enable_version_counter=False)
