@@ -161,6 +161,7 @@ class Colearning:
     milestones: list[Count]
     lr_grounding: NotNegative
     lr_separation: NotNegative
+    lr_frames: NotNegative
     grounding_weight: NotNegative
     monitor: Literal["val/si_sdri", "val/balanced_accuracy", "val/solo_balanced_accuracy"]
 
@@ -171,6 +172,7 @@ class Cyclic:
     milestones: list[Count]
     lr_grounding: NotNegative
     lr_separation: NotNegative
+    lr_frames: NotNegative
     mixture_weight: NotNegative
     solo_weight: NotNegative
     distance_threshold: NotNegative
@@ -183,12 +185,14 @@ class Baseline:
     epochs: Count
     milestones: list[Count]
     lr_separation: NotNegative
+    lr_frames: NotNegative
     monitor: Literal["val/si_sdri"]
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
 class Evaluate:
-    gate: Probability
+    gate: Probability | None
+    max_false_mutes: Share
     batch: Count
     examples: Whole
 

@@ -100,6 +100,14 @@ class Separation(nn.Module):
         self.visual = nn.Conv2d(frame_channels, embedding, 3, padding=1)
         self.synthesizer = Synthesizer(embedding)
 
+    def hearing(self) -> list[nn.Parameter]:
+        """What turns the mixture's sound into masks."""
+        return [*self.unet.parameters(), *self.synthesizer.parameters()]
+
+    def seeing(self) -> list[nn.Parameter]:
+        """What turns frame maps into an object's channels."""
+        return list(self.visual.parameters())
+
     def see(self, maps: Tensor) -> Tensor:
         """The objects' frame maps (B, O, N, V, h, w) -> (B, O, K) in 0..1: the maximum over frames and positions."""
         visual = self.visual(maps.flatten(0, 2)).unflatten(0, maps.shape[:3])  # (B, O, N, K, h, w)

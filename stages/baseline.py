@@ -78,9 +78,8 @@ def main(params: BaselineParams) -> None:
             align_corners=params.spectrogram.align_corners,
         ),
         groups={
-            "separation": Group(
-                list(networks.separation.parameters()), params.train.lr * params.baseline.lr_separation
-            ),
+            "separation": Group(networks.separation.hearing(), params.train.lr * params.baseline.lr_separation),
+            "frames": Group(networks.separation.seeing(), params.train.lr * params.baseline.lr_frames),
         },
         train=train,
         val=val,

@@ -97,9 +97,8 @@ def main(params: ColearningParams) -> None:
         ),
         groups={
             "grounding": Group(list(networks.grounding.parameters()), params.train.lr * params.colearning.lr_grounding),
-            "separation": Group(
-                list(networks.separation.parameters()), params.train.lr * params.colearning.lr_separation
-            ),
+            "separation": Group(networks.separation.hearing(), params.train.lr * params.colearning.lr_separation),
+            "frames": Group(networks.separation.seeing(), params.train.lr * params.colearning.lr_frames),
         },
         train=train,
         val=val,

@@ -124,7 +124,8 @@ def main(params: CyclicParams) -> None:
         ),
         groups={
             "grounding": Group(list(networks.grounding.parameters()), params.train.lr * params.cyclic.lr_grounding),
-            "separation": Group(list(networks.separation.parameters()), params.train.lr * params.cyclic.lr_separation),
+            "separation": Group(networks.separation.hearing(), params.train.lr * params.cyclic.lr_separation),
+            "frames": Group(networks.separation.seeing(), params.train.lr * params.cyclic.lr_frames),
         },
         train=train,
         val=val,

@@ -1,10 +1,11 @@
 """All systems on the same fixed test mixtures A + C beside the silent objects B and D.
 
 Beside the trained systems stand the mixture itself and the oracle ratio mask (same STFT, the mixture's phase).
-Separation is scored with each sounding object's own mask; what silent objects are given is scored under the
-grounding gate, as a listener would get it.  Definitions: avsep/scoring.
+Separation is scored with each sounding object's own mask; what silent objects are given is scored under a gate on
+the grounding probability, as a listener would get it, which validation's mixtures calibrate unless params name one.
+Definitions: avsep/scoring.
 
-checkpoints/{baseline,colearning,cyclic}/best.safetensors, data/index/test_sep.csv
+checkpoints/{baseline,colearning,cyclic}/best.safetensors, data/index/{val,test}_sep.csv
     -> metrics/evaluate.json, metrics/pairs.csv, metrics/skipped.csv, metrics/examples
 """
 
@@ -32,7 +33,7 @@ from avsep.media.spectrogram import apply_masks
 from avsep.media.wav import write_wav
 from avsep.params import EvaluateParams
 from avsep.run import progress, run, write_metrics
-from avsep.scoring.grounding import grounding_scores
+from avsep.scoring.grounding import calibrated_gate, grounding_scores
 from avsep.scoring.separation import score_sources
 from avsep.scoring.silence import leakage_db
 from avsep.training.checkpoints import load_into, load_weights
@@ -43,6 +44,7 @@ from models.sound_of_pixels import SoundOfPixels
 SYSTEMS = ("mixture", "oracle", "baseline", "colearning", "cyclic")
 GROUNDED = ("colearning", "cyclic")
 SCORES = ("sdr", "sir", "sar", "nsdr", "si_sdr", "si_sdri")
+ROUNDED = 0.5  # the decision that training takes, and the threshold of the grounding scores
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,28 @@ def separate_all(
             number += 1
 
 
-def score(outcome: Outcome, gate: float) -> tuple[list[dict[str, Any]], str | None]:
-    """The rows of metrics/pairs.csv for one mixture, or no rows and the reason why it cannot be scored."""
+@torch.no_grad()
+def sounding_probabilities(
+    networks: Mapping[str, Any], mixtures: FixedMixtures, *, spectrogram: Mapping[str, Any], device: str, batch: int
+) -> dict[str, list[float]]:
+    """What each grounded system gives to the objects that sound in the mixtures, by which a gate is calibrated."""
+    found: dict[str, list[float]] = {system: [] for system in GROUNDED}
+    for samples in torch.utils.data.DataLoader(mixtures, batch):
+        heard = hear({name: wave.to(device) for name, wave in samples["waves"].items()}, **spectrogram)
+        for system, probabilities in found.items():
+            network = networks[system]
+            seen = {name: network.frames(pictures.to(device)) for name, pictures in samples["pictures"].items()}
+            g = network.ground({"mixture": heard.log_mixture}, seen)
+            for name in SOUNDING:
+                probabilities += g.probability("mixture", name).tolist()
+    return found
+
+
+def score(outcome: Outcome, gates: Mapping[str, float]) -> tuple[list[dict[str, Any]], str | None]:
+    """The rows of metrics/pairs.csv for one mixture, or no rows and the reason why it cannot be scored.
+
+    `gates`: of each grounded system, the probability below which an object is muted.
+    """
     references = np.stack([outcome.references[name] for name in SOUNDING])
     mixture = torch.from_numpy(outcome.mixture)
     rows = []
@@ -137,7 +159,7 @@ def score(outcome: Outcome, gate: float) -> tuple[list[dict[str, Any]], str | No
             }
             if name in probabilities:
                 row["probability"] = probabilities[name]
-                row["muted"] = int(probabilities[name] < gate)
+                row["muted"] = int(probabilities[name] < gates[system])
             if name in SOUNDING:
                 row.update({metric: values[SOUNDING.index(name)] for metric, values in scores.items()})
             else:
@@ -147,7 +169,7 @@ def score(outcome: Outcome, gate: float) -> tuple[list[dict[str, Any]], str | No
     return rows, None
 
 
-def summarise(pairs: pd.DataFrame, gate: float) -> dict[str, Any]:
+def summarise(pairs: pd.DataFrame) -> dict[str, Any]:
     """What metrics/evaluate.json tells of the rows of metrics/pairs.csv: means over sounding sources, and counts."""
     sounding = pairs[pairs["role"] == "sounding"]
     summary: dict[str, Any] = {
@@ -157,7 +179,7 @@ def summarise(pairs: pd.DataFrame, gate: float) -> dict[str, Any]:
     for system in GROUNDED:
         rows = pairs[pairs["system"] == system]
         truth = rows["role"] == "sounding"
-        grounding = grounding_scores(rows["probability"].tolist(), truth.tolist(), gate)
+        grounding = grounding_scores(rows["probability"].tolist(), truth.tolist(), ROUNDED)
         leakage = rows.loc[~truth, "leakage_db"]
         silent = {
             "leakage_db": float(leakage.mean()),
@@ -218,8 +240,8 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     temporary.replace(path)
 
 
-def read_test(index: Path = Path("data/index")) -> list[Mixture]:
-    return read_mixtures(index / "test_sep.csv", read_index(index / "test.csv"))
+def read_split(split: str, index: Path = Path("data/index")) -> list[Mixture]:
+    return read_mixtures(index / f"{split}_sep.csv", read_index(index / f"{split}.csv"))
 
 
 def main(params: EvaluateParams) -> None:
@@ -252,7 +274,18 @@ def main(params: EvaluateParams) -> None:
         square=params.frames.square,
     )
     whole = replace(reader, objects=params.baseline.frames == "objects")
-    test = read_test()
+    test, val = read_split("test"), FixedMixtures(read_split("val"), reader, heard=SOUNDING, seen=SOUNDING)
+    gates = dict.fromkeys(GROUNDED, params.evaluate.gate)
+    if params.evaluate.gate is None:
+        val.mixtures = [mixture for mixture in val.mixtures if val.audible(mixture)]
+        probabilities = sounding_probabilities(
+            networks,
+            val,
+            spectrogram=asdict(params.spectrogram),
+            device=params.device,
+            batch=params.evaluate.batch,
+        )
+        gates = {s: calibrated_gate(p, params.evaluate.max_false_mutes) for s, p in probabilities.items()}
     ccol_sees = FixedMixtures(test, reader, heard=SOUNDING, seen=OBJECTS)
     outcomes = separate_all(
         networks,
@@ -273,7 +306,7 @@ def main(params: EvaluateParams) -> None:
     skipped: list[tuple[int, str]] = []
 
     def kept(outcome: Outcome) -> tuple[Outcome, tuple[list[dict[str, Any]], str | None]]:
-        return outcome, score(outcome, params.evaluate.gate)
+        return outcome, score(outcome, gates)
 
     scored = joblib.Parallel(n_jobs=-1, return_as="generator")(joblib.delayed(kept)(outcome) for outcome in outcomes)
     for outcome, (rows, reason) in progress(scored, desc="evaluate", total=len(test), unit="mixture"):
@@ -292,8 +325,14 @@ def main(params: EvaluateParams) -> None:
     write_table(pd.DataFrame(skipped, columns=["mixture", "reason"]), Path("metrics/skipped.csv"))
     shutil.rmtree("metrics/examples", ignore_errors=True)
     examples.replace("metrics/examples")
-    summary = summarise(pairs, params.evaluate.gate)
-    write_metrics("evaluate", {**summary, "pairs": {"evaluated": len(test) - len(skipped), "skipped": len(skipped)}})
+    write_metrics(
+        "evaluate",
+        {
+            **summarise(pairs),
+            "gates": gates,
+            "pairs": {"evaluated": len(test) - len(skipped), "skipped": len(skipped)},
+        },
+    )
 
 
 if __name__ == "__main__":

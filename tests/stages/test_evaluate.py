@@ -20,6 +20,7 @@ from stages.evaluate import GROUNDED, SCORES, SYSTEMS, Outcome, score, separate_
 from tests.factories import CLASSES, RATE, SAMPLES, SPECTROGRAM, UNET, WIDTH, tiny_ccol, tiny_reader, write_data
 
 PROBABILITIES = {"A": 0.9, "B": 0.2, "C": 0.4, "D": 0.7}  # at a gate of 0.5, C is muted and D leaks
+GATES = dict.fromkeys(GROUNDED, 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def outcome(videos: list[Video], number: int = 0, samples: int = 2000) -> Outcom
 
 
 def test_one_row_for_each_system_and_object(videos: list[Video]) -> None:
-    rows, reason = score(outcome(videos), 0.5)
+    rows, reason = score(outcome(videos), GATES)
     assert reason is None
     expected = [(s, x) for s in SYSTEMS for x in (OBJECTS if s in GROUNDED else SOUNDING)]
     assert sorted((row["system"], row["object"]) for row in rows) == sorted(expected)
@@ -69,7 +70,7 @@ def test_one_row_for_each_system_and_object(videos: list[Video]) -> None:
 
 def test_scores_are_those_of_the_objects_own_estimate(videos: list[Video]) -> None:
     made = outcome(videos)
-    found = {(row["system"], row["object"]): row for row in score(made, 0.5)[0]}
+    found = {(row["system"], row["object"]): row for row in score(made, GATES)[0]}
     references = np.stack([made.references[x] for x in SOUNDING])
     for system in SYSTEMS:
         own = np.stack([made.estimates[system][x] for x in SOUNDING])
@@ -83,7 +84,11 @@ def test_scores_are_those_of_the_objects_own_estimate(videos: list[Video]) -> No
 
 @pytest.mark.parametrize(("gate", "muted"), [(0.5, "BC"), (0.0, ""), (0.4, "B")])
 def test_the_gate_mutes_and_what_is_muted_does_not_leak(videos: list[Video], gate: float, muted: str) -> None:
-    rows = [row for row in score(outcome(videos, samples=600), gate)[0] if row["system"] == "cyclic"]
+    rows = [
+        row
+        for row in score(outcome(videos, samples=600), dict.fromkeys(GROUNDED, gate))[0]
+        if row["system"] == "cyclic"
+    ]
     assert {row["object"] for row in rows if row["muted"]} == set(muted)
     assert {row["object"]: row["probability"] for row in rows} == PROBABILITIES
     for row in rows:
@@ -99,7 +104,7 @@ def test_a_mixture_with_a_silent_source_has_no_rows_but_a_reason(videos: list[Vi
         made = replace(made, references={**made.references, "C": silence})
     else:
         made = replace(made, estimates={**made.estimates, "cyclic": {**made.estimates["cyclic"], "C": silence}})
-    rows, reason = score(made, 0.5)
+    rows, reason = score(made, GATES)
     assert rows == []
     assert reason is not None and f"{what} 1 is silent" in reason
 
@@ -130,7 +135,7 @@ def pairs() -> pd.DataFrame:
 
 
 def test_the_summary_follows_from_the_rows() -> None:
-    summary = summarise(pairs(), 0.5)
+    summary = summarise(pairs())
     for s, system in enumerate(SYSTEMS):
         assert summary[system] == {metric: s + 5.5 + 100 * i for i, metric in enumerate(SCORES)}
     # cyclic: of A, C 0.9, 0.8, 0.3, 0.7 three are heard, of B, D 0.1, 0.6, 0.2, 0.4 one is
@@ -149,7 +154,7 @@ def test_the_summary_is_of_rows_not_of_mixtures() -> None:
     """A mean of all pairs, whatever order they come in, and from the file as from memory."""
     rows = pairs()
     shuffled = rows.sample(frac=1, random_state=0)
-    assert summarise(shuffled, 0.5) == summarise(rows, 0.5)
+    assert summarise(shuffled) == summarise(rows)
 
 
 # --- All systems
@@ -190,7 +195,7 @@ def test_every_system_on_every_mixture(videos: list[Video]) -> None:
             assert all(wave.shape == (SAMPLES,) and np.isfinite(wave).all() for wave in objects.values())
         assert all(mask.shape == (16, 16) for objects in made.masks.values() for mask in objects.values())
         assert {s: set(p) for s, p in made.probabilities.items()} == {key: set(OBJECTS) for key in GROUNDED}
-        rows, reason = score(made, 0.5)
+        rows, reason = score(made, GATES)
         assert reason is None and len(rows) == 14
         improvements += [row["si_sdri"] for row in rows if row["system"] == "oracle" and row["object"] == "A"]
     assert np.mean(improvements) > 3, "the tones lie apart"
@@ -206,7 +211,7 @@ def test_batches_change_nothing(videos: list[Video]) -> None:
 
 def test_an_example_holds_what_the_report_shows(videos: list[Video], tmp_path: Path) -> None:
     made = separate(videos, batch=3)[1]
-    rows, _ = score(made, 0.5)
+    rows, _ = score(made, GATES)
     write_example(tmp_path / "001", made, rows, tiny_reader())
     sounds = {f"{x}_{s}.wav" for s in GROUNDED for x in OBJECTS}
     sounds |= {f"{x}_{s}.wav" for s in ("baseline", "oracle", "reference") for x in SOUNDING}
@@ -232,10 +237,17 @@ def test_an_example_holds_what_the_report_shows(videos: list[Video], tmp_path: P
     assert tiny_reader().rate == RATE
 
 
+def test_the_gate_is_calibrated_by_the_objects_that_sound(videos: list[Video]) -> None:
+    mixtures = FixedMixtures(mixtures_of(videos), tiny_reader(), heard=SOUNDING, seen=SOUNDING)
+    found = evaluate.sounding_probabilities(networks(), mixtures, spectrogram=SPECTROGRAM, device="cpu", batch=2)
+    expected = {s: [m.probabilities[s][x] for m in separate(videos, batch=3) for x in SOUNDING] for s in GROUNDED}
+    assert {s: sorted(p) for s, p in found.items()} == {s: pytest.approx(sorted(p)) for s, p in expected.items()}
+
+
 def test_the_test_list_is_read_from_the_index(videos: list[Video]) -> None:
     index = videos[0].audio.parents[2] / "index"
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(index.parents[1])
-        found = evaluate.read_test()
+        found = evaluate.read_split("test")
     assert len(found) == 4
     assert {v.name for mixture in found for v in mixture} <= {v.name for v in videos}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from avsep.scoring.grounding import grounding_scores
+from avsep.scoring.grounding import calibrated_gate, grounding_scores
 
 TRUTH = [True, True, False, False]
 
@@ -38,3 +38,11 @@ def test_the_threshold_itself_counts_as_sounding() -> None:
 def test_one_kind_alone_is_refused(truth: list[bool]) -> None:
     with pytest.raises(ValueError, match="sounding and silent"):
         grounding_scores([0.5, 0.6], truth, 0.5)
+
+
+@pytest.mark.parametrize(("share", "muted"), [(0.0, 0), (0.19, 0), (0.2, 1), (0.5, 2), (0.99, 4)])
+def test_the_calibrated_gate_is_the_highest_that_mutes_no_more_than_the_share(share: float, muted: int) -> None:
+    sounding = [0.9, 0.2, 0.8, 0.5, 0.7]
+    gate = calibrated_gate(sounding, share)
+    assert sum(p < gate for p in sounding) == muted
+    assert sum(p < gate + 1e-9 for p in sounding) > share * 5
