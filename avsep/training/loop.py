@@ -278,6 +278,7 @@ def fit(
         default_root_dir=resume.path,
     )
     warnings.filterwarnings("ignore", ".*in eval mode at the start of training")  # the frozen frame encoders
+    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # the fingerprint is there
     sampler = EpochSampler(length, seed, trainer.global_rank, trainer.world_size)
     if resume.checkpoint:
         # Lightning makes its first iterator before it tells the sampler the epoch that it goes on with
