@@ -275,8 +275,9 @@ def main(params: EvaluateParams) -> None:
     )
     whole = replace(reader, objects=params.baseline.frames == "objects")
     test, val = read_split("test"), FixedMixtures(read_split("val"), reader, heard=SOUNDING, seen=SOUNDING)
-    gates = dict.fromkeys(GROUNDED, params.evaluate.gate)
-    if params.evaluate.gate is None:
+    if params.evaluate.gate is not None:
+        gates = dict.fromkeys(GROUNDED, params.evaluate.gate)
+    else:
         val.mixtures = [mixture for mixture in val.mixtures if val.audible(mixture)]
         probabilities = sounding_probabilities(
             networks,

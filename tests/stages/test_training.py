@@ -123,7 +123,10 @@ def test_evaluation_follows_from_its_files() -> None:
     assert 0 < len(skipped) < 4, "the silent video sounds in some mixtures"
     assert all("is silent" in reason for reason in skipped["reason"])
     assert not set(skipped["mixture"]) & set(pairs["mixture"])
-    assert evaluate.summarise(pairs, 0.5) == {name: value for name, value in found.items() if name != "pairs"}
+    assert evaluate.summarise(pairs) == {name: value for name, value in found.items() if name not in ("gates", "pairs")}
+    for system, gate in found["gates"].items():
+        rows = pairs[pairs["system"] == system]
+        assert (rows["muted"] == (rows["probability"] < round(gate, 6))).all()
     assert len(pairs) == 14 * found["pairs"]["evaluated"]
 
 
