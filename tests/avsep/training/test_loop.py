@@ -29,8 +29,6 @@ from tests.factories import SPECTROGRAM, hear_tiny, tiny_ccol, tiny_reader, writ
 EPOCHS = 3
 STEPS = 11  # of an epoch: more than the 10 between two lines of the live curves
 RESUME = Path("checkpoints/resume/colearning")
-WEIGHTS = Path("checkpoints/colearning/weights.safetensors")
-BEST = Path("checkpoints/colearning/best.safetensors")
 METRICS = Path("metrics/colearning.json")
 CURVES = Path("metrics/colearning/plots/metrics")
 Objective = Callable[..., Mapping[str, Tensor]]
@@ -137,8 +135,8 @@ def test_weights_curves_and_metrics(
     assert (metrics, left_behind()) == uninterrupted, "the same params, code and data give the same bytes"
 
     assert not RESUME.exists()
-    last = load_weights(WEIGHTS)
-    best = load_weights(BEST)
+    last = load_weights("checkpoints/colearning/weights.safetensors")
+    best = load_weights("checkpoints/colearning/best.safetensors")
     assert {name: t.shape for name, t in last.items()} == {n: t.shape for n, t in tiny_ccol().state_dict().items()}
     assert last.keys() == best.keys()
 
@@ -170,7 +168,7 @@ def test_the_best_weights_are_those_that_scored_best(splits: dict[str, list[Vide
     """Validated again, they give the figures in the metrics."""
     metrics = train(splits, epochs=2, milestones=[])
     networks = tiny_ccol(seed=5).eval()
-    networks.load_state_dict(load_weights(BEST))
+    networks.load_state_dict(load_weights("checkpoints/colearning/best.safetensors"))
     root = splits["val"][0].audio.parents[2]
     mixtures = read_mixtures(root / "index/val_sep.csv", splits["val"], root)
     data = FixedMixtures(mixtures, tiny_reader(), heard=SOUNDING, seen=OBJECTS)
@@ -186,7 +184,7 @@ def test_the_best_weights_are_those_that_scored_best(splits: dict[str, list[Vide
 def test_what_is_trained_and_what_rests(splits: dict[str, list[Video]], trained: tuple[str, ...]) -> None:
     """The frozen encoders see every picture here, and their batch norm does not move."""
     train(splits, trained=trained, epochs=1, milestones=[])
-    before, after = tiny_ccol().state_dict(), load_weights(WEIGHTS)
+    before, after = tiny_ccol().state_dict(), load_weights("checkpoints/colearning/weights.safetensors")
     moved = {name.split(".")[0] for name, value in after.items() if not torch.equal(value, before[name])}
     assert moved == set(trained)
 
@@ -258,18 +256,23 @@ def test_curves_that_dvc_removed_come_back(
     assert (metrics, left_behind()) == uninterrupted
 
 
+@pytest.mark.parametrize(("owner", "method"), [(Phase, "on_fit_end"), (ResumeFolder, "clear")])
 def test_a_training_that_was_stopped_at_its_very_end(
+    owner: type,
+    method: str,
     splits: dict[str, list[Video]],
     uninterrupted: tuple[dict[str, Any], dict[str, bytes]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """After the last checkpoint, before the weights are written."""
+    """After the last checkpoint: before the weights are written, or after everything is."""
 
     def stop(*_: Any) -> None:
         raise Stopped
 
+    RESUME.mkdir(parents=True)
+    (RESUME / "fingerprint").write_text("as it is")
     with monkeypatch.context() as patch:
-        patch.setattr(Phase, "on_fit_end", stop)
+        patch.setattr(owner, method, stop)
         with pytest.raises(Stopped):
             train(splits)
     assert (train(splits), left_behind()) == uninterrupted
@@ -329,23 +332,3 @@ def test_a_training_that_diverges_is_told(tmp_path: Path) -> None:
     trainer = SimpleNamespace(callback_metrics={"val/x": torch.tensor(math.nan)}, current_epoch=0, is_global_zero=True)
     with pytest.raises(InputError, match=r"^epoch 1: val/x is not a number, .* lower train\.lr"):
         best.on_validation_end(trainer, SimpleNamespace())  # type: ignore[arg-type]
-
-
-def test_a_run_that_is_stopped_at_its_very_end_ends_the_same(
-    splits: dict[str, list[Video]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stop(self: object) -> None:
-        raise Stopped
-
-    with monkeypatch.context() as context:
-        context.setattr(ResumeFolder, "clear", stop)
-        RESUME.mkdir(parents=True)
-        (RESUME / "fingerprint").write_text("as it is")
-        with pytest.raises(Stopped):
-            train(splits)
-    ended = {path: path.read_bytes() for path in (WEIGHTS, BEST, METRICS)}
-    for path in ended:
-        path.unlink()
-    train(splits)
-    assert {path: path.read_bytes() for path in ended} == ended
-    assert not RESUME.exists()
