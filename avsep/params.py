@@ -127,11 +127,13 @@ class Model:
     embedding: Count
     sound_channels: Count
     head_std: Positive | None
+    query_std: Positive | None
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
 class Objective:
     as_published: bool
+    symmetric: bool
     max_target: Positive
 
 
@@ -163,7 +165,7 @@ class Colearning:
     lr_separation: NotNegative
     lr_frames: NotNegative
     grounding_weight: NotNegative
-    monitor: Literal["val/si_sdri", "val/balanced_accuracy", "val/solo_balanced_accuracy"]
+    monitor: Literal["val/snri", "val/si_sdri", "val/balanced_accuracy", "val/solo_balanced_accuracy"]
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
@@ -176,7 +178,7 @@ class Cyclic:
     mixture_weight: NotNegative
     solo_weight: NotNegative
     distance_threshold: NotNegative
-    monitor: Literal["val/si_sdri", "val/balanced_accuracy", "val/solo_balanced_accuracy"]
+    monitor: Literal["val/snri", "val/si_sdri", "val/balanced_accuracy", "val/solo_balanced_accuracy"]
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
@@ -186,7 +188,7 @@ class Baseline:
     milestones: list[Count]
     lr_separation: NotNegative
     lr_frames: NotNegative
-    monitor: Literal["val/si_sdri"]
+    monitor: Literal["val/snri", "val/si_sdri"]
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
@@ -441,6 +443,10 @@ def _refuse_contradictions(p: Params) -> None:
         problems.append(f"frames.resize is {p.frames.resize}: smaller than the crop, frames.size {p.frames.size}")
     if p.frames.cache and p.frames.augment:
         problems.append("frames.cache is true: a cache holds no random crops, so frames.augment must be false")
+    if p.objective.symmetric and p.objective.as_published:
+        problems.append("objective.symmetric is true: objective.as_published takes the terms as they are written")
+    if p.model.query_std is not None and p.objective.as_published:
+        problems.append("model.query_std is set: objective.as_published moves the batch norm that it relies on")
     if p.frames.cache and p.objective.as_published:
         problems.append("frames.cache is true: objective.as_published moves the frozen networks' batch norm")
     if p.train.batch % p.train.devices:

@@ -75,15 +75,19 @@ class FrozenFrames(nn.Module):
     Frozen means: no gradient, and batch norm in eval mode also while the rest trains.  With
     `batch_statistics` the batch norms follow `train()` as in the published code, where they drift.
     `shared_trunk=False` keeps a trunk for each encoder, for published weights whose norms drifted apart.
+    `standardise` gives the map's channels the mean 0 and the deviation 1 over the pictures that `measure` is shown.
     """
 
-    def __init__(self, width: int = 64, batch_statistics: bool = False, shared_trunk: bool = True):
+    def __init__(
+        self, width: int = 64, batch_statistics: bool = False, shared_trunk: bool = True, standardise: bool = False
+    ):
         super().__init__()
         self.batch_statistics = batch_statistics
         self.trunk = Trunk(width)
         self.trunk_dilated = None if shared_trunk else Trunk(width)
         self.layer4 = _layer(4 * width, 8 * width, stride=2)
         self.layer4_dilated = _layer(4 * width, 8 * width, stride=1, dilation=2)
+        self.standardise = nn.BatchNorm2d(8 * width, eps=1e-12, affine=False) if standardise else nn.Identity()
         self.requires_grad_(False)
         self.train()  # modules start in training mode, and Lightning leaves modes as they are
 
@@ -101,11 +105,26 @@ class FrozenFrames(nn.Module):
         return super().train(mode and self.batch_statistics)
 
     @torch.no_grad()
+    def measure(self, pictures: Tensor) -> None:
+        """Takes the mean and the deviation that `standardise` removes from normalised pictures (B, 3, H, W)."""
+        assert isinstance(self.standardise, nn.BatchNorm2d)
+        assert self.standardise.running_mean is not None and self.standardise.running_var is not None
+        maps = self._dilated(pictures, self.trunk(pictures))
+        variance = maps.var((0, 2, 3))
+        self.standardise.running_mean.copy_(maps.mean((0, 2, 3)))
+        # a channel that these pictures hardly move must not be blown up in others
+        self.standardise.running_var.copy_(variance.clamp(min=0.01 * float(variance.mean())))
+
+    @torch.no_grad()
     def forward(self, pictures: Tensor) -> FrameFeatures:
         """Normalised pictures (..., 3, H, W) -> their features."""
         lead = pictures.shape[:-3]
         flat = pictures.flatten(0, -4)  # (B, 3, H, W)
         maps = self.trunk(flat)  # (B, 4 width, H / 16, W / 16)
-        dilated = self.layer4_dilated(maps if self.trunk_dilated is None else self.trunk_dilated(flat))
+        dilated = self.standardise(self._dilated(flat, maps))
         vectors = self.layer4(maps).mean((-2, -1))  # (B, 8 width)
         return FrameFeatures(vectors.unflatten(0, lead), dilated.unflatten(0, lead))
+
+    def _dilated(self, pictures: Tensor, maps: Tensor) -> Tensor:
+        """Pictures and the grounding trunk's maps of them -> (B, 8 width, H / 16, W / 16)."""
+        return self.layer4_dilated(maps if self.trunk_dilated is None else self.trunk_dilated(pictures))

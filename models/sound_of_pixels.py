@@ -16,10 +16,11 @@ class SoundOfPixels(nn.Module):
         unet_channels: int = 64,
         unet_max_channels: int = 512,
         embedding: int = 32,
+        query_std: float | None = None,
         batch_statistics: bool = False,
     ):
         super().__init__()
-        self.frames = FrozenFrames(resnet_width, batch_statistics)
+        self.frames = FrozenFrames(resnet_width, batch_statistics, standardise=query_std is not None)
         self.separation = Separation(8 * resnet_width, unet_levels, unet_channels, unet_max_channels, embedding)
 
     def separate(self, log_mixture: Tensor, seen: Mapping[str, FrameFeatures]) -> dict[str, Tensor]:

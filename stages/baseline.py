@@ -27,7 +27,7 @@ from avsep.training.loop import Group, fit
 from avsep.training.losses import weighted_l1
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
-from models.ccol import SOUNDING
+from models.ccol import SOUNDING, start_queries
 from models.resnet import FrameFeatures
 from models.sound_of_pixels import SoundOfPixels
 
@@ -51,6 +51,7 @@ def main(params: BaselineParams) -> None:
         unet_channels=params.model.unet_channels,
         unet_max_channels=params.model.unet_max_channels,
         embedding=params.model.embedding,
+        query_std=params.model.query_std,
         batch_statistics=params.objective.as_published,
     )
     networks.frames.load_resnet(load_weights(START))
@@ -63,6 +64,9 @@ def main(params: BaselineParams) -> None:
         gain=params.train.gain,
         seed=params.seed,
         device=params.device,
+        start=partial(start_queries, networks.frames, networks.separation, std=params.model.query_std)
+        if params.model.query_std is not None
+        else None,
         **asdict(params.extract),
         **asdict(params.audio),
         **asdict(params.frames),

@@ -6,7 +6,7 @@ CCoL (Tian, Hu, Xu; CVPR 2021).  The grounding gates s say which object of a pai
     L_sep = (L1w(M_AB, T_A) + L1w(M_CD, T_C)) / 2
     L     = L_sep + w [ L_grd + min(CE+ g(mix, v_A), CE+ g(mix, v_B)) + min(CE+ g(mix, v_C), CE+ g(mix, v_D)) ]
 
-with L_grd of the warm-up (stages/grounding.py) and w = colearning.grounding_weight.
+with L_grd of the warm-up (stages/grounding.py, objective.symmetric too) and w = colearning.grounding_weight.
 
 checkpoints/grounding, data/index -> checkpoints/colearning
 """
@@ -25,7 +25,7 @@ from avsep.scoring import validation
 from avsep.training.checkpoints import load_into, load_weights
 from avsep.training.data import INDEX, training_data
 from avsep.training.loop import Group, fit
-from avsep.training.losses import gated_separation, negative, positive
+from avsep.training.losses import gated_separation, positive, solo_grounding
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
 from models.ccol import OBJECTS, SOUNDING, CCoL
@@ -41,6 +41,7 @@ def objective(
     *,
     grounding_weight: float = 0.25,
     max_target: float = 5.0,
+    symmetric: bool = False,
     as_published: bool = False,
 ) -> dict[str, Tensor]:
     """The phase's loss and its parts, scalars.
@@ -51,7 +52,8 @@ def objective(
     g = networks.ground(heard.log_sounds, seen)
     separated = gated_separation(networks, g, heard, seen, max_target)
 
-    solo = torch.minimum(positive(g("A", "A")), positive(g("A", "B"))) + negative(g("C", "A"))
+    def one_of(x: str, y: str) -> Tensor:
+        return torch.minimum(positive(g(x, x)), positive(g(x, y)))
 
     def pair(x: str, y: str) -> Tensor:
         x_sounds, y_sounds = positive(g("mixture", x)), positive(g("mixture", y))
@@ -59,7 +61,7 @@ def objective(
             x_sounds, y_sounds = x_sounds.mean(), y_sounds.mean()
         return torch.minimum(x_sounds, y_sounds).mean()
 
-    grounding = solo.mean() + pair("A", "B") + pair("C", "D")
+    grounding = solo_grounding(g, one_of, symmetric).mean() + pair("A", "B") + pair("C", "D")
     loss = separated.loss + grounding_weight * grounding
     return {"loss": loss, "separation": separated.loss, "grounding": grounding, **separated.counts}
 
@@ -87,6 +89,7 @@ def main(params: ColearningParams) -> None:
             objective,
             grounding_weight=params.colearning.grounding_weight,
             max_target=params.objective.max_target,
+            symmetric=params.objective.symmetric,
             as_published=params.objective.as_published,
         ),
         validate=partial(

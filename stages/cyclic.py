@@ -11,7 +11,8 @@ CCoL (Tian, Hu, Xu; CVPR 2021).  The object whose own mask comes closer to the p
        + (1 - c) [d_C > t] CE- g(mix, v_C) + c [d_D > t] CE- g(mix, v_D)
     L  = L_sep + u (L+ + L-) + w L_grd
 
-with L_sep of co-learning (stages/colearning.py), t, u, w = cyclic.{distance_threshold, mixture_weight, solo_weight}.
+with L_sep of co-learning (stages/colearning.py), t, u, w = cyclic.{distance_threshold, mixture_weight, solo_weight};
+objective.symmetric takes L_grd's mean over all that can stand for A, B and C, as in the warm-up.
 
 checkpoints/colearning, data/index -> checkpoints/cyclic
 """
@@ -30,7 +31,7 @@ from avsep.scoring import validation
 from avsep.training.checkpoints import load_into, load_weights
 from avsep.training.data import INDEX, training_data
 from avsep.training.loop import Group, fit
-from avsep.training.losses import gated_separation, negative, positive, weighted_l1
+from avsep.training.losses import gated_separation, negative, positive, solo_grounding, weighted_l1
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
 from models.ccol import OBJECTS, SOUNDING, CCoL
@@ -48,6 +49,7 @@ def objective(
     solo_weight: float = 0.5,
     distance_threshold: float = 0.1,
     max_target: float = 5.0,
+    symmetric: bool = False,
     as_published: bool = False,
 ) -> dict[str, Tensor]:
     """The phase's loss and its parts, scalars.
@@ -65,8 +67,13 @@ def objective(
     a = (1 - d_a / (d_a + d_b)).round()
     c = (1 - d_c / (d_c + d_d)).round()
 
-    a_solo = a.mean() if as_published else a
-    solo = a_solo * positive(g("A", "A")) + (1 - a_solo) * positive(g("A", "B")) + negative(g("C", "A"))
+    def told(x: str, y: str) -> Tensor:
+        x_sounds = {"A": a, "C": c}[x]
+        if as_published:
+            x_sounds = x_sounds.mean()
+        return x_sounds * positive(g(x, x)) + (1 - x_sounds) * positive(g(x, y))
+
+    solo = solo_grounding(g, told, symmetric)
 
     mix_a, mix_b, mix_c, mix_d = (g("mixture", x) for x in "ABCD")
     sounding = a * positive(mix_a) + (1 - a) * positive(mix_b) + c * positive(mix_c) + (1 - c) * positive(mix_d)
@@ -114,6 +121,7 @@ def main(params: CyclicParams) -> None:
             solo_weight=params.cyclic.solo_weight,
             distance_threshold=params.cyclic.distance_threshold,
             max_target=params.objective.max_target,
+            symmetric=params.objective.symmetric,
             as_published=params.objective.as_published,
         ),
         validate=partial(

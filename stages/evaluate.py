@@ -251,6 +251,7 @@ def main(params: EvaluateParams) -> None:
         "unet_channels": params.model.unet_channels,
         "unet_max_channels": params.model.unet_max_channels,
         "embedding": params.model.embedding,
+        "query_std": params.model.query_std,
     }
     ccol: dict[str, Any] = {"sound_channels": params.model.sound_channels, "head_std": params.model.head_std}
     networks: dict[str, Any] = {

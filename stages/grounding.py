@@ -5,6 +5,7 @@ CCoL (Tian, Hu, Xu; CVPR 2021); g(sound, object) are the grounding network's log
     L_grd = min(CE+ g(a_A, v_A), CE+ g(a_A, v_B)) + CE- g(a_C, v_A)
 
 One of the pair A, B makes the sound a_A, and nobody says which; the object A does not make the sound a_C.
+objective.symmetric takes the mean over all that can stand for A, B and C (solo_grounding in avsep/training/losses.py).
 
 checkpoints/pretrained, data/index -> checkpoints/grounding
 """
@@ -24,20 +25,25 @@ from avsep.scoring import validation
 from avsep.training.checkpoints import load_weights
 from avsep.training.data import INDEX, training_data
 from avsep.training.loop import Group, fit
-from avsep.training.losses import negative, positive
+from avsep.training.losses import positive, solo_grounding
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
-from models.ccol import OBJECTS, SOUNDING, CCoL
+from models.ccol import OBJECTS, SOUNDING, CCoL, start_queries
 from models.resnet import FrameFeatures
 
 START = Path("checkpoints/pretrained/resnet18.safetensors")
 
 
-def objective(networks: CCoL, heard: Heard, seen: dict[str, FrameFeatures]) -> dict[str, Tensor]:
+def objective(
+    networks: CCoL, heard: Heard, seen: dict[str, FrameFeatures], *, symmetric: bool = False
+) -> dict[str, Tensor]:
     """The phase's loss, a scalar."""
-    g = networks.ground({"A": heard.solo["A"].log1p(), "C": heard.solo["C"].log1p()}, {n: seen[n] for n in "AB"})
-    pair = torch.minimum(positive(g("A", "A")), positive(g("A", "B")))
-    return {"loss": (pair + negative(g("C", "A"))).mean()}
+    g = networks.ground({name: magnitude.log1p() for name, magnitude in heard.solo.items()}, seen)
+
+    def one_of(x: str, y: str) -> Tensor:
+        return torch.minimum(positive(g(x, x)), positive(g(x, y)))
+
+    return {"loss": solo_grounding(g, one_of, symmetric).mean()}
 
 
 def validate(
@@ -59,6 +65,9 @@ def main(params: GroundingParams) -> None:
         gain=params.train.gain,
         seed=params.seed,
         device=params.device,
+        start=partial(start_queries, networks.frames, networks.separation, std=params.model.query_std)
+        if params.model.query_std is not None
+        else None,
         **asdict(params.extract),
         **asdict(params.audio),
         **asdict(params.frames),
@@ -66,7 +75,7 @@ def main(params: GroundingParams) -> None:
     fit(
         "grounding",
         networks,
-        objective=objective,
+        objective=partial(objective, symmetric=params.objective.symmetric),
         validate=validate,
         groups={
             "grounding": Group(list(networks.grounding.parameters()), params.train.lr * params.grounding.lr_grounding),

@@ -87,6 +87,7 @@ def hear(sources: Mapping[str, Tensor], n_fft: int, hop: int, log_bins: int, ali
     """Waves (B, L) of the sources as they sound in their mixture -> what the networks hear."""
     spectra = spectrogram.stft(torch.stack(list(sources.values())), n_fft, hop)  # (S, B, F, T)
     # the transform is linear: the mixture's spectrum is the sum of its sources'
-    magnitudes = torch.cat([spectra.abs(), spectra.sum(0, keepdim=True).abs()]) + 1e-10  # (S + 1, B, F, T)
+    both = torch.cat([spectra, spectra.sum(0, keepdim=True)])  # (S + 1, B, F, T)
+    magnitudes = spectrogram.magnitude(both) + 1e-10
     warped = spectrogram.warp(magnitudes, log_bins, align_corners).unsqueeze(2)  # (S + 1, B, 1, F', T)
     return Heard(mixture=warped[-1], solo=dict(zip(sources, warped[:-1], strict=True)))

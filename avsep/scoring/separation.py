@@ -11,7 +11,7 @@ import torch
 from mir_eval.separation import bss_eval_sources
 from numpy.typing import NDArray
 from torch import Tensor
-from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
+from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio, signal_noise_ratio
 
 from avsep.errors import InputError
 
@@ -44,6 +44,11 @@ def bss_eval(references: NDArray[np.floating], estimates: NDArray[np.floating]) 
 def si_sdr(estimates: Tensor, references: Tensor) -> Tensor:
     """Scale-invariant SDR (Le Roux et al., ICASSP 2019): waves (..., L) -> (...), mean removed."""
     return scale_invariant_signal_distortion_ratio(estimates, references, zero_mean=True)
+
+
+def snr(estimates: Tensor, references: Tensor) -> Tensor:
+    """Signal to noise ratio, the estimate's difference from the reference being the noise: waves (..., L) -> (...)."""
+    return signal_noise_ratio(estimates, references)
 
 
 def score_sources(

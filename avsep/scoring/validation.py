@@ -8,7 +8,7 @@ from torch import Tensor
 
 from avsep.clips.mixtures import Heard
 from avsep.media.spectrogram import apply_masks
-from avsep.scoring.separation import si_sdr
+from avsep.scoring.separation import si_sdr, snr
 
 Seen = Mapping[str, Any]
 
@@ -23,14 +23,17 @@ def separation(
     hop: int,
     align_corners: bool,
 ) -> dict[str, Tensor]:
-    """SI-SDR improvement over the mixture, the mean of the sounding sources, by their own masks without gates."""
+    """Improvement over the mixture, the mean of the sounding sources, by their own masks without gates: of SI-SDR and
+    of SNR, which a muted source leaves at 0 dB where its SI-SDR has no lower bound.
+    """
     masks = networks.separate(heard.log_mixture, {name: seen[name] for name in waves})
     mixture = torch.stack(list(waves.values())).sum(0)
-    improvements = []
+    improvements: dict[str, list[Tensor]] = {"si_sdri": [], "snri": []}
     for name, wave in waves.items():
         estimate = apply_masks(masks[name].squeeze(1), mixture, n_fft, hop, align_corners)
-        improvements.append(si_sdr(estimate, wave) - si_sdr(mixture, wave))
-    return {"si_sdri": torch.stack(improvements).mean(0)}
+        improvements["si_sdri"].append(si_sdr(estimate, wave) - si_sdr(mixture, wave))
+        improvements["snri"].append(snr(estimate, wave) - snr(mixture, wave))
+    return {name: torch.stack(values).mean(0) for name, values in improvements.items()}
 
 
 def grounding(networks: Any, heard: Heard, seen: Seen) -> dict[str, Tensor]:

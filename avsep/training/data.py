@@ -1,7 +1,7 @@
 """Training's and validation's samples, with the frozen networks' part computed beforehand where that is possible."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from avsep.run import progress
 from models.resnet import FrozenFrames
 
 INDEX = Path("data/index")
+START_PICTURES = 256  # at most, for networks whose start depends on what they see
 
 
 def training_data(
@@ -28,12 +29,14 @@ def training_data(
     cache: bool,
     seed: int,
     device: str,
+    start: Callable[[Tensor], None] | None = None,
     **reading: Any,
 ) -> tuple[TrainingMixtures, FixedMixtures]:
     """The random mixtures of the training videos and the fixed ones of validation's.
 
     `reading`: how clips are read, the fields of ClipReader.  `cache`: the frozen features of all frames are computed
-    now, once.  Raises InputError.
+    now, once.  Before that, `start` is given a picture of each training video, the middle one, (V, 3, H, W).
+    Raises InputError.
     """
     reader = ClipReader(**reading)
     train, val = read_index(INDEX / "train.csv"), read_index(INDEX / "val.csv")
@@ -43,6 +46,9 @@ def training_data(
         logging.warning("%d validation mixtures are left out: a silent window", len(fixed) - len(mixtures))
     if not mixtures:
         raise InputError(f"{INDEX / 'val_sep.csv'}: every mixture has a silent window; raise audio.samples")
+    if start is not None:
+        shown = train[:: -(-len(train) // START_PICTURES)]
+        start(torch.cat([reader.pictures(video, [fixed.centre(video)]) for video in shown]))
     features = None
     if cache:
         every_frame = [(video, frame) for video in train for frame in range(1, video.frame_count + 1)]

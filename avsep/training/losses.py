@@ -3,7 +3,7 @@
 The objectives themselves stand in stages/grounding.py, stages/colearning.py and stages/cyclic.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -33,6 +33,31 @@ def weighted_l1(mask: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 def gate(logits: Tensor) -> Tensor:
     """s: 1 where the object is taken to sound, else 0, as (B, 1, 1, 1) beside masks. No gradient passes."""
     return logits.softmax(1)[:, 0].round().detach()[:, None, None, None]
+
+
+class SoloRoles(NamedTuple):
+    """Which of a sample's videos play which part in L_grd."""
+
+    pairs: tuple[tuple[str, str], ...]  # x, y: one of these two objects makes the sound a_x
+    strangers: tuple[tuple[str, str], ...]  # sound, object: the object is of the other sound's pair
+
+
+AS_WRITTEN = SoloRoles(pairs=(("A", "B"),), strangers=(("C", "A"),))
+SYMMETRIC = SoloRoles(pairs=PAIRS, strangers=(("C", "A"), ("C", "B"), ("A", "C"), ("A", "D")))
+
+
+def solo_grounding(g: Grounded, explained: Callable[[str, str], Tensor], symmetric: bool) -> Tensor:
+    """L_grd of each sample, (B,): `explained(x, y)`, that one of the pair makes the sound a_x, and CE- of a stranger.
+
+    As written, the pair A, B explains a_A, and A is a stranger to a_C.  The four videos of a sample are drawn alike, so
+    C, D and a_C could stand there as well, and any object of the other pair as the stranger: `symmetric` takes the
+    mean over all of them.  Its expectation is that of the formula where classes have the same number of videos, its
+    variance is lower, and no more sounds are encoded.
+    """
+    roles = SYMMETRIC if symmetric else AS_WRITTEN
+    pairs = torch.stack([explained(x, y) for x, y in roles.pairs]).mean(0)
+    strangers = torch.stack([negative(g(sound, name)) for sound, name in roles.strangers]).mean(0)
+    return pairs + strangers
 
 
 class Separated(NamedTuple):

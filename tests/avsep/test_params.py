@@ -67,6 +67,8 @@ REFUSED = {
     "model.unet_levels": changed(model__unet_levels=9),
     "frames.resize": changed(frames__resize=64),
     "frames.cache": changed(frames__augment=True),
+    "objective.symmetric": changed(frames__cache=False, objective__symmetric=True, objective__as_published=True),
+    "model.query_std": changed(frames__cache=False, objective__symmetric=False, objective__as_published=True),
     "train.gain": changed(train__gain=[1.5, 0.5]),
     "report.mixtures": changed(report__mixtures=9),
     "cyclic.milestones": changed(cyclic__milestones=[14, 10]),

@@ -7,7 +7,18 @@ import pytest
 import torch
 from torch import nn
 
-from models.ccol import OBJECTS, PAIRS, SILENT, SOUNDING, CCoL, Grounding, Separation, SoundEncoder, Synthesizer
+from models.ccol import (
+    OBJECTS,
+    PAIRS,
+    SILENT,
+    SOUNDING,
+    CCoL,
+    Grounding,
+    Separation,
+    SoundEncoder,
+    Synthesizer,
+    start_queries,
+)
 from models.resnet import FrameFeatures
 from models.sound_of_pixels import SoundOfPixels
 from tests.factories import UNET, WIDTH, noise, tiny_ccol, tiny_heard, tiny_seen
@@ -39,8 +50,32 @@ def test_an_object_is_seen_as_the_maximum_over_frames_and_positions() -> None:
     maps = noise(2, 4, 3, 6, 5, 5, seed=0)
     for o in range(4):
         visual = torch.stack([network.visual(maps[:, o, n]) for n in range(3)])  # (N, B, K, h, w)
-        expected = visual.amax(0).amax((-2, -1)).sigmoid()
-        torch.testing.assert_close(network.see(maps)[:, o], expected)
+        torch.testing.assert_close(network.query(maps)[:, o], visual.amax(0).amax((-2, -1)))
+    with torch.no_grad():
+        masks = network(noise(2, 1, 8, 8, seed=1), {name: maps[:, o] for o, name in enumerate(OBJECTS)})
+        sounds = network.unet(noise(2, 1, 8, 8, seed=1))
+        expected = network.synthesizer(network.query(maps[:, 1:2]).sigmoid(), sounds)
+    torch.testing.assert_close(masks["B"], expected)
+
+
+@pytest.mark.parametrize("kind", [CCoL, SoundOfPixels])
+def test_queries_start_apart(kind: type[CCoL | SoundOfPixels]) -> None:
+    torch.manual_seed(0)
+    networks = kind(WIDTH, **UNET, query_std=2.0)
+    pictures = noise(24, 3, 32, 32, seed=0)
+    start_queries(networks.frames, networks.separation, pictures, 2.0)
+    maps = networks.frames(pictures).map
+    torch.testing.assert_close(maps.mean((0, 2, 3)), torch.zeros(8 * WIDTH), rtol=0, atol=1e-4)
+    queries = networks.separation.query(maps[:, None, None]).squeeze(1)
+    torch.testing.assert_close(queries.mean(0), torch.zeros(queries.shape[1]), rtol=0, atol=1e-3)
+    torch.testing.assert_close(queries.std(0), torch.full((queries.shape[1],), 2.0), rtol=1e-3, atol=0)
+    again = kind(WIDTH, **UNET, query_std=2.0)
+    again.load_state_dict(networks.state_dict())  # what was measured is kept with the weights
+    assert torch.equal(again.frames(pictures).map, maps)
+
+
+def test_networks_as_published_have_nothing_measured() -> None:
+    assert not [name for name in CCoL(WIDTH, **UNET).state_dict() if "standardise" in name]
 
 
 def test_sound_encoder_is_a_vgg_with_a_global_maximum() -> None:

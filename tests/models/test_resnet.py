@@ -90,6 +90,28 @@ def test_frozen_frames_start_frozen(batch_statistics: bool) -> None:
     assert {module.training for module in frames.modules()} == {batch_statistics}
 
 
+def test_standardised_maps_have_no_channel_that_is_blown_up() -> None:
+    _, frames = loaded(standardise=True)
+    plain = loaded()[1]
+    with torch.no_grad():
+        for network in (frames, plain):  # a channel that is constant in all pictures
+            for block in network.layer4_dilated:
+                block.bn2.weight[0] = 0  # type: ignore[union-attr, operator, index]
+                block.bn2.bias[0] = 0.5  # type: ignore[union-attr, operator, index]
+            network.layer4_dilated[0].downsample[1].weight[0] = 0  # type: ignore[union-attr, operator, index]
+    pictures = noise(6, 3, 32, 32, seed=0)
+    vector, maps = plain(pictures)
+    frames.measure(pictures)
+    seen = frames(pictures)
+    assert torch.equal(seen.vector, vector), "the grounding network's stays as it is"
+    deviation = maps.var((0, 2, 3)).clamp(min=0.01 * float(maps.var((0, 2, 3)).mean())).sqrt()
+    expected = (maps - maps.mean((0, 2, 3))[:, None, None]) / deviation[:, None, None]
+    torch.testing.assert_close(seen.map, expected, rtol=1e-3, atol=1e-3)
+    assert maps.var((0, 2, 3))[0] < 1e-6 and seen.map[:, 0].abs().max() < 1e-2
+    frames.train()
+    assert torch.equal(frames(pictures).map, seen.map), "frozen"
+
+
 def test_batch_statistics_drift_as_published() -> None:
     _, frames = loaded(batch_statistics=True)
     pictures = noise(4, 3, 32, 32, seed=0)

@@ -231,6 +231,29 @@ def test_a_batchs_loss_is_the_mean_of_its_samples(phase: str) -> None:
     torch.testing.assert_close(permuted, together, rtol=1e-5, atol=1e-6)
 
 
+@each_phase
+def test_the_symmetric_loss_is_the_same_whichever_pair_comes_first(phase: str) -> None:
+    networks, heard, seen = networks_and_batch()
+    swapped = Heard(heard.mixture, {"A": heard.solo["C"], "C": heard.solo["A"]})
+    swapped_seen = dict(zip("ABCD", (seen[name] for name in "CDAB"), strict=True))
+    for symmetric in (True, False):
+        loss = PHASES[phase](networks, heard, seen, symmetric=symmetric)["loss"].item()
+        other = PHASES[phase](networks, swapped, swapped_seen, symmetric=symmetric)["loss"].item()
+        assert (other == pytest.approx(loss, rel=1e-5)) == symmetric
+
+
+def test_the_symmetric_warm_up_is_the_mean_of_what_each_pair_says() -> None:
+    heard = tiny_heard(B)
+    networks = given(heard)
+    by_hand = [
+        np.mean([min(hand.plus(x, x), hand.plus(x, y)) for x, y in ("AB", "CD")])
+        + np.mean([hand.minus(sound, name) for sound, names in (("A", "CD"), ("C", "AB")) for name in names])
+        for hand in (ByHand(networks, heard, b) for b in range(B))
+    ]
+    loss = grounding.objective(networks, heard, UNSEEN, symmetric=True)["loss"]  # type: ignore[arg-type]
+    assert loss.item() == pytest.approx(np.mean(by_hand), rel=1e-5)
+
+
 def test_as_published_colearning_takes_the_smaller_batch_mean() -> None:
     heard = tiny_heard(B)
     networks = given(heard)

@@ -60,6 +60,20 @@ def test_oracle_masks_score_high_and_masks_of_ones_nothing() -> None:
     torch.testing.assert_close(nothing, torch.zeros(B), rtol=0, atol=0.05)
 
 
+def test_a_muted_source_has_an_snr_of_0_db() -> None:
+    waves = tones()
+    heard = hear_tiny(waves)
+
+    class Zeros(Oracle):
+        def separate(self, log_mixture: Tensor, seen: Mapping[str, object]) -> dict[str, Tensor]:
+            return {name: torch.zeros_like(log_mixture) for name in seen}
+
+    found = validation.separation(Zeros(heard, {}), heard, SEEN, waves, **TRANSFORM)
+    mixture = torch.stack(list(waves.values())).sum(0)
+    levels = [wave.square().mean(-1) / (mixture - wave).square().mean(-1) for wave in waves.values()]
+    torch.testing.assert_close(found["snri"], -torch.stack(levels).log10().mean(0) * 10, rtol=1e-3, atol=1e-3)
+
+
 def test_swapped_masks_score_low() -> None:
     waves = tones()
     heard = hear_tiny(waves)
@@ -81,6 +95,6 @@ def test_balanced_accuracy_of_grounding(changes: dict[tuple[str, str], float], m
     waves = {name: noise(B, 255, seed=i) for i, name in enumerate(SOUNDING)}
     heard = hear_tiny(waves)
     found = validation.separation_and_grounding(Oracle(heard, {**RIGHT, **changes}), heard, SEEN, waves, **TRANSFORM)
-    assert set(found) == {"si_sdri", "balanced_accuracy", "solo_balanced_accuracy"}
+    assert set(found) == {"si_sdri", "snri", "balanced_accuracy", "solo_balanced_accuracy"}
     assert found["balanced_accuracy"].tolist() == [mixture] * B
     assert found["solo_balanced_accuracy"].tolist() == [solo] * B

@@ -143,7 +143,7 @@ def test_weights_curves_and_metrics(
     assert metrics["steps"] == EPOCHS * STEPS
     assert metrics["samples"] == EPOCHS * STEPS * 4
     assert 0 <= metrics["best"]["epoch"] < EPOCHS
-    values = {"si_sdri", "balanced_accuracy", "solo_balanced_accuracy"}
+    values = {"si_sdri", "snri", "balanced_accuracy", "solo_balanced_accuracy"}
     losses = {"loss", "separation", "grounding", "pairs_muted", "pairs_doubled"}
     assert set(metrics["best"]) == {"epoch", *(f"val/{name}" for name in values)}
     assert set(metrics["last"]) == {f"val/{n}" for n in values} | {f"train/{n}" for n in losses}
@@ -298,7 +298,7 @@ def test_another_fingerprint_starts_anew(
 
 
 def test_an_unknown_monitor_is_refused_with_the_choices(splits: dict[str, list[Video]]) -> None:
-    with pytest.raises(InputError, match=r"val/sdr is none of val/balanced_accuracy, val/si_sdri, val/solo"):
+    with pytest.raises(InputError, match=r"val/sdr is none of val/balanced_accuracy, val/si_sdri, val/snri, val/solo"):
         train(splits, monitor="val/sdr")
     assert not Path("checkpoints/colearning").exists()
 
