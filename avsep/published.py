@@ -1,4 +1,4 @@
-"""The published CCoL checkpoint's parameter names, and ours (docs/ccol.md, Files)."""
+"""The published checkpoints' parameter names, and ours (docs/ccol.md, Files)."""
 
 import re
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from torch import Tensor
 # Layers that the published grounding network keeps and never uses.
 UNUSED = re.compile(r"grounding\.fc_[va][12]\.")
 
+_VAST = re.compile(r"audionet_(up)?convlayer(\d+)\.(.+)")
 _RESNET = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3"}
 _NEST = ".model.3"  # a level of the published U-Net holds the next inner one here
 
@@ -62,3 +63,15 @@ def _unet_names(levels: int) -> dict[str, str]:
         names[f"{block}.model.{up + 1}"] = f"up_norm.{levels - 1 - level}"
         block += _NEST
     return names
+
+
+def vast_state(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """VAST's published tensors -> the state dict of `ConditionedUNet`. Raises KeyError for an unknown name."""
+    state = {}
+    for name, tensor in published.items():
+        match = _VAST.fullmatch(name)
+        if match is None:
+            raise KeyError(name)
+        up, layer, parameter = match.groups()
+        state[f"{'up' if up else 'down'}.{int(layer) - 1}.{parameter}"] = tensor
+    return state

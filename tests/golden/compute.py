@@ -18,10 +18,11 @@ from torch import Tensor
 
 from avsep.clips.mixtures import Heard
 from avsep.media import spectrogram
-from avsep.published import ccol_state
+from avsep.published import ccol_state, vast_state
 from avsep.training.losses import gated_separation
 from models.ccol import OBJECTS, SOUNDING, CCoL
 from models.resnet import FrameFeatures
+from models.vast import ConditionedUNet, attention_logits, visual_query
 from stages import colearning, cyclic, grounding
 
 HERE = Path(__file__).parent
@@ -33,10 +34,11 @@ def random_state(seed: int, key: str) -> np.random.RandomState:
 
 
 def published_tensor(seed: int, name: str, shape: tuple[int, ...], net: str) -> Tensor:
-    """One tensor of the published networks, by the formula."""
+    """One tensor of the published networks, by the formula; VAST's file names them without their net."""
     if name.endswith("num_batches_tracked"):
         return torch.zeros(shape, dtype=torch.long)
-    n: np.ndarray = random_state(seed, name).standard_normal(shape).astype(np.float32)
+    key = f"vast.{name}" if net == "vast" else name
+    n: np.ndarray = random_state(seed, key).standard_normal(shape).astype(np.float32)
     leaf = name.rsplit(".", 1)[1]
     if leaf == "running_var":
         n = 1 + 0.1 * np.abs(n)
@@ -44,7 +46,10 @@ def published_tensor(seed: int, name: str, shape: tuple[int, ...], net: str) -> 
         n = 0.1 * n
     elif len(shape) >= 2:
         gain = 0.5 if net == "grounding" else 2.0
-        n = n * np.sqrt(gain / np.prod(shape[1:]))
+        inputs = int(np.prod(shape[1:]))
+        if name.startswith("audionet_upconv"):  # transposed, of stride 2: each output meets 2 x 2 of the 4 x 4 taps
+            inputs = 4 * shape[0]
+        n = n * np.sqrt(gain / inputs)
     elif leaf in ("weight", "scale"):
         n = 1 + 0.1 * n
     else:
@@ -206,6 +211,52 @@ def ccol(seed: int, batch: int, align_corners: bool) -> Arrays:
     with np.load(HERE / "ccol_align_corners_true.npz", allow_pickle=False) as golden:
         out["keys"] = golden["keys"]
     return out
+
+
+# --- VAST's network; its objective comes with its stages
+
+
+def vast_network(seed: int) -> ConditionedUNet:
+    shapes = published_shapes(HERE / "vast_align_corners_true.npz")
+    tensors = {name: published_tensor(seed, name, shape, net="vast") for name, shape in shapes.items()}
+    network = ConditionedUNet()
+    network.load_state_dict(vast_state(tensors))
+    return network.eval()
+
+
+@torch.no_grad()
+def vast_outputs(seed: int, batch: int, align_corners: bool) -> Arrays:
+    """The keys of VAST's golden files that its network gives; the sources' embeddings and attentions one after the
+    other, as there."""
+    network = vast_network(seed)
+    envelope = np.exp(-np.linspace(0, 4, 512))[None, None, :, None]
+    magnitudes = [
+        np.abs(random_state(seed, f"input.mag{source}").standard_normal((batch, 1, 512, 256))) * envelope * 3
+        for source in range(2)
+    ]
+    mixture = 0.8 * (torch.from_numpy(np.stack(magnitudes).astype(np.float32)).sum(0)) + 1e-10
+    mixture = spectrogram.warp(mixture, 256, align_corners)
+    captions = torch.from_numpy(random_state(seed, "captions").standard_normal((6, 1024)).astype(np.float32))
+    phrases = [captions[[(b + 2 * source) % 6 for b in range(batch)]] for source in range(2)]
+    tokens = []
+    for source in range(2):
+        n = random_state(seed, f"input.visual{source}").standard_normal((batch, 3, 7, 7, 1024))
+        n = n + 0.5 * phrases[source].numpy()[:, None, None, None]
+        tokens.append(torch.from_numpy(n.astype(np.float32)).flatten(2, 3))  # (B, N, P, Q)
+
+    maps = network.encode(mixture.log())
+    masks = [network.decode(maps, visual_query(seen)) for seen in tokens]
+    sounds = torch.cat([network.embed(mixture.log() * mask) for mask in masks])  # (S * B, Q)
+    seen = torch.cat(tokens)
+    return {
+        "mag_mix_warped": _every_8th(mixture),
+        "captions_first8": captions[:, :8].numpy(),
+        "pred_masks": _every_8th(torch.stack(masks)),
+        "text_pred_masks": _every_8th(torch.stack([network.decode(maps, phrase) for phrase in phrases])),
+        "audio_embedding": sounds[:, ::16].numpy(),
+        "audio_log_attention": attention_logits(sounds, seen).log_softmax(-1).flatten(0, 1).numpy(),
+        "text_attention": attention_logits(torch.cat(phrases), seen).softmax(-1).flatten(0, 1).numpy(),
+    }
 
 
 def _every_8th(values: Tensor) -> np.ndarray:
