@@ -2,7 +2,8 @@
 
 Grounding: does this object make this sound?  Separation: what of the mixture is this object's?
 Shapes: B clips, N frames of an object, K embedding channels, F log-frequency bins, T frames of the spectrogram.
-Sounds go in as log1p of a magnitude after the log-frequency warp.
+Sounds go in as log1p of a magnitude after the log-frequency warp.  An object's query, v, are the K channels that
+separation makes of its pictures.
 """
 
 from collections.abc import Mapping
@@ -125,9 +126,10 @@ def start_queries(frames: FrozenFrames, separation: Separation, pictures: Tensor
     """Lets the objects' queries start apart: over normalised pictures (B, 3, H, W), each of the K channels gets the
     mean 0 and the deviation `std` before its sigmoid, on frame maps that are standardised.
 
-    As PyTorch starts the 3x3 convolution, on maps that are positive everywhere, all objects' queries lie close together
-    (0.76 with a deviation of 0.07 between classes), and a step that moves one class moves all.  Scaling layers by what
-    passes through them at the start is Mishkin and Matas' idea (All you need is a good init, ICLR 2016).
+    As PyTorch starts the 3x3 convolution, on maps that are nowhere negative, all objects' queries lie close together
+    (after the sigmoid at 0.76, with a deviation of 0.07 between the demo's classes), and a step that moves one class
+    moves all.  Scaling layers by what passes through them is Mishkin and Matas' idea (All you need is a good init, ICLR
+    2016).
     """
     frames.measure(pictures)
     queries = separation.query(frames(pictures).map[:, None, None]).squeeze(1)  # (B, K)
@@ -156,6 +158,12 @@ class CCoL(nn.Module):
         self.frames = FrozenFrames(resnet_width, batch_statistics, shared_trunk, standardise=query_std is not None)
         self.grounding = Grounding(8 * resnet_width, sound_channels, head_std)
         self.separation = Separation(8 * resnet_width, unet_levels, unet_channels, unet_max_channels, embedding)
+        self.query_std = query_std
+
+    def start(self, pictures: Tensor) -> None:
+        """Shows new networks training pictures (B, 3, H, W), see `start_queries`; without query_std nothing is done."""
+        if self.query_std is not None:
+            start_queries(self.frames, self.separation, pictures, self.query_std)
 
     def ground(self, log_sounds: Mapping[str, Tensor], seen: Mapping[str, FrameFeatures]) -> "Grounded":
         """Encodes each named sound (B, 1, F, T) once, all in one batch; gives g(sound, object) for any of the pairs."""

@@ -27,7 +27,7 @@ from avsep.training.loop import Group, fit
 from avsep.training.losses import weighted_l1
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
-from models.ccol import SOUNDING, start_queries
+from models.ccol import SOUNDING
 from models.resnet import FrameFeatures
 from models.sound_of_pixels import SoundOfPixels
 
@@ -64,9 +64,7 @@ def main(params: BaselineParams) -> None:
         gain=params.train.gain,
         seed=params.seed,
         device=params.device,
-        start=partial(start_queries, networks.frames, networks.separation, std=params.model.query_std)
-        if params.model.query_std is not None
-        else None,
+        start=networks.start,
         **asdict(params.extract),
         **asdict(params.audio),
         **asdict(params.frames),

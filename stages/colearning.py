@@ -25,7 +25,7 @@ from avsep.scoring import validation
 from avsep.training.checkpoints import load_into, load_weights
 from avsep.training.data import INDEX, training_data
 from avsep.training.loop import Group, fit
-from avsep.training.losses import gated_separation, positive, solo_grounding
+from avsep.training.losses import gated_separation, one_of, positive, solo_grounding
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
 from models.ccol import OBJECTS, SOUNDING, CCoL
@@ -52,16 +52,13 @@ def objective(
     g = networks.ground(heard.log_sounds, seen)
     separated = gated_separation(networks, g, heard, seen, max_target)
 
-    def one_of(x: str, y: str) -> Tensor:
-        return torch.minimum(positive(g(x, x)), positive(g(x, y)))
-
     def pair(x: str, y: str) -> Tensor:
         x_sounds, y_sounds = positive(g("mixture", x)), positive(g("mixture", y))
         if as_published:
             x_sounds, y_sounds = x_sounds.mean(), y_sounds.mean()
         return torch.minimum(x_sounds, y_sounds).mean()
 
-    grounding = solo_grounding(g, one_of, symmetric).mean() + pair("A", "B") + pair("C", "D")
+    grounding = solo_grounding(g, partial(one_of, g), symmetric).mean() + pair("A", "B") + pair("C", "D")
     loss = separated.loss + grounding_weight * grounding
     return {"loss": loss, "separation": separated.loss, "grounding": grounding, **separated.counts}
 

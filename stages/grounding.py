@@ -15,7 +15,6 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from avsep.clips.mixtures import Heard, hear
@@ -25,10 +24,10 @@ from avsep.scoring import validation
 from avsep.training.checkpoints import load_weights
 from avsep.training.data import INDEX, training_data
 from avsep.training.loop import Group, fit
-from avsep.training.losses import positive, solo_grounding
+from avsep.training.losses import one_of, solo_grounding
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
-from models.ccol import OBJECTS, SOUNDING, CCoL, start_queries
+from models.ccol import OBJECTS, SOUNDING, CCoL
 from models.resnet import FrameFeatures
 
 START = Path("checkpoints/pretrained/resnet18.safetensors")
@@ -39,11 +38,7 @@ def objective(
 ) -> dict[str, Tensor]:
     """The phase's loss, a scalar."""
     g = networks.ground({name: magnitude.log1p() for name, magnitude in heard.solo.items()}, seen)
-
-    def one_of(x: str, y: str) -> Tensor:
-        return torch.minimum(positive(g(x, x)), positive(g(x, y)))
-
-    return {"loss": solo_grounding(g, one_of, symmetric).mean()}
+    return {"loss": solo_grounding(g, partial(one_of, g), symmetric).mean()}
 
 
 def validate(
@@ -65,9 +60,7 @@ def main(params: GroundingParams) -> None:
         gain=params.train.gain,
         seed=params.seed,
         device=params.device,
-        start=partial(start_queries, networks.frames, networks.separation, std=params.model.query_std)
-        if params.model.query_std is not None
-        else None,
+        start=networks.start,
         **asdict(params.extract),
         **asdict(params.audio),
         **asdict(params.frames),

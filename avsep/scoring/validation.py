@@ -24,7 +24,7 @@ def separation(
     align_corners: bool,
 ) -> dict[str, Tensor]:
     """Improvement over the mixture, the mean of the sounding sources, by their own masks without gates: of SI-SDR and
-    of SNR, which a muted source leaves at 0 dB where its SI-SDR has no lower bound.
+    of SNR. An estimate that is nearly silent has an SNR of 0 dB, while its SI-SDR has no lower bound.
     """
     masks = networks.separate(heard.log_mixture, {name: seen[name] for name in waves})
     mixture = torch.stack(list(waves.values())).sum(0)

@@ -15,7 +15,7 @@ from avsep.run import progress
 from models.resnet import FrozenFrames
 
 INDEX = Path("data/index")
-START_PICTURES = 256  # at most, for networks whose start depends on what they see
+START_PICTURES = 128  # at most, for networks whose start depends on what they see
 
 
 def training_data(
@@ -35,7 +35,8 @@ def training_data(
     """The random mixtures of the training videos and the fixed ones of validation's.
 
     `reading`: how clips are read, the fields of ClipReader.  `cache`: the frozen features of all frames are computed
-    now, once.  Before that, `start` is given a picture of each training video, the middle one, (V, 3, H, W).
+    now, once.  Before that, `start` is given the middle pictures of START_PICTURES training videos, evenly
+    spaced, or of all if there are fewer, (V, 3, H, W).
     Raises InputError.
     """
     reader = ClipReader(**reading)

@@ -35,29 +35,26 @@ def gate(logits: Tensor) -> Tensor:
     return logits.softmax(1)[:, 0].round().detach()[:, None, None, None]
 
 
-class SoloRoles(NamedTuple):
-    """Which of a sample's videos play which part in L_grd."""
-
-    pairs: tuple[tuple[str, str], ...]  # x, y: one of these two objects makes the sound a_x
-    strangers: tuple[tuple[str, str], ...]  # sound, object: the object is of the other sound's pair
-
-
-AS_WRITTEN = SoloRoles(pairs=(("A", "B"),), strangers=(("C", "A"),))
-SYMMETRIC = SoloRoles(pairs=PAIRS, strangers=(("C", "A"), ("C", "B"), ("A", "C"), ("A", "D")))
+def one_of(g: Grounded, x: str, y: str) -> Tensor:
+    """min(CE+ g(a_x, v_x), CE+ g(a_x, v_y)): one of the pair makes the sound, and nobody says which."""
+    return torch.minimum(positive(g(x, x)), positive(g(x, y)))
 
 
 def solo_grounding(g: Grounded, explained: Callable[[str, str], Tensor], symmetric: bool) -> Tensor:
     """L_grd of each sample, (B,): `explained(x, y)`, that one of the pair makes the sound a_x, and CE- of a stranger.
 
-    As written, the pair A, B explains a_A, and A is a stranger to a_C.  The four videos of a sample are drawn alike, so
-    C, D and a_C could stand there as well, and any object of the other pair as the stranger: `symmetric` takes the
-    mean over all of them.  Its expectation is that of the formula where classes have the same number of videos, its
-    variance is lower, and no more sounds are encoded.
+    As written, the pair A, B explains a_A, and A is a stranger to a_C.  C, D and a_C could stand there as well, and any
+    object of the other pair as the stranger: `symmetric` takes the mean over all of them, without encoding one more
+    sound.  Where classes have the same number of videos and no window is drawn again for silence, the four videos are
+    drawn alike: the expectation is the formula's, and each of the two terms varies no more than its own.
     """
-    roles = SYMMETRIC if symmetric else AS_WRITTEN
-    pairs = torch.stack([explained(x, y) for x, y in roles.pairs]).mean(0)
-    strangers = torch.stack([negative(g(sound, name)) for sound, name in roles.strangers]).mean(0)
-    return pairs + strangers
+    pairs: tuple[tuple[str, str], ...] = (("A", "B"),)
+    strangers: tuple[tuple[str, str], ...] = (("C", "A"),)  # sound, object
+    if symmetric:
+        pairs, strangers = PAIRS, (("C", "A"), ("C", "B"), ("A", "C"), ("A", "D"))
+    one_makes_it = torch.stack([explained(x, y) for x, y in pairs]).mean(0)
+    others_do_not = torch.stack([negative(g(sound, name)) for sound, name in strangers]).mean(0)
+    return one_makes_it + others_do_not
 
 
 class Separated(NamedTuple):

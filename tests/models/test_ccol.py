@@ -17,7 +17,6 @@ from models.ccol import (
     Separation,
     SoundEncoder,
     Synthesizer,
-    start_queries,
 )
 from models.resnet import FrameFeatures
 from models.sound_of_pixels import SoundOfPixels
@@ -63,7 +62,7 @@ def test_queries_start_apart(kind: type[CCoL | SoundOfPixels]) -> None:
     torch.manual_seed(0)
     networks = kind(WIDTH, **UNET, query_std=2.0)
     pictures = noise(24, 3, 32, 32, seed=0)
-    start_queries(networks.frames, networks.separation, pictures, 2.0)
+    networks.start(pictures)
     maps = networks.frames(pictures).map
     torch.testing.assert_close(maps.mean((0, 2, 3)), torch.zeros(8 * WIDTH), rtol=0, atol=1e-4)
     queries = networks.separation.query(maps[:, None, None]).squeeze(1)
@@ -74,8 +73,11 @@ def test_queries_start_apart(kind: type[CCoL | SoundOfPixels]) -> None:
     assert torch.equal(again.frames(pictures).map, maps)
 
 
-def test_networks_as_published_have_nothing_measured() -> None:
-    assert not [name for name in CCoL(WIDTH, **UNET).state_dict() if "standardise" in name]
+def test_without_a_deviation_the_start_is_pytorchs() -> None:
+    networks = tiny_ccol()
+    before = {name: value.clone() for name, value in networks.state_dict().items()}
+    networks.start(noise(4, 3, 32, 32, seed=0))
+    assert all(torch.equal(before[name], value) for name, value in networks.state_dict().items())
 
 
 def test_sound_encoder_is_a_vgg_with_a_global_maximum() -> None:

@@ -17,6 +17,7 @@ from avsep import params
 from avsep.errors import InputError
 from avsep.media.wav import write_wav
 from avsep.training.checkpoints import load_weights, save_weights
+from avsep.training.data import training_data
 from models.resnet import ResNet18
 from stages import baseline, colearning, cyclic, evaluate, grounding
 from tests import factories
@@ -114,6 +115,28 @@ def test_each_phase_moves_its_networks_from_where_the_one_before_left_them() -> 
         steps = 2 * values["train"]["lr"] * values[second]["lr_grounding"]
         weight = "grounding.fc1.weight"
         assert (one[weight] - other[weight]).abs().max() < 2 * steps
+
+
+@pytest.mark.parametrize("stage", ["grounding", "baseline"])
+def test_queries_start_apart_on_the_maps_that_are_cached(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else training would see other maps than evaluation."""
+    main, module = STAGES[stage][0], {"grounding": grounding, "baseline": baseline}[stage]
+    made: list[Any] = []
+
+    def kept(*args: Any, **options: Any) -> Any:
+        made.append((args[0], training_data(*args, **options)))
+        raise InterruptedError
+
+    monkeypatch.setattr(module, "training_data", kept)
+    assert main is module.main
+    with pytest.raises(InterruptedError):
+        run(stage)
+    frames, (train, _) = made[0]
+    assert frames.standardise.running_mean.abs().max() > 0
+    (name, frame), features = next(iter(train.features.items()))
+    video = next(video for video in train.videos if video.name == name)
+    seen = frames(torch.from_numpy(train.reader.picture(video, frame))[None])
+    torch.testing.assert_close(features[1], seen.map[0], rtol=1e-4, atol=1e-4)
 
 
 def test_evaluation_follows_from_its_files() -> None:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from avsep.errors import InputError
-from avsep.scoring.separation import bss_eval, score_sources, si_sdr
+from avsep.scoring.separation import bss_eval, score_sources, si_sdr, snr
 
 L = 4000
 FILTER = 512  # taps of BSS-eval version 3's allowed distortion
@@ -94,3 +94,10 @@ def test_gains_are_against_the_mixture_and_sources_keep_their_order(sources: NDA
     mixture_si = si_sdr(torch.from_numpy(np.stack([mixture, mixture])), torch.from_numpy(sources)).numpy()
     np.testing.assert_allclose(scores["si_sdri"], scores["si_sdr"] - mixture_si)
     np.testing.assert_allclose(mixture_si, [20, -20], atol=0.5)
+
+
+def test_snr_of_known_estimates() -> None:
+    wave, other = torch.sin(0.5 * torch.arange(20_000.0)), torch.cos(0.5 * torch.arange(20_000.0))
+    estimates = torch.stack([0 * wave, wave + 0.1 * other, wave + other, 0.5 * wave])
+    known = torch.tensor([0.0, 20.0, 0.0, 6.0206])
+    torch.testing.assert_close(snr(estimates, wave.expand(4, -1)), known, rtol=0, atol=0.01)

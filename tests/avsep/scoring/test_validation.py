@@ -60,7 +60,7 @@ def test_oracle_masks_score_high_and_masks_of_ones_nothing() -> None:
     torch.testing.assert_close(nothing, torch.zeros(B), rtol=0, atol=0.05)
 
 
-def test_a_muted_source_has_an_snr_of_0_db() -> None:
+def test_muting_all_gains_nothing() -> None:
     waves = tones()
     heard = hear_tiny(waves)
 
@@ -69,9 +69,7 @@ def test_a_muted_source_has_an_snr_of_0_db() -> None:
             return {name: torch.zeros_like(log_mixture) for name in seen}
 
     found = validation.separation(Zeros(heard, {}), heard, SEEN, waves, **TRANSFORM)
-    mixture = torch.stack(list(waves.values())).sum(0)
-    levels = [wave.square().mean(-1) / (mixture - wave).square().mean(-1) for wave in waves.values()]
-    torch.testing.assert_close(found["snri"], -torch.stack(levels).log10().mean(0) * 10, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(found["snri"], torch.zeros(B), rtol=0, atol=1e-3)  # the mixture's SNRs cancel
 
 
 def test_swapped_masks_score_low() -> None:
