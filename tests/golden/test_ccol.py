@@ -28,7 +28,10 @@ def test_every_key_of_the_golden_file(align_corners: bool) -> None:
                 continue
             assert found[key].shape == golden[key].shape, key
             scale = np.abs(golden[key]).max()
-            if re.search(r"\.grad(_norm)?\.", key):
+            if re.search(r"\.grad(_norm)?\.sound_ground", key):
+                # its gradient goes through maxima: on another processor (Zen 1: 3.7e-3) near ties fall the other way
+                bound = 1e-2 * scale
+            elif re.search(r"\.grad(_norm)?\.", key):
                 bound = 1e-3 * scale
             elif re.search(r"\.loss", key):
                 bound = 1e-4 * scale
