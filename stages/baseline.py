@@ -22,9 +22,9 @@ from avsep.params import BaselineParams
 from avsep.run import run
 from avsep.scoring import validation
 from avsep.training.checkpoints import load_weights
-from avsep.training.data import INDEX, training_data
+from avsep.training.data import INDEX, see, training_data
 from avsep.training.loop import Group, fit
-from avsep.training.losses import weighted_l1
+from avsep.training.masks import weighted_l1
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
 from models.ccol import SOUNDING
@@ -86,6 +86,7 @@ def main(params: BaselineParams) -> None:
         train=train,
         val=val,
         hear=partial(hear, **asdict(params.spectrogram)),
+        see=partial(see, networks.frames, FrameFeatures),
         fingerprint=fingerprint(asdict(params), [INDEX, START]),
         seed=params.seed,
         device=params.device,

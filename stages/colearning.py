@@ -23,7 +23,7 @@ from avsep.params import ColearningParams
 from avsep.run import run
 from avsep.scoring import validation
 from avsep.training.checkpoints import load_into, load_weights
-from avsep.training.data import INDEX, training_data
+from avsep.training.data import INDEX, see, training_data
 from avsep.training.loop import Group, fit
 from avsep.training.losses import gated_separation, one_of, positive, solo_grounding
 from avsep.training.resume import fingerprint
@@ -103,6 +103,7 @@ def main(params: ColearningParams) -> None:
         train=train,
         val=val,
         hear=partial(hear, **asdict(params.spectrogram)),
+        see=partial(see, networks.frames, FrameFeatures),
         fingerprint=fingerprint(asdict(params), [INDEX, START]),
         seed=params.seed,
         device=params.device,

@@ -29,9 +29,10 @@ from avsep.params import CyclicParams
 from avsep.run import run
 from avsep.scoring import validation
 from avsep.training.checkpoints import load_into, load_weights
-from avsep.training.data import INDEX, training_data
+from avsep.training.data import INDEX, see, training_data
 from avsep.training.loop import Group, fit
-from avsep.training.losses import gated_separation, negative, positive, solo_grounding, weighted_l1
+from avsep.training.losses import gated_separation, negative, positive, solo_grounding
+from avsep.training.masks import weighted_l1
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
 from models.ccol import OBJECTS, SOUNDING, CCoL
@@ -138,6 +139,7 @@ def main(params: CyclicParams) -> None:
         train=train,
         val=val,
         hear=partial(hear, **asdict(params.spectrogram)),
+        see=partial(see, networks.frames, FrameFeatures),
         fingerprint=fingerprint(asdict(params), [INDEX, START]),
         seed=params.seed,
         device=params.device,

@@ -22,7 +22,7 @@ from avsep.params import GroundingParams
 from avsep.run import run
 from avsep.scoring import validation
 from avsep.training.checkpoints import load_weights
-from avsep.training.data import INDEX, training_data
+from avsep.training.data import INDEX, see, training_data
 from avsep.training.loop import Group, fit
 from avsep.training.losses import one_of, solo_grounding
 from avsep.training.resume import fingerprint
@@ -76,6 +76,7 @@ def main(params: GroundingParams) -> None:
         train=train,
         val=val,
         hear=partial(hear, **asdict(params.spectrogram)),
+        see=partial(see, networks.frames, FrameFeatures),
         fingerprint=fingerprint(asdict(params), [INDEX, START]),
         seed=params.seed,
         device=params.device,

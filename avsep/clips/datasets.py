@@ -73,7 +73,8 @@ class ClipReader:
 
 
 class _Mixtures(Dataset[dict[str, Any]]):
-    """A sample has "waves": of the heard objects (L,), as they sound in the mixture, and either "pictures": of the
+    """A sample has "waves": of the heard objects (L,), as they sound in the mixture, "videos": the names of the seen
+    objects' videos, and either "pictures": of the
     seen objects (N, 3, H, W), or, where frozen features were computed before, "features": (N, ...) each."""
 
     def __init__(
@@ -87,6 +88,7 @@ class _Mixtures(Dataset[dict[str, Any]]):
         sample: dict[str, Any] = {
             "waves": mixtures.mixed({n: torch.from_numpy(wave).float() for n, wave in waves.items()})
         }
+        sample["videos"] = {name: videos[name].name for name in self.seen}
         frames = {name: self.reader.frames_around(videos[name], centres[name]) for name in self.seen}
         if self.features is None:
             sample["pictures"] = {name: self.reader.pictures(videos[name], frames[name], view) for name in self.seen}

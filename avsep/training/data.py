@@ -1,25 +1,26 @@
 """Training's and validation's samples, with the frozen networks' part computed beforehand where that is possible."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from avsep.clips.datasets import ClipReader, Features, FixedMixtures, TrainingMixtures
 from avsep.clips.index import Video, read_index, read_mixtures
 from avsep.errors import InputError
 from avsep.run import progress
-from models.resnet import FrozenFrames
+
+FrozenFeatures = TypeVar("FrozenFeatures", bound=tuple[Tensor, ...])
 
 INDEX = Path("data/index")
 START_PICTURES = 128  # at most, for networks whose start depends on what they see
 
 
 def training_data(
-    frames: FrozenFrames,
+    frames: nn.Module,
     *,
     heard: Sequence[str],
     seen: Sequence[str],
@@ -32,7 +33,7 @@ def training_data(
     start: Callable[[Tensor], None] | None = None,
     **reading: Any,
 ) -> tuple[TrainingMixtures, FixedMixtures]:
-    """The random mixtures of the training videos and the fixed ones of validation's.
+    """The random mixtures of the training videos and the fixed ones of validation's, seen by frozen `frames`.
 
     `reading`: how clips are read, the fields of ClipReader.  `cache`: the frozen features of all frames are computed
     now, once.  Before that, `start` is given the middle pictures of START_PICTURES training videos, evenly
@@ -72,13 +73,16 @@ def training_data(
 
 
 def frozen_features(
-    frames: FrozenFrames,
+    frames: nn.Module,
     reader: ClipReader,
     wanted: Iterable[tuple[Video, int]],
     device: str,
     batch: int = 32,
 ) -> Features:
-    """The frozen encoders' features of frames of videos, each computed once, on the CPU: by (video's name, frame)."""
+    """The frozen encoders' features of frames of videos, each computed once, on the CPU: by (video's name, frame).
+
+    `frames`: normalised pictures (B, 3, H, W) -> a named tuple of features (B, ...).
+    """
     frames = frames.to(device).eval()
     todo = sorted({(video.name, frame): video for video, frame in wanted}.items())
     features: dict[tuple[str, int], tuple[Tensor, ...]] = {}
@@ -87,6 +91,14 @@ def frozen_features(
         part = todo[start : start + batch]
         pictures = torch.stack([torch.from_numpy(reader.picture(video, frame)) for (_, frame), video in part])
         seen = frames(pictures.to(device))
-        for (key, _), vector, maps in zip(part, seen.vector.cpu(), seen.map.cpu(), strict=True):
-            features[key] = (vector, maps)
+        for (key, _), *parts in zip(part, *(values.cpu() for values in seen), strict=True):
+            features[key] = tuple(parts)
     return features
+
+
+def see(frames: nn.Module, kind: Callable[..., FrozenFeatures], batch: Mapping[str, Any]) -> dict[str, FrozenFeatures]:
+    """What frozen `frames` make of each seen object, a `kind` of named tuple: computed before training, or now from
+    its pictures."""
+    if "features" in batch:
+        return {name: kind(*features) for name, features in batch["features"].items()}
+    return {name: frames(pictures) for name, pictures in batch["pictures"].items()}

@@ -2,7 +2,8 @@
 
 A phase is an objective: `objective(networks, heard, seen)` gives named scalars, of which "loss" is minimised.  What
 it trains are named groups of parameters, each with its own learning rate.  The loop hears (waves -> spectrograms),
-sees (pictures -> frozen features), steps, validates, keeps the best, resumes, and shows all of it live.
+sees (pictures, or what was made of them before -> frozen features), steps, validates, keeps the best, resumes, and
+shows all of it live.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import lightning
 import torch
@@ -34,17 +35,8 @@ from avsep.run import write_metrics
 from avsep.training.checkpoints import load_weights, save_weights
 from avsep.training.resume import ResumeFolder
 from avsep.training.seeds import seed_step
-from models.resnet import FrameFeatures, FrozenFrames
 
-Seen = dict[str, FrameFeatures]
-
-
-class Networks(Protocol):
-    """What a phase trains: any module with frozen frame encoders called `frames`."""
-
-    frames: FrozenFrames
-
-
+Seen = Mapping[str, Any]  # of each seen object: what frozen networks make of it, a phase's own kind
 Objective = Callable[[Any, Heard, Seen], Mapping[str, Tensor]]  # -> scalars, one called "loss"
 Validate = Callable[[Any, Heard, Seen, Mapping[str, Tensor]], Mapping[str, Tensor]]  # -> (B,) each
 
@@ -67,24 +59,21 @@ class Phase(lightning.LightningModule):
         validate: Validate,
         groups: Mapping[str, Group],
         hear: Callable[[Mapping[str, Tensor]], Heard],
+        see: Callable[[Mapping[str, Any]], Seen],
         milestones: Sequence[int],
         decay: float,
         seed: int,
+        optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
     ) -> None:
         super().__init__()
         self.networks = networks
-        self.objective, self.validate_batch, self.hear = objective, validate, hear
+        self.objective, self.validate_batch, self.hear, self.see = objective, validate, hear, see
+        self.optimizer = optimizer
         self.groups, self.milestones, self.decay, self.seed = groups, milestones, decay, seed
         networks.requires_grad_(False)
         for group in groups.values():
             for parameter in group.parameters:
                 parameter.requires_grad_(True)
-
-    def see(self, batch: Mapping[str, Any]) -> Seen:
-        """Each object's frozen features: computed before training, or now from its pictures."""
-        if "features" in batch:
-            return {name: FrameFeatures(*features) for name, features in batch["features"].items()}
-        return {name: self.networks.frames(pictures) for name, pictures in batch["pictures"].items()}
 
     def training_step(self, batch: Mapping[str, Any], batch_index: int) -> Tensor:
         seed_step(self.seed, self.global_step)
@@ -104,7 +93,7 @@ class Phase(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         groups = [{"params": list(g.parameters), "lr": g.lr, "name": name} for name, g in self.groups.items()]
-        optimizer = torch.optim.Adam(groups)
+        optimizer = self.optimizer(groups)
         schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(self.milestones), self.decay)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
@@ -222,6 +211,7 @@ def fit(
     train: Dataset[Any],
     val: Dataset[Any],
     hear: Callable[[Mapping[str, Tensor]], Heard],
+    see: Callable[[Mapping[str, Any]], Seen],
     fingerprint: str,
     seed: int,
     device: str,
@@ -233,11 +223,12 @@ def fit(
     workers: int,
     devices: int,
     precision: str,
+    optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
     out: Path = Path("checkpoints"),
     live: Path = Path("metrics"),
 ) -> None:
     """Trains `networks` and writes checkpoints/<stage>/{weights,best}.safetensors, the last epoch's and the best's, and
-    metrics/<stage>.json.
+    metrics/<stage>.json.  `hear` and `see` turn a batch's "waves", and the batch itself, into what the objective takes.
 
     A batch is over all devices: each takes batch / devices samples a step.  A run that was stopped goes on from its
     last whole epoch if the fingerprint is the same, and ends in the same bytes as one that was not.
@@ -253,7 +244,7 @@ def fit(
     rank_zero_only(curves.restore)()
     networks.to(memory_format=torch.channels_last)  # faster on a CPU: see benchmarks
     keep_freed_memory()
-    phase = Phase(networks, objective, validate, groups, hear, milestones, decay, seed)
+    phase = Phase(networks, objective, validate, groups, hear, see, milestones, decay, seed, optimizer)
     best = KeepBest(monitor, resume.best)
     last = ModelCheckpoint(resume.path, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     terminal = sys.stderr.isatty()

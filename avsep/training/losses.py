@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from avsep.clips.mixtures import Heard
+from avsep.training.masks import weighted_l1
 from models.ccol import OBJECTS, PAIRS, SOUNDING, CCoL, Grounded
 from models.resnet import FrameFeatures
 
@@ -23,11 +24,6 @@ def positive(logits: Tensor) -> Tensor:
 def negative(logits: Tensor) -> Tensor:
     """CE-: cross entropy with the target `silent`, class 1."""
     return functional.cross_entropy(logits, logits.new_ones(len(logits), dtype=torch.long), reduction="none")
-
-
-def weighted_l1(mask: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """L1w: the mean over bins of weight * |mask - target|."""
-    return (weight * (mask - target).abs()).mean((1, 2, 3))
 
 
 def gate(logits: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from avsep.clips.mixtures import Heard
-from avsep.training.losses import gate, gated_separation, negative, positive, weighted_l1
+from avsep.training.losses import gate, gated_separation, negative, positive
+from avsep.training.masks import weighted_l1
 from models.ccol import OBJECTS, SOUNDING, CCoL
 from models.resnet import FrameFeatures
 from stages import baseline, colearning, cyclic, grounding

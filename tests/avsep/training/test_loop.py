@@ -18,6 +18,7 @@ from avsep.clips.mixtures import Heard
 from avsep.errors import InputError
 from avsep.scoring import validation
 from avsep.training.checkpoints import load_weights
+from avsep.training.data import see
 from avsep.training.loop import Group, KeepBest, Phase, fit
 from avsep.training.resume import ResumeFolder
 from avsep.training.seeds import seed_everything
@@ -79,6 +80,7 @@ def train(
         ),
         val=FixedMixtures(mixtures, tiny_reader(), heard=SOUNDING, seen=OBJECTS),
         hear=hear_tiny,
+        see=partial(see, networks.frames, FrameFeatures),
         fingerprint="as it is",
         seed=0,
         device="cpu",
@@ -195,7 +197,17 @@ def test_learning_rates_fall_at_the_milestones_for_each_group(splits: dict[str, 
         "grounding": Group(list(networks.grounding.parameters()), 1e-4),
         "separation": Group([networks.separation.synthesizer.scale], 1e-2),
     }
-    phase = Phase(networks, colearning.objective, lambda *_: {}, groups, hear_tiny, [1, 3], 0.5, seed=0)
+    phase = Phase(
+        networks,
+        colearning.objective,
+        lambda *_: {},
+        groups,
+        hear_tiny,
+        partial(see, networks.frames, FrameFeatures),
+        [1, 3],
+        0.5,
+        seed=0,
+    )
     trained = {name for name, p in networks.named_parameters() if p.requires_grad}
     assert trained == {
         "separation.synthesizer.scale",
