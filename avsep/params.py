@@ -54,11 +54,38 @@ class Detector:
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
+class Clip:
+    image_size: Annotated[int, Field(ge=32, multiple_of=32)]
+    width: Annotated[int, Field(ge=2, multiple_of=2)]
+    layers: tuple[Count, Count, Count, Count]
+    embedding: Count
+    context: Annotated[int, Field(ge=4)]
+    text_width: Count
+    text_heads: Count
+    text_layers: Count
+
+
+# OpenAI's RN50, which stage pretrained takes over where no other is given.
+RN50 = Clip(
+    image_size=224,
+    width=64,
+    layers=(3, 4, 6, 3),
+    embedding=1024,
+    context=77,
+    text_width=512,
+    text_heads=8,
+    text_layers=12,
+)
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Pretrained:
     source: Literal["published", "demo"]
     detector_path: str | None
     detector_sha256: str | None
     detector_classes: list[str]
+    clip_path: str | None
+    clip_sha256: str | None
     stills: Count
     still_size: Count
     epochs: Count
@@ -68,6 +95,9 @@ class Pretrained:
     detector_epochs: Count
     detector_batch: Count
     detector_lr: Positive
+    clip_epochs: Count
+    clip_batch: Annotated[int, Field(ge=2)]
+    clip_lr: Positive
     held_out: Count
 
 
@@ -192,9 +222,57 @@ class Baseline:
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
+class Vast:
+    unet_levels: Annotated[int, Field(ge=2)]
+    unet_channels: Count
+    frames: Count
+    stride: Count
+    cache: bool
+    masked: Literal["log", "linear"]
+    phrase: str
+    batch: Count
+    optimizer: Literal["sgd", "adam"]
+    momentum: Share
+    weight_decay: NotNegative
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
+class Captions:
+    lr: Positive
+    steps: Count
+    patience: Count
+    min_gain: NotNegative
+    batch: Count
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
+class Trimodal:
+    epochs: Count
+    milestones: list[Count]
+    lr_separation: NotNegative
+    visual_weight: NotNegative
+    text_weight: NotNegative
+    consistency_weight: NotNegative
+    classification_weight: NotNegative
+    monitor: Literal["val/snri", "val/visual_snri", "val/text_snri"]
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
+class Finetune:
+    epochs: Count
+    milestones: list[Count]
+    lr_separation: NotNegative
+    visual_weight: NotNegative
+    text_weight: NotNegative
+    monitor: Literal["val/snri", "val/visual_snri", "val/text_snri"]
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Evaluate:
     gate: Probability | None
     max_false_mutes: Share
+    synonyms: dict[str, str]
+    unmatched: list[str]
     batch: Count
     examples: Whole
 
@@ -214,6 +292,7 @@ class Params:
     videos: Videos
     resnet: ResNet
     detector: Detector
+    clip: Clip
     pretrained: Pretrained
     extract: Extract
     audio: Audio
@@ -228,6 +307,10 @@ class Params:
     colearning: Colearning
     cyclic: Cyclic
     baseline: Baseline
+    vast: Vast
+    captions: Captions
+    trimodal: Trimodal
+    finetune: Finetune
     evaluate: Evaluate
     report: Report
 
@@ -249,6 +332,7 @@ class PretrainedParams:
     videos: Videos
     resnet: ResNet
     detector: Detector
+    clip: Clip
     pretrained: Pretrained
 
 
@@ -312,11 +396,49 @@ class BaselineParams(TrainingParams):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class CaptionsParams:
+    seed: int
+    device: Device
+    threads: int
+    extract: Extract
+    clip: Clip
+    vast: Vast
+    captions: Captions
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VastParams:
+    """What VAST's training stages read."""
+
+    seed: int
+    device: Device
+    threads: int
+    extract: Extract
+    audio: Audio
+    spectrogram: Spectrogram
+    clip: Clip
+    objective: Objective
+    train: Train
+    vast: Vast
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrimodalParams(VastParams):
+    trimodal: Trimodal
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FinetuneParams(VastParams):
+    finetune: Finetune
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateParams:
     seed: int
     device: Device
     threads: int
     resnet: ResNet
+    clip: Clip
     extract: Extract
     audio: Audio
     spectrogram: Spectrogram
@@ -324,6 +446,7 @@ class EvaluateParams:
     model: Model
     objective: Objective
     baseline: Baseline
+    vast: Vast
     evaluate: Evaluate
 
 
@@ -407,12 +530,17 @@ def _refuse_contradictions(p: Params) -> None:
             )
         if p.extract.fps > p.videos.fps:
             problems.append(f"extract.fps is {p.extract.fps}: more than videos.fps, {p.videos.fps}")
-    margin = max(p.extract.fps, p.frames.count // 2 * p.frames.stride)  # docs/ccol.md: centre frame
-    if p.index.min_seconds * p.extract.fps < 2 * margin:
-        problems.append(
-            f"index.min_seconds is {p.index.min_seconds:g}: a centre frame needs {margin} frames at both sides"
-            f" (extract.fps, frames.count, frames.stride), so {2 * margin / p.extract.fps:g} s"
-        )
+    margins = {  # docs/ccol.md: centre frame
+        "frames.count, frames.stride": p.frames.count // 2 * p.frames.stride,
+        "vast.frames, vast.stride": p.vast.frames // 2 * p.vast.stride,
+    }
+    for names, margin in margins.items():
+        margin = max(p.extract.fps, margin)
+        if p.index.min_seconds * p.extract.fps < 2 * margin:
+            problems.append(
+                f"index.min_seconds is {p.index.min_seconds:g}: a centre frame needs {margin} frames at both sides"
+                f" (extract.fps, {names}), so {2 * margin / p.extract.fps:g} s"
+            )
     if p.pretrained.source == "demo" and p.detector.backbone != "resnet18":
         problems.append("detector.backbone is resnet50: pretrained.source demo trains one over resnet18 only")
     if p.detector.min_size > p.detector.max_size:
@@ -426,19 +554,39 @@ def _refuse_contradictions(p: Params) -> None:
             )
         if not p.pretrained.detector_classes:
             problems.append("pretrained.detector_classes is empty: name the classes of the detector's labels")
+        if p.pretrained.clip_path is None:
+            for field in dataclasses.fields(RN50):
+                ours, theirs = getattr(p.clip, field.name), getattr(RN50, field.name)
+                if ours != theirs:
+                    problems.append(f"clip.{field.name} is {ours}: OpenAI's RN50 has {theirs}")
+        elif p.pretrained.clip_sha256 is None:
+            problems.append("pretrained.clip_sha256 is needed for pretrained.clip_path")
+    if p.clip.text_width % p.clip.text_heads:
+        problems.append(f"clip.text_width is {p.clip.text_width}: no multiple of clip.text_heads, {p.clip.text_heads}")
     if p.index.val + p.index.test >= 1:
         problems.append(f"index.val + index.test is {p.index.val + p.index.test:g}: nothing is left to train on")
     if p.audio.samples < p.spectrogram.n_fft:
         problems.append(f"audio.samples is {p.audio.samples}: shorter than spectrogram.n_fft, {p.spectrogram.n_fft}")
     if p.spectrogram.hop > p.spectrogram.n_fft // 2:
         problems.append(f"spectrogram.hop is {p.spectrogram.hop}: more than half of n_fft cannot be inverted")
-    steps = 2**p.model.unet_levels
     columns = p.audio.samples // p.spectrogram.hop + 1
-    if p.spectrogram.log_bins % steps or columns % steps:
+    for name, levels in (("model", p.model.unet_levels), ("vast", p.vast.unet_levels)):
+        steps = 2**levels
+        if p.spectrogram.log_bins % steps or columns % steps:
+            problems.append(
+                f"{name}.unet_levels is {levels}: it needs spectrogram.log_bins ({p.spectrogram.log_bins})"
+                f" and frames (audio.samples // spectrogram.hop + 1 = {columns}) that are multiples of {steps}"
+            )
+    innermost = p.vast.unet_channels * 2 ** (p.vast.unet_levels - 1)
+    if innermost < p.clip.embedding:
         problems.append(
-            f"model.unet_levels is {p.model.unet_levels}: it needs spectrogram.log_bins ({p.spectrogram.log_bins})"
-            f" and frames (audio.samples // spectrogram.hop + 1 = {columns}) that are multiples of {steps}"
+            f"vast.unet_channels is {p.vast.unet_channels}: with {p.vast.unet_levels} levels it grows to {innermost},"
+            f" and must reach clip.embedding, {p.clip.embedding}"
         )
+    if "{}" not in p.vast.phrase:
+        problems.append(f"vast.phrase is {p.vast.phrase!r}: {{}} must stand where the class's name goes")
+    if p.vast.batch % p.train.devices:
+        problems.append(f"vast.batch is {p.vast.batch}: no multiple of train.devices, {p.train.devices}")
     if p.frames.resize < p.frames.size:
         problems.append(f"frames.resize is {p.frames.resize}: smaller than the crop, frames.size {p.frames.size}")
     if p.frames.cache and p.frames.augment:
@@ -453,7 +601,7 @@ def _refuse_contradictions(p: Params) -> None:
         problems.append(f"train.batch is {p.train.batch}: no multiple of train.devices, {p.train.devices}")
     if p.train.gain[0] > p.train.gain[1]:
         problems.append(f"train.gain is {p.train.gain}: the lower end comes first")
-    for name in ("grounding", "colearning", "cyclic", "baseline"):
+    for name in ("grounding", "colearning", "cyclic", "baseline", "trimodal", "finetune"):
         phase = getattr(p, name)
         if phase.milestones != sorted(set(phase.milestones)):
             problems.append(f"{name}.milestones is {phase.milestones}: not rising")

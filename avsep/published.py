@@ -8,6 +8,7 @@ from torch import Tensor
 # Layers that the published grounding network keeps and never uses.
 UNUSED = re.compile(r"grounding\.fc_[va][12]\.")
 
+_STATISTICS = {f"1.{name}": name for name in ("running_mean", "running_var", "num_batches_tracked")}
 _VAST = re.compile(r"audionet_(up)?convlayer(\d+)\.(.+)")
 _RESNET = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3"}
 _NEST = ".model.3"  # a level of the published U-Net holds the next inner one here
@@ -73,5 +74,8 @@ def vast_state(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if match is None:
             raise KeyError(name)
         up, layer, parameter = match.groups()
-        state[f"{'up' if up else 'down'}.{int(layer) - 1}.{parameter}"] = tensor
+        level = int(layer) - 1
+        state[f"{'up' if up else 'down'}.{level}.{parameter}"] = tensor
+        if not up and parameter in _STATISTICS:  # one set for mixtures and separated sounds
+            state[f"separated_norms.{level}.{_STATISTICS[parameter]}"] = tensor
     return state

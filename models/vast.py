@@ -3,12 +3,18 @@
 
 A U-Net that is asked by a query: what CLIP sees of an object, or what it reads in a phrase.  One decoder
 serves both.  Shapes: B clips, N frames of an object, P positions of CLIP's map, Q values of CLIP's embedding, F
-log-frequency bins, T frames of the spectrogram.  Sounds go in as the log of a magnitude after the log-frequency warp.
+log-frequency bins, T frames of the spectrogram, V videos with a latent caption.  Sounds go in as the log of a magnitude
+after the log-frequency warp.
 """
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 class ConditionedUNet(nn.Module):
@@ -16,6 +22,10 @@ class ConditionedUNet(nn.Module):
 
     `channels` at the first level, doubled at each up to `max_channels`, which must be CLIP's Q: the average of the
     innermost map is an embedding of the sound beside CLIP's.
+
+    Its encoder hears mixtures, to separate them, and what was separated, to compare it with CLIP's embeddings.  Those
+    are other distributions: batch norm keeps statistics of its own for each, where the published network lets both
+    move the same.
     """
 
     def __init__(self, levels: int = 7, channels: int = 64, max_channels: int = 1024):
@@ -29,6 +39,8 @@ class ConditionedUNet(nn.Module):
             )
             for inputs, outputs in zip([1, *widths], widths, strict=False)
         )
+        # of separated sounds; what they are scaled and shifted by is `down`'s
+        self.separated_norms = nn.ModuleList(nn.BatchNorm2d(width, affine=False) for width in widths)
         # from the innermost outwards; the innermost takes the query, all others their level's skip
         outputs = [*widths[-2::-1], 1]
         self.up = nn.ModuleList(
@@ -39,15 +51,15 @@ class ConditionedUNet(nn.Module):
             for level, (width, output) in enumerate(zip(widths[::-1], outputs, strict=True))
         )
 
-    def encode(self, log_magnitude: Tensor) -> list[Tensor]:
+    def encode(self, log_mixture: Tensor) -> list[Tensor]:
         """(B, 1, F, T) -> each level's map, (B, C, F / 2**level, T / 2**level), the innermost last."""
         maps = []
         for convolution in self.down:
-            log_magnitude = convolution(log_magnitude)
-            maps.append(log_magnitude)
+            log_mixture = convolution(log_mixture)
+            maps.append(log_mixture)
         return maps
 
-    def decode(self, maps: list[Tensor], query: Tensor) -> Tensor:
+    def decode(self, maps: Sequence[Tensor], query: Tensor) -> Tensor:
         """A mixture's maps and a query (B, Q) -> mask (B, 1, F, T) in 0..1."""
         innermost = maps[-1]
         x = torch.cat([query[:, :, None, None].expand_as(innermost), innermost], dim=1)
@@ -57,9 +69,53 @@ class ConditionedUNet(nn.Module):
             x = convolution(x)
         return x
 
-    def embed(self, log_magnitude: Tensor) -> Tensor:
-        """A sound (B, 1, F, T) -> its embedding beside CLIP's, (B, Q): the mean of the innermost map."""
-        return self.encode(log_magnitude)[-1].mean((2, 3))
+    def embed(self, log_separated: Tensor) -> Tensor:
+        """A separated sound (B, 1, F, T) -> its embedding beside CLIP's, (B, Q): the mean of the innermost map."""
+        x = log_separated
+        for level, statistics in zip(self.down, self.separated_norms, strict=True):
+            assert isinstance(level, nn.Sequential)
+            convolution, norm, activation = level
+            assert isinstance(norm, nn.BatchNorm2d)
+            x = activation(statistics(convolution(x)) * norm.weight[:, None, None] + norm.bias[:, None, None])
+        return x.mean((2, 3))
+
+
+class Seen(NamedTuple):
+    """What a picture and a sentence say of a clip."""
+
+    tokens: Tensor  # (B, N, P, Q): what CLIP sees at each position of each frame
+    sentence: Tensor  # (B, Q): the embedding of the latent caption, or of a phrase
+    caption: Tensor  # (B,): the number of the latent caption, or -1
+
+
+class VAST(nn.Module):
+    """The network, and the `captions` (V, Q) that it is trained with."""
+
+    captions: Tensor
+
+    def __init__(self, captions: int, levels: int = 7, channels: int = 64, embedding: int = 1024):
+        super().__init__()
+        self.unet = ConditionedUNet(levels, channels, embedding)
+        self.register_buffer("captions", torch.zeros(captions, embedding))
+
+    def separate(self, mixture: Tensor, queries: Mapping[Name, Tensor]) -> dict[Name, Tensor]:
+        """Magnitudes of the mixture (B, 1, F, T) and named queries (B, Q) -> each query's mask (B, 1, F, T).
+
+        The mixture is encoded once, and all queries are decoded together.
+        """
+        maps = [level.repeat(len(queries), 1, 1, 1) for level in self.unet.encode(mixture.log())]  # (queries * B, ...)
+        masks = self.unet.decode(maps, torch.cat(list(queries.values())))
+        return dict(zip(queries, masks.chunk(len(queries)), strict=True))
+
+    def embed(self, mixture: Tensor, mask: Tensor, masked: str = "linear") -> Tensor:
+        """The embedding (B, Q) of what `mask` lets through of the mixture, both (B, 1, F, T).
+
+        `masked`: log, as published, multiplies the log magnitude; a mask of 0 then leaves log 1, which is louder than
+        most of what it removes.  linear multiplies the magnitude.
+        """
+        if masked == "log":
+            return self.unet.embed(mixture.log() * mask)
+        return self.unet.embed((mixture * mask + 1e-10).log())  # as quiet as the silence of a recording
 
 
 def visual_query(tokens: Tensor) -> Tensor:

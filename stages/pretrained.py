@@ -1,30 +1,38 @@
 """Stage pretrained: the weights that nobody trains for a paper -> checkpoints/pretrained/*.safetensors.
 
 `resnet18.safetensors` sees the objects, `detector.safetensors` finds them; the latter's metadata `classes` is the
-JSON list of the names of its labels 1, 2, ...
+JSON list of the names of its labels 1, 2, ...  `clip.safetensors` puts pictures and phrases into one space.
 
-`pretrained.source` published: torchvision's ImageNet ResNet-18, downloaded and hash-checked, and your detector.
-`pretrained.source` demo: both are trained here on rendered stills, none of them a frame of the pipeline's videos.
+`pretrained.source` published: torchvision's ImageNet ResNet-18 and OpenAI's CLIP RN50, or a CLIP of yours, downloaded
+and hash-checked, and your detector.
+`pretrained.source` demo: all are trained here on rendered stills, none of them a frame of the pipeline's videos.
 The ResNet learns to tell the instruments in whole pictures and in crops, since the baseline sees the ones and CCoL
-the others; the detector starts from it.  metrics/pretrained.json has both on held-out stills.
+the others; the detector starts from it; CLIP learns which captions go with the same pictures.
+metrics/pretrained.json has all on held-out stills.
 """
 
 import hashlib
 import itertools
 import json
+import math
 import pickle
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 from dvclive import Live
+from open_clip.model import CLIP
+from open_clip.pretrained import download_pretrained_from_url, get_pretrained_url
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import ResNet18_Weights
 from torchvision.models.detection import FasterRCNN
 
+from avsep.clips.phrases import phrase_of, tokenise
+from avsep.demo.captions import caption
 from avsep.demo.stills import Still, Views, render_stills, render_views
 from avsep.errors import InputError
 from avsep.media.frames import normalise
@@ -33,11 +41,16 @@ from avsep.run import progress, run, write_metrics
 from avsep.scoring.detection import average_precision, first_is_right, recall
 from avsep.training.checkpoints import load_into, load_weights, save_weights
 from avsep.training.seeds import seed_everything, seed_step
+from models.clip import FrozenCLIP, build_clip, clip_normalised
 from models.detector import build_detector
 from models.resnet import ResNet18
+from models.vast import visual_query
 
 RESNET = Path("checkpoints/pretrained/resnet18.safetensors")
 DETECTOR = Path("checkpoints/pretrained/detector.safetensors")
+CLIP_WEIGHTS = Path("checkpoints/pretrained/clip.safetensors")
+
+PHRASE = "a person playing the {}"  # that the metrics ask for
 
 
 def main(params: PretrainedParams) -> None:
@@ -52,7 +65,7 @@ def main(params: PretrainedParams) -> None:
 
 
 def publish(params: PretrainedParams) -> None:
-    """Takes the published weights over, each checked before it is read, and both before one is written."""
+    """Takes the published weights over, each checked before it is read, and all before one is written."""
     p = params.pretrained
     assert p.detector_path is not None and p.detector_sha256 is not None  # avsep/params.py has seen to it
     detector = build_detector(
@@ -63,10 +76,17 @@ def publish(params: PretrainedParams) -> None:
         min_size=params.detector.min_size,
         max_size=params.detector.max_size,
     )
-    load_into(detector, read_checked(Path(p.detector_path), p.detector_sha256), p.detector_path)
+    load_into(detector, read_checked(Path(p.detector_path), p.detector_sha256, "detector"), p.detector_path)
+    clip = build_clip(**asdict(params.clip))
+    if p.clip_path is None:
+        load_clip(clip, download_clip(), "OpenAI's CLIP RN50")
+    else:
+        assert p.clip_sha256 is not None
+        load_clip(clip, read_checked(Path(p.clip_path), p.clip_sha256, "clip"), p.clip_path)
     resnet = ResNet18(params.resnet.width)
     load_into(resnet, download_resnet(), "torchvision's ResNet-18")
     save_weights(RESNET, resnet.state_dict())
+    save_weights(CLIP_WEIGHTS, clip.state_dict())
     save_weights(DETECTOR, detector.state_dict(), metadata=("classes", json.dumps(p.detector_classes)))
     write_metrics("pretrained", {"source": "published", "classes": len(p.detector_classes)})
 
@@ -83,15 +103,36 @@ def download_resnet() -> dict[str, Tensor]:
         ) from None
 
 
-def read_checked(path: Path, sha256: str) -> dict[str, Tensor]:
-    """A detector's state dict, its bytes checked before they are read. Raises InputError."""
+def download_clip() -> dict[str, Tensor]:
+    """OpenAI's CLIP RN50 as float32. Raises InputError if it cannot be had, or is not that of its hash."""
+    url = get_pretrained_url("RN50", "openai")
+    try:
+        path = download_pretrained_from_url(url)  # checks the SHA-256 that the URL names
+        archive = torch.jit.load(path, map_location="cpu").state_dict()
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"OpenAI's CLIP {url.rpartition('/')[2]} could not be downloaded ({error}): try again with a network, or"
+            " put the file into ~/.cache/clip"
+        ) from None
+    sizes = ("input_resolution", "context_length", "vocab_size")
+    return {name: value.float() for name, value in archive.items() if name not in sizes}
+
+
+def load_clip(clip: CLIP, weights: Mapping[str, Tensor], origin: str) -> None:
+    """Loads a state dict that may lack the counts of training steps. Raises InputError if it does not fit."""
+    counts = {name: value for name, value in clip.state_dict().items() if name.endswith("num_batches_tracked")}
+    load_into(clip, {**counts, **weights}, origin)
+
+
+def read_checked(path: Path, sha256: str, name: str) -> dict[str, Tensor]:
+    """The state dict of pretrained.<name>_path, its bytes checked before they are read. Raises InputError."""
     try:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise InputError(f"pretrained.detector_path {path} cannot be read ({error.strerror})") from None
+        raise InputError(f"pretrained.{name}_path {path} cannot be read ({error.strerror})") from None
     if found != sha256.lower():
-        raise InputError(f"{path} has the SHA-256 {found}, pretrained.detector_sha256 is {sha256}: another file")
+        raise InputError(f"{path} has the SHA-256 {found}, pretrained.{name}_sha256 is {sha256}: another file")
     if path.suffix == ".safetensors":
         weights = load_weights(path)
     else:
@@ -109,12 +150,12 @@ def read_checked(path: Path, sha256: str) -> dict[str, Tensor]:
 
 
 def train(params: PretrainedParams) -> None:
-    """Renders the stills, trains both networks, and measures them on stills held out."""
+    """Renders the stills, trains the networks, and measures them on stills held out."""
     p, videos, device = params.pretrained, params.videos, torch.device(params.device)
     scene = dict(seed=params.seed, width=videos.width, height=videos.height, classes=videos.classes)
 
-    def views(purpose: str, count: int, jitter: bool) -> list[Views]:
-        rendered = render_views(purpose, count, size=p.still_size, jitter=jitter, **scene)  # type: ignore[arg-type]
+    def views(purpose: str, count: int, size: int, jitter: bool) -> list[Views]:
+        rendered = render_views(purpose, count, size=size, jitter=jitter, **scene)  # type: ignore[arg-type]
         return list(progress(rendered, desc=f"render {purpose}", total=count, unit="still"))
 
     def stills(purpose: str, count: int) -> list[Still]:
@@ -122,10 +163,12 @@ def train(params: PretrainedParams) -> None:
         return list(progress(rendered, desc=f"render {purpose}", total=count, unit="still"))
 
     with Live(dir="metrics/pretrained", dvcyaml=None, save_dvc_exp=False, report=None) as live:
+        pictures, labels = squares(views("stills", p.stills, p.still_size, jitter=True))
         resnet = ResNet18(params.resnet.width, len(videos.classes)).to(device).to(memory_format=torch.channels_last)
         train_resnet(
             resnet,
-            views("stills", p.stills, jitter=True),
+            pictures,
+            labels,
             epochs=p.epochs,
             batch=p.batch,
             lr=p.lr,
@@ -151,24 +194,52 @@ def train(params: PretrainedParams) -> None:
             seed=params.seed,
             live=live,
         )
+        clip = build_clip(**asdict(params.clip)).to(device).to(memory_format=torch.channels_last)
+        train_clip(
+            clip,
+            pictures,
+            labels,
+            classes=videos.classes,
+            epochs=p.clip_epochs,
+            batch=p.clip_batch,
+            lr=p.clip_lr,
+            seed=params.seed,
+            live=live,
+        )
+    held_out = views("held-out stills", p.held_out, p.still_size, jitter=False)
+    seen = views("held-out stills", p.held_out, params.clip.image_size, jitter=False)  # the same, as CLIP is shown them
     metrics = {
         "source": "demo",
         "held_out": p.held_out,
-        "resnet18": measure_resnet(resnet, views("held-out stills", p.held_out, jitter=False), batch=p.batch),
+        "resnet18": measure_resnet(resnet, held_out, batch=p.batch),
         "detector": measure_detector(detector, stills("held-out detector stills", p.held_out), batch=p.detector_batch),
+        "clip": measure_clip(clip, seen, classes=videos.classes, batch=p.batch),
     }
     save_weights(RESNET, resnet.state_dict())
+    save_weights(CLIP_WEIGHTS, clip.state_dict())
     save_weights(DETECTOR, detector.state_dict(), metadata=("classes", json.dumps(videos.classes)))
     write_metrics("pretrained", metrics)
 
 
+def squares(views: Sequence[Views]) -> tuple[np.ndarray, np.ndarray]:
+    """All pictures of V views, uint8 (3 V, size, size, 3), and what they show, (3 V,)."""
+    pictures = np.stack([picture for view in views for picture in (view.whole, view.around, view.near)])
+    return pictures, np.repeat([view.label for view in views], 3)
+
+
 def train_resnet(
-    resnet: ResNet18, views: Sequence[Views], *, epochs: int, batch: int, lr: float, seed: int, live: Live
+    resnet: ResNet18,
+    pictures: np.ndarray,
+    labels: np.ndarray,
+    *,
+    epochs: int,
+    batch: int,
+    lr: float,
+    seed: int,
+    live: Live,
 ) -> None:
     """Learns the instruments by cross entropy; an epoch shows each of a still's three views once."""
     device = next(resnet.parameters()).device
-    pictures = np.stack([picture for view in views for picture in (view.whole, view.around, view.near)])
-    labels = np.repeat([view.label for view in views], 3)
 
     def losses(chosen: list[int], rng: np.random.Generator) -> dict[str, Tensor]:
         batch_pictures = varied(network_input(pictures[chosen]), rng).to(device)
@@ -209,6 +280,51 @@ def train_detector(
     detector.train()
     fit("detector", losses, optimiser, [lr, lr / 10], len(stills), epochs=epochs, batch=batch, seed=seed, live=live)
     detector.eval()
+
+
+def train_clip(
+    clip: CLIP,
+    pictures: np.ndarray,
+    labels: np.ndarray,
+    *,
+    classes: Sequence[str],
+    epochs: int,
+    batch: int,
+    lr: float,
+    seed: int,
+    live: Live,
+) -> None:
+    """Learns which captions go with which pictures; an epoch shows each picture once, with a caption drawn for it."""
+    device = next(clip.parameters()).device
+
+    def losses(chosen: list[int], rng: np.random.Generator) -> dict[str, Tensor]:
+        seen = clip_input(varied(network_input(pictures[chosen]), rng).to(device), clip.visual.image_size)
+        captions = [caption(rng, classes[label]) for label in labels[chosen]]
+        read = tokenise(captions, clip.context_length).to(device)
+        with torch.no_grad():
+            clip.logit_scale.clamp_(max=math.log(100))  # as in CLIP
+        logits = clip.logit_scale.exp() * (
+            clip.encode_image(seen, normalize=True) @ clip.encode_text(read, normalize=True).T
+        )
+        return {"contrastive": contrastive(logits, torch.as_tensor(labels[chosen], device=device))}
+
+    decayed = [parameter for parameter in clip.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in clip.parameters() if parameter.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98))
+    clip.train()
+    fit("clip", losses, optimiser, [lr, lr], len(labels), epochs=epochs, batch=batch, seed=seed, live=live)
+    clip.eval()
+
+
+def contrastive(logits: Tensor, labels: Tensor) -> Tensor:
+    """InfoNCE in both directions over scaled cosines of pictures and captions (B, B) of classes `labels` (B,).
+
+    All captions of a picture's class are right for it, to equal shares: none is a negative of its own kind.
+    """
+    same = (labels[:, None] == labels[None]).to(logits.dtype)  # (B, B), symmetric
+    target = same / same.sum(dim=1, keepdim=True)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
 def fit(
@@ -253,6 +369,12 @@ def network_input(pictures: np.ndarray) -> Tensor:
     return torch.from_numpy(normalise(pictures)).to(memory_format=torch.channels_last)
 
 
+def clip_input(pictures: Tensor, size: int) -> Tensor:
+    """ImageNet-normalised squares (B, 3, H, H) -> CLIP's (B, 3, size, size)."""
+    resized = F.interpolate(pictures, (size, size), mode="bicubic", antialias=True)
+    return clip_normalised(resized).contiguous(memory_format=torch.channels_last)
+
+
 def varied(pictures: Tensor, rng: np.random.Generator) -> Tensor:
     """Half of the pictures mirrored; contrast, brightness and hue of each moved a little."""
     count = len(pictures)
@@ -285,6 +407,38 @@ def measure_resnet(resnet: ResNet18, views: Sequence[Views], *, batch: int) -> d
             logits = resnet(network_input(np.stack(pictures)).to(device))
             right[name] += int((logits.argmax(dim=1) == labels).sum())
     return {name: count / len(views) for name, count in right.items()}
+
+
+@torch.no_grad()
+def measure_clip(clip: CLIP, views: Sequence[Views], *, classes: Sequence[str], batch: int) -> dict[str, float]:
+    """How often a picture is nearest to its class's phrase, by its embedding and by its dense tokens; and the cosines.
+
+    `accuracy_*` for whole pictures and crops to the instrument, `tokens_accuracy_*` for the query that VAST makes of
+    their tokens; `cosine_same` and `cosine_other` are whole pictures' means with their own and with other phrases.
+    """
+    device = next(clip.parameters()).device
+    frozen = FrozenCLIP(clip)
+    phrases = tokenise([phrase_of(name, PHRASE) for name in classes], frozen.context).to(device)
+    texts = F.normalize(frozen.text(phrases), dim=-1)  # (classes, Q)
+    cosines: dict[str, list[Tensor]] = {name: [] for name in ("whole", "near", "tokens_whole", "tokens_near")}
+    for some in batched(views, batch):
+        for name, pictures in (("whole", [v.whole for v in some]), ("near", [v.near for v in some])):
+            seen = network_input(np.stack(pictures)).to(device)
+            query = visual_query(frozen.tokens(seen)[:, None])  # of one frame each
+            cosines[name].append(F.normalize(frozen.picture(seen), dim=-1) @ texts.T)
+            cosines[f"tokens_{name}"].append(F.normalize(query, dim=-1) @ texts.T)
+    labels = torch.tensor([view.label for view in views], device=device)
+    joined = {name: torch.cat(parts) for name, parts in cosines.items()}  # (V, classes) each
+    right = {name: float((values.argmax(dim=1) == labels).float().mean()) for name, values in joined.items()}
+    own = F.one_hot(labels, len(classes)).bool()
+    return {
+        "accuracy_whole": right["whole"],
+        "accuracy_near": right["near"],
+        "tokens_accuracy_whole": right["tokens_whole"],
+        "tokens_accuracy_near": right["tokens_near"],
+        "cosine_same": float(joined["whole"][own].mean()),
+        "cosine_other": float(joined["whole"][~own].mean()),
+    }
 
 
 @torch.no_grad()

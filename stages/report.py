@@ -5,6 +5,7 @@ metrics/*.json, metrics/pairs.csv, metrics/examples, the training stages' curves
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -15,8 +16,12 @@ from avsep.report import figures, page, tables
 from avsep.run import progress, run, write_metrics
 
 METRICS = Path("metrics")
-TRAINING = ("grounding", "colearning", "cyclic", "baseline")
-STAGES = ("index", *TRAINING, "evaluate")
+STAGES = ("index", "grounding", "colearning", "cyclic", "baseline", "captions", "trimodal", "finetune", "evaluate")
+# One chart for each method, else the lines are too many to follow.
+DISTRIBUTIONS = {
+    "CCoL": ("oracle", "baseline", "colearning", "cyclic"),
+    "VAST": ("oracle", "baseline", "trimodal_visual", "trimodal_text", "finetune_visual", "finetune_text"),
+}
 
 
 def main(params: ReportParams) -> None:
@@ -26,7 +31,9 @@ def main(params: ReportParams) -> None:
     if params.report.mixtures and not folders:
         raise InputError("metrics/examples is empty: run `dvc repro evaluate` with evaluate.examples above 0")
     mixtures = [page.read_mixture(folder, pairs) for folder in progress(folders, "mixtures", len(folders))]
-    curves = curve_charts({stage: tables.read_curves(METRICS / stage / "plots" / "metrics") for stage in TRAINING})
+    curves = curve_charts(
+        {stage: tables.read_curves(METRICS / stage / "plots" / "metrics") for stage in tables.TRAINING}
+    )
 
     html = page.render(
         evaluated=evaluated,
@@ -36,7 +43,10 @@ def main(params: ReportParams) -> None:
         ticks=figures.frequency_ticks(
             params.extract.rate, params.spectrogram.n_fft, params.spectrogram.log_bins, params.spectrogram.align_corners
         ),
-        distribution=distribution_chart(pairs),
+        distributions={
+            method: page.Distribution(systems, distribution_chart(pairs, systems))
+            for method, systems in DISTRIBUTIONS.items()
+        },
         curves=curves,
         rejected=tables.read_table(Path("data/index/rejected.csv"), tables.REJECTED),
         stages={stage: tables.flat(tables.read_json(METRICS / f"{stage}.json")) for stage in STAGES},
@@ -67,14 +77,16 @@ def curve_charts(stages: dict[str, dict[str, pd.DataFrame]]) -> dict[str, str]:
     }
 
 
-def distribution_chart(pairs: pd.DataFrame) -> str:
-    """For each system the share of sounding objects below an NSDR, as SVG."""
+def distribution_chart(pairs: pd.DataFrame, systems: Sequence[str]) -> str:
+    """For each of `systems` the share of sounding objects below an NSDR, as SVG; any choice has the same x axis."""
+    drawn = pairs[pairs["system"].isin(("oracle", *tables.TRAINED)) & (pairs["role"] == "sounding")]
     lines = {}
-    for system in ("oracle", *tables.TRAINED):
-        nsdr = pairs.loc[(pairs["system"] == system) & (pairs["role"] == "sounding"), "nsdr"].dropna().sort_values()
+    for system in systems:
+        nsdr = drawn.loc[drawn["system"] == system, "nsdr"].dropna().sort_values()
         shares = [100 * (rank + 1) / len(nsdr) for rank in range(len(nsdr))]
         lines[system] = (nsdr.tolist(), shares)
-    return figures.curve_chart(lines, x="NSDR in dB", y="% of sounding objects below")
+    span = drawn["nsdr"].dropna().tolist()
+    return figures.curve_chart(lines, x="NSDR in dB", y="% of sounding objects below", span=span)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from avsep.media.detections import write_detections
 from avsep.media.frames import frame_path
 from avsep.media.wav import write_wav
 from models.ccol import OBJECTS, SOUNDING, CCoL
+from models.clip import FrozenCLIP, build_clip
 from models.resnet import FrameFeatures
 
 CLASSES = ("cello", "flute", "trumpet", "tuba", "violin")
@@ -28,6 +29,11 @@ SAMPLES = 255  # of a window: 16 frames of the spectrogram
 SIZE = 16  # pixels
 WIDTH = 4  # of the ResNet
 UNET: dict[str, Any] = {"unet_levels": 3, "unet_channels": 2, "unet_max_channels": 4, "embedding": 4}
+CLIP: dict[str, Any] = {
+    **{"image_size": 64, "width": 2, "layers": [1, 1, 1, 1], "embedding": 8, "context": 12},
+    **{"text_width": 8, "text_heads": 2, "text_layers": 1},
+}
+VAST: dict[str, Any] = {"levels": 3, "channels": 2, "embedding": CLIP["embedding"]}
 MODEL: dict[str, Any] = {**UNET, "sound_channels": 2, "head_std": None}
 
 
@@ -38,6 +44,11 @@ def hear_tiny(waves: Mapping[str, Tensor]) -> Heard:
 def tiny_ccol(seed: int = 0, **options: Any) -> CCoL:
     torch.manual_seed(seed)
     return CCoL(WIDTH, **{**MODEL, **options})
+
+
+def tiny_clip(seed: int = 0) -> FrozenCLIP:
+    torch.manual_seed(seed)
+    return FrozenCLIP(build_clip(**CLIP))
 
 
 def tiny_reader(**options: Any) -> ClipReader:

@@ -13,11 +13,20 @@ from PIL import Image, ImageDraw
 from avsep.report import tables
 
 RATE = 11025
-SYSTEMS_OF = {
-    "sounding": ("mixture", "oracle", "baseline", "colearning", "cyclic"),
-    "silent": ("colearning", "cyclic"),
+SYSTEMS_OF = {"sounding": tuple(tables.SYSTEMS), "silent": ("colearning", "cyclic")}
+LEVEL = {
+    "mixture": 0.0,
+    "oracle": 15.0,
+    "baseline": 6.0,
+    "colearning": 7.0,
+    "cyclic": 8.5,
+    "trimodal_visual": 7.5,
+    "trimodal_text": 5.0,
+    "finetune_visual": 7.4,
+    "finetune_text": 5.8,
+    "trimodal_wrong_picture": -4.0,
+    "trimodal_wrong_text": -3.0,
 }
-LEVEL = {"mixture": 0.0, "oracle": 15.0, "baseline": 6.0, "colearning": 7.0, "cyclic": 8.5}
 
 
 def write_inputs(root: Path, classes: list[str], mixtures: int = 4, examples: int = 2, samples: int = 4000) -> None:
@@ -42,7 +51,8 @@ def _object(rng: np.random.Generator, letter: str, name: str) -> dict[str, Any]:
     role = "sounding" if letter in "AC" else "silent"
     found = letter != "D"
     probability = {s: float(rng.beta(*((8, 1) if role == "sounding" else (1, 8)))) for s in ("colearning", "cyclic")}
-    return {
+    asked = {"phrase": f"a person playing the {name}", "view": [28.0, 0.0, 196.0, 168.0]}
+    about = {
         "video": f"{name}/{name}_{rng.integers(10):02d}",
         "class": name,
         "role": role,
@@ -51,6 +61,7 @@ def _object(rng: np.random.Generator, letter: str, name: str) -> dict[str, Any]:
         "confidence": 0.93 if found else None,
         "probability": probability,
     }
+    return about | asked | {"phrase_confidence": float(rng.beta(4, 2))} if role == "sounding" else about
 
 
 def _rows(rng: np.random.Generator, number: int, letter: str, about: dict[str, Any]) -> list[dict[str, Any]]:
@@ -93,8 +104,14 @@ def _write_example(
     soundfile.write(folder / "mixture.wav", (waves["A"] + waves["C"]) / 2, RATE, subtype="PCM_16")
     arrays = {"mixture": (masks["A"] + masks["C"]) * np.exp(-frequency / 64), "target_A": masks["A"]}
     arrays["target_C"] = masks["C"]
+    row, column = np.mgrid[0:7, 0:7]
+    for letter in "AC":
+        heat = np.exp(-((row - rng.uniform(2, 4)) ** 2 + (column - rng.uniform(2, 4)) ** 2) / 3)
+        arrays[f"attention_trimodal_{letter}"] = heat / heat.sum()
     for letter, about in objects.items():
-        for system in SYSTEMS_OF[about["role"]][-3:]:
+        for system in SYSTEMS_OF[about["role"]]:
+            if system in ("mixture", "oracle"):
+                continue
             quiet = 1.0 if about["role"] == "sounding" else 0.05
             noisy = masks[letter] * quiet + rng.normal(0, 0.05, masks[letter].shape)
             arrays[f"mask_{system}_{letter}"] = noisy.clip(0, 1)
@@ -114,13 +131,22 @@ def _write_metrics(folder: Path, pairs: pd.DataFrame, mixtures: int) -> None:
         "silent": {"leakage_db": -43.2, "leakage_db_p95": -17.9, "false_mute_rate": 0.031},
         "grounding_colearning": {"balanced_accuracy": 0.917, "roc_auc": 0.961, "average_precision": 0.955},
         "silent_colearning": {"leakage_db": -35.0, "leakage_db_p95": -11.5, "false_mute_rate": 0.066},
+        "phrases": {
+            "threshold": 0.417,
+            "accepted_present": 0.884,
+            "accepted_absent": 0.127,
+            "accepted_unmatched": 0.046,
+            "roc_auc": 0.943,
+            "phrase_nsdr": 5.03,
+            "synonym_nsdr": 3.86,
+        },
         "pairs": {"evaluated": mixtures, "skipped": 0},
     }
     stages: dict[str, Any] = {
         stage: {"files": 3, "seconds": {"mean": 24.0}} for stage in ("videos", "extract", "detect", "index")
     }
-    stages |= {"pretrained": {"accuracy": 0.97}, "evaluate": evaluated}
-    for number, stage in enumerate(("grounding", "colearning", "cyclic", "baseline")):
+    stages |= {"pretrained": {"accuracy": 0.97}, "captions": {"captions": 132, "cosine": 0.41}, "evaluate": evaluated}
+    for number, stage in enumerate(tables.TRAINING):
         stages[stage] = {"best": 5.0 + number, "epoch": 3}
         steps = np.arange(1, 17) * 40
         curves = {"train/loss": 2 * np.exp(-steps / 200) + 0.1 * number, "val/loss": 2 * np.exp(-steps / 220) + 0.2}
@@ -128,6 +154,11 @@ def _write_metrics(folder: Path, pairs: pd.DataFrame, mixtures: int) -> None:
             curves["val/balanced_accuracy"] = 1 - 0.5 * np.exp(-steps / 150)
         else:
             curves["val/si_sdri"] = (7 + number) * (1 - np.exp(-steps / 180))
+        if stage in ("trimodal", "finetune"):
+            for term in ("visual_masks", "text_masks", "consistency", "classification"):
+                curves[f"train/{term}"] = curves["train/loss"] / 2
+            for score in ("snri", "visual_snri", "text_snri"):
+                curves[f"val/{score}"] = curves["val/si_sdri"] + 1
         for name, values in curves.items():
             path = folder / stage / "plots/metrics" / f"{name}.tsv"
             path.parent.mkdir(parents=True, exist_ok=True)

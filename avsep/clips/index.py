@@ -15,6 +15,8 @@ from avsep.errors import InputError
 from avsep.media.frames import frame_path
 from avsep.media.paths import inside
 
+SOUNDING = ("A", "C")  # of a mixture's objects A to D
+
 
 @dataclass(frozen=True, order=True)
 class Video:

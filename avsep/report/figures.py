@@ -1,4 +1,4 @@
-"""The page's pictures: spectrograms and masks as PNG, curves as SVG; the same numbers give the same bytes."""
+"""The page's pictures: spectrograms, masks, heat maps as PNG, curves as SVG; the same numbers give the same bytes."""
 
 import io
 import math
@@ -21,7 +21,14 @@ STYLES = {
     "cyclic": ("#010206", "-"),
     "baseline": ("#010207", ":"),
     "oracle": ("#010208", (0, (1, 3))),
+    "trimodal": ("#010209", "-"),
+    "trimodal_visual": ("#010209", "-"),
+    "trimodal_text": ("#010209", "--"),
+    "finetune": ("#01020a", "-."),
+    "finetune_visual": ("#01020a", "-."),
+    "finetune_text": ("#01020a", (0, (3, 1.6, 1, 1.6, 1, 1.6))),
 }
+OPACITY = 0.8  # of a heat map where it is highest
 
 
 def heatmap(values: NDArray[np.floating], highest: float, colours: str) -> bytes:
@@ -30,6 +37,19 @@ def heatmap(values: NDArray[np.floating], highest: float, colours: str) -> bytes
     palette = np.round(matplotlib.colormaps[colours](np.arange(256))[:, :3] * 255).astype(np.uint8)
     image = Image.fromarray(levels, mode="P")
     image.putpalette(palette.tobytes())
+    return _png(image)
+
+
+def overlay(values: NDArray[np.floating], colours: str) -> bytes:
+    """PNG of (rows, columns) values >= 0 to lie over a picture, the first row at the top: from transparent where they
+    are 0 to nearly opaque where they are highest. `colours` names a colour map."""
+    levels = values / (float(values.max()) or 1.0)
+    pixels = matplotlib.colormaps[colours](levels)
+    pixels[..., 3] = OPACITY * levels
+    return _png(Image.fromarray(np.round(pixels * 255).astype(np.uint8)))
+
+
+def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
@@ -57,13 +77,17 @@ def frequency_ticks(rate: int, n_fft: int, log_bins: int, align_corners: bool) -
     return ticks
 
 
-def curve_chart(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], x: str, y: str) -> str:
-    """Inline SVG with one line per key of STYLES: key -> (x values, y values)."""
+def curve_chart(
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], x: str, y: str, span: Sequence[float] = ()
+) -> str:
+    """Inline SVG with one line per key of STYLES: key -> (x values, y values). The x axis holds `span` too."""
     figure = Figure(figsize=(3.7, 2.3), layout="constrained")
     axes = figure.subplots()
     for name, (horizontal, vertical) in lines.items():
         colour, dashes = STYLES[name]
         axes.plot(horizontal, vertical, color=colour, linestyle=dashes, linewidth=1.6)
+    axes.update_datalim([(value, 0) for value in span], updatey=False)
+    axes.autoscale_view()
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.xaxis.set_major_locator(MaxNLocator(5))

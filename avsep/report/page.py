@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import jinja2
 import numpy as np
@@ -25,25 +25,46 @@ SYSTEMS_OF = {
     "sounding": ("oracle", "baseline", "colearning", "cyclic"),
     "silent": ("colearning", "cyclic"),
 }
+# VAST's by what it is asked with, for sounding objects.
+BY_PICTURE = ("trimodal_visual", "finetune_visual")
+BY_PHRASE = ("trimodal_text", "finetune_text")
+
+Corners = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the frame
 
 
 class ExampleObject(pydantic.BaseModel):
-    """An object of example.json."""
+    """What every object of example.json has."""
 
     video: str
     name: str = Field(alias="class")
-    role: Literal["sounding", "silent"]
     frame: int
-    box: tuple[float, float, float, float] | None
+    box: Corners | None
     confidence: float | None
     probability: dict[str, float]
+
+
+class SilentObject(ExampleObject):
+    """B or D."""
+
+    role: Literal["silent"]
+
+
+class SoundingObject(ExampleObject):
+    """A or C, for which VAST is asked: with the `view` of its frame that CLIP saw, and with a phrase."""
+
+    role: Literal["sounding"]
+    phrase: str = Field(min_length=1)
+    phrase_confidence: float
+    view: Corners
 
 
 class ExampleFile(pydantic.BaseModel):
     """example.json, as stage evaluate writes it; the scores are taken from pairs.csv, where all pairs have theirs."""
 
     mixture: int
-    objects: dict[Literal["A", "B", "C", "D"], ExampleObject] = Field(min_length=4)
+    objects: dict[
+        Literal["A", "B", "C", "D"], Annotated[SoundingObject | SilentObject, Field(discriminator="role")]
+    ] = Field(min_length=4)
 
 
 @dataclass(frozen=True)
@@ -64,13 +85,36 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Attention:
+    """A heat map over the part of a picture that it is about: where that lies, and how uneven it is, in percent."""
+
+    uri: str
+    left: float
+    top: float
+    width: float
+    height: float
+    highest: float  # of all attention, at one position
+    even: float  # at each position, if all had the same
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What VAST makes of the mixture when it is asked for an object with a picture and with a phrase."""
+
+    attention: Attention
+    by_picture: list[Sound]
+    by_phrase: list[Sound]
+
+
+@dataclass(frozen=True)
 class SeenObject:
-    """One of a mixture's four objects: its picture, what grounding says of it, its sounds."""
+    """One of a mixture's four objects: its picture, what grounding says of it, its sounds; VAST's if it sounds."""
 
     letter: str
-    about: ExampleObject
+    about: SoundingObject | SilentObject
     picture: Picture
     sounds: list[Sound]
+    asked: Asked | None
 
 
 @dataclass(frozen=True)
@@ -86,6 +130,14 @@ class Mixture:
         return [seen.about.name for seen in self.objects if seen.about.role == role]
 
 
+@dataclass(frozen=True)
+class Distribution:
+    """How the objects of some systems spread: a chart, as SVG."""
+
+    systems: tuple[str, ...]
+    chart: str
+
+
 def read_mixture(folder: Path, pairs: pd.DataFrame) -> Mixture:
     """A mixture out of metrics/examples/<number>. Raises InputError that names the file that is missing or foreign."""
     path = folder / "example.json"
@@ -98,10 +150,18 @@ def read_mixture(folder: Path, pairs: pd.DataFrame) -> Mixture:
     arrays = read_arrays(folder / "arrays.npz")
     rows = pairs[pairs["mixture"] == example.mixture].set_index(["object", "system"]).to_dict("index")
     spectrogram = take(arrays, "mixture", folder)
-    objects = [
-        SeenObject(letter, about, read_picture(folder / f"{letter}.jpg"), sounds(folder, arrays, letter, about, rows))
-        for letter, about in sorted(example.objects.items())
-    ]
+    objects = []
+    for letter, about in sorted(example.objects.items()):
+        picture = read_picture(folder / f"{letter}.jpg")
+        heard = sounds(folder, arrays, letter, about, rows)
+        asked = None
+        if isinstance(about, SoundingObject):
+            asked = Asked(
+                attention=attention(folder, arrays, letter, about, picture),
+                by_picture=[estimate(folder, arrays, letter, system, rows) for system in BY_PICTURE],
+                by_phrase=[estimate(folder, arrays, letter, system, rows) for system in BY_PHRASE],
+            )
+        objects.append(SeenObject(letter, about, picture, heard, asked))
     return Mixture(
         number=example.mixture,
         audio=sound_uri(folder / "mixture.wav"),
@@ -111,23 +171,56 @@ def read_mixture(folder: Path, pairs: pd.DataFrame) -> Mixture:
 
 
 def sounds(
-    folder: Path, arrays: dict[str, NDArray[np.floating]], letter: str, about: ExampleObject, rows: Mapping[Any, Any]
+    folder: Path,
+    arrays: dict[str, NDArray[np.floating]],
+    letter: str,
+    about: SoundingObject | SilentObject,
+    rows: Mapping[Any, Any],
 ) -> list[Sound]:
-    """What can be heard of an object, from its reference to the last system."""
+    """What can be heard of an object, from its reference to the last system that is asked with an object."""
     heard = []
     if about.role == "sounding":
         target = mask_uri(take(arrays, f"target_{letter}", folder))
         heard.append(Sound("Reference", sound_uri(folder / f"{letter}_reference.wav"), target, {}))
-    for system in SYSTEMS_OF[about.role]:
-        # the oracle's mask is the target, shown beside the reference
-        mask = None if system == "oracle" else mask_uri(take(arrays, f"mask_{system}_{letter}", folder))
-        audio = sound_uri(folder / f"{letter}_{system}.wav")
-        heard.append(Sound(tables.SYSTEMS[system], audio, mask, rows.get((letter, system), {})))
-    return heard
+    return heard + [estimate(folder, arrays, letter, system, rows) for system in SYSTEMS_OF[about.role]]
+
+
+def estimate(
+    folder: Path, arrays: dict[str, NDArray[np.floating]], letter: str, system: str, rows: Mapping[Any, Any]
+) -> Sound:
+    """What a system makes of the mixture for an object."""
+    # the oracle's mask is the target, shown beside the reference
+    mask = None if system == "oracle" else mask_uri(take(arrays, f"mask_{system}_{letter}", folder))
+    audio = sound_uri(folder / f"{letter}_{system}.wav")
+    return Sound(tables.SYSTEMS[system], audio, mask, rows.get((letter, system), {}))
+
+
+def attention(
+    folder: Path, arrays: dict[str, NDArray[np.floating]], letter: str, about: SoundingObject, picture: Picture
+) -> Attention:
+    """Where in an object's picture VAST finds the sound that it separated. Raises InputError."""
+    name = f"attention_trimodal_{letter}"
+    shares = take(arrays, name, folder)
+    if shares.min(initial=0) < 0 or abs(shares.sum() - 1) > 0.01:  # float16 rounds
+        raise InputError(f"{folder / 'arrays.npz'}: {name} holds no shares of 1: run `dvc repro evaluate`")
+    x1, y1, x2, y2 = about.view
+    if not (-1 < x1 < x2 < picture.width + 1 and -1 < y1 < y2 < picture.height + 1):  # a crop rounds to whole pixels
+        raise InputError(
+            f"{folder / 'example.json'}: objects.{letter}.view lies not within {letter}.jpg: run `dvc repro evaluate`"
+        )
+    return Attention(
+        uri=png_uri(figures.overlay(shares, "inferno")),
+        left=100 * x1 / picture.width,
+        top=100 * y1 / picture.height,
+        width=100 * (x2 - x1) / picture.width,
+        height=100 * (y2 - y1) / picture.height,
+        highest=100 * float(shares.max()),
+        even=100 / shares.size,
+    )
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[np.floating]]:
-    """Named planes (F, T) of a .npz file. Raises InputError."""
+    """Named planes of a .npz file: (F, T), or (rows, columns) of a picture. Raises InputError."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name].astype(np.float32) for name in archive.files}
@@ -137,7 +230,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[np.floating]]:
         raise InputError(f"{path} holds no arrays ({error}): run `dvc repro evaluate`") from None
     for name, array in arrays.items():
         if array.ndim != 2 or not np.isfinite(array).all():
-            raise InputError(f"{path}: {name} is no finite (F, T) plane: run `dvc repro evaluate`")
+            raise InputError(f"{path}: {name} is no finite plane: run `dvc repro evaluate`")
     return arrays
 
 
@@ -194,12 +287,12 @@ def render(
     by_pair: pd.DataFrame,
     mixtures: Sequence[Mixture],
     ticks: Sequence[figures.Tick],
-    distribution: str,
+    distributions: Mapping[str, Distribution],
     curves: Mapping[str, str],
     rejected: pd.DataFrame,
     stages: Mapping[str, Sequence[tuple[str, Any]]],
 ) -> str:
-    """The whole page. `curves`, `distribution` are SVG; all other text is escaped."""
+    """The whole page. `curves` and the charts of `distributions`, one for each method, are SVG; all else is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -212,15 +305,20 @@ def render(
         titles=tables.SYSTEMS,
         score_names=tables.SCORES,
         trained=tables.TRAINED,
+        controls=tables.CONTROLS,
+        best_of_trained={score: max(evaluated[system][score] for system in tables.TRAINED) for score in tables.SCORES},
+        training=tables.TRAINING,
         grounded=tables.GROUNDED,
         grounding_names=tables.GROUNDING,
         silence_names=tables.SILENCE,
+        accepted_names=tables.ACCEPTED,
+        worded_names=tables.WORDED,
         evaluated=evaluated,
         by_class=by_class,
         by_pair=by_pair,
         mixtures=mixtures,
         ticks=ticks,
-        distribution=distribution,
+        distributions=distributions,
         curves=curves,
         rejected=rejected,
         stages=stages,

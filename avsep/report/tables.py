@@ -10,15 +10,31 @@ import pandas as pd
 
 from avsep.errors import InputError
 
-# In the order of every table: what nothing gives, what is possible, what was trained.
+# In the order of every table: what nothing gives, what is possible, what was trained, what a query is worth.
 SYSTEMS = {
     "mixture": "Mixture, not separated",
     "oracle": "Ideal ratio mask (oracle)",
     "baseline": "Sound of Pixels (baseline)",
     "colearning": "Co-learning",
     "cyclic": "Cyclic co-learning",
+    "trimodal_visual": "VAST by picture",
+    "trimodal_text": "VAST by phrase",
+    "finetune_visual": "VAST fine-tuned, by picture",
+    "finetune_text": "VAST fine-tuned, by phrase",
+    "trimodal_wrong_picture": "Control: VAST asked with another class's picture",
+    "trimodal_wrong_text": "Control: VAST asked with another class's phrase",
 }
-TRAINED = ("baseline", "colearning", "cyclic")
+CONTROLS = ("trimodal_wrong_picture", "trimodal_wrong_text")
+TRAINED = tuple(system for system in SYSTEMS if system not in ("mixture", "oracle", *CONTROLS))
+# The stages that train, in the order of every legend.
+TRAINING = {
+    "grounding": "Grounding warm-up",
+    "colearning": "Co-learning",
+    "cyclic": "Cyclic co-learning",
+    "baseline": "Sound of Pixels (baseline)",
+    "trimodal": "VAST",
+    "finetune": "VAST fine-tuned",
+}
 SCORES = {"sdr": "SDR", "sir": "SIR", "sar": "SAR", "nsdr": "NSDR", "si_sdr": "SI-SDR", "si_sdri": "SI-SDRi"}
 # The systems that say who sounds -> the end of their names in metrics/evaluate.json.
 GROUNDED = {"colearning": "_colearning", "cyclic": ""}
@@ -31,6 +47,16 @@ SILENCE = {
     "leakage_db": "Leakage in dB, mean",
     "leakage_db_p95": "Leakage in dB, 95th percentile",
     "false_mute_rate": "Share of sounding objects muted",
+}
+# Which phrases are taken as present, and what share of them should be.
+ACCEPTED = {
+    "accepted_present": ("Phrases of classes that sound", 100),
+    "accepted_absent": ("Phrases of classes that do not sound", 0),
+    "accepted_unmatched": ("Phrases that match nothing", 0),
+}
+WORDED = {
+    "phrase_nsdr": "The plain phrase",
+    "synonym_nsdr": "Synonyms",
 }
 
 PAIRS = ["mixture", "system", "object", "role", "class", "video", "probability", *SCORES, "leakage_db", "muted"]
@@ -82,6 +108,7 @@ def read_evaluation(path: Path) -> dict[str, Any]:
     needed = [f"{system}.{score}" for system in SYSTEMS for score in SCORES] + ["pairs.evaluated", "pairs.skipped"]
     for suffix in GROUNDED.values():
         needed += [f"grounding{suffix}.{name}" for name in GROUNDING] + [f"silent{suffix}.{name}" for name in SILENCE]
+    needed += [f"phrases.{name}" for name in (*ACCEPTED, *WORDED, "threshold", "roc_auc")]
     for name in needed:
         if not isinstance(there.get(name), int | float):
             raise InputError(f"{path} has no {name}: run `dvc repro evaluate`, which writes it")
@@ -89,11 +116,11 @@ def read_evaluation(path: Path) -> dict[str, Any]:
 
 
 def by_class(pairs: pd.DataFrame, score: str = "nsdr") -> pd.DataFrame:
-    """Mean score of the sounding objects: one row per class, one column per system but the mixture, `count`."""
+    """Mean score of the sounding objects: one row per class, one column per trained system and oracle, `count`."""
     sounding = pairs[pairs["role"] == "sounding"]
     means = sounding.pivot_table(index="class", columns="system", values=score, aggfunc="mean")
     counts = sounding[sounding["system"] == "cyclic"].groupby("class").size()
-    wanted = [system for system in SYSTEMS if system in means and system != "mixture"]
+    wanted = [system for system in ("oracle", *TRAINED) if system in means]
     return means[wanted].assign(count=counts).sort_index()
 
 

@@ -27,13 +27,20 @@ def separation(
     of SNR. An estimate that is nearly silent has an SNR of 0 dB, while its SI-SDR has no lower bound.
     """
     masks = networks.separate(heard.log_mixture, {name: seen[name] for name in waves})
+    return improvements(masks, waves, n_fft=n_fft, hop=hop, align_corners=align_corners)
+
+
+def improvements(
+    masks: Mapping[str, Tensor], waves: Mapping[str, Tensor], *, n_fft: int, hop: int, align_corners: bool
+) -> dict[str, Tensor]:
+    """What `separation` tells, of the masks (B, 1, F, T) of the sounding sources, whose waves are (B, L)."""
     mixture = torch.stack(list(waves.values())).sum(0)
-    improvements: dict[str, list[Tensor]] = {"si_sdri": [], "snri": []}
+    found: dict[str, list[Tensor]] = {"si_sdri": [], "snri": []}
     for name, wave in waves.items():
         estimate = apply_masks(masks[name].squeeze(1), mixture, n_fft, hop, align_corners)
-        improvements["si_sdri"].append(si_sdr(estimate, wave) - si_sdr(mixture, wave))
-        improvements["snri"].append(snr(estimate, wave) - snr(mixture, wave))
-    return {name: torch.stack(values).mean(0) for name, values in improvements.items()}
+        found["si_sdri"].append(si_sdr(estimate, wave) - si_sdr(mixture, wave))
+        found["snri"].append(snr(estimate, wave) - snr(mixture, wave))
+    return {name: torch.stack(values).mean(0) for name, values in found.items()}
 
 
 def grounding(networks: Any, heard: Heard, seen: Seen) -> dict[str, Tensor]:

@@ -37,8 +37,8 @@ from avsep.training.resume import ResumeFolder
 from avsep.training.seeds import seed_step
 
 Seen = Mapping[str, Any]  # of each seen object: what frozen networks make of it, a phase's own kind
-Objective = Callable[[Any, Heard, Seen], Mapping[str, Tensor]]  # -> scalars, one called "loss"
-Validate = Callable[[Any, Heard, Seen, Mapping[str, Tensor]], Mapping[str, Tensor]]  # -> (B,) each
+Objective = Callable[[Any, Heard, Any], Mapping[str, Tensor]]  # -> scalars, one called "loss"
+Validate = Callable[[Any, Heard, Any, Mapping[str, Tensor]], Mapping[str, Tensor]]  # -> (B,) each
 
 
 @dataclasses.dataclass(frozen=True)

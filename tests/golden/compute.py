@@ -22,8 +22,8 @@ from avsep.published import ccol_state, vast_state
 from avsep.training.losses import gated_separation
 from models.ccol import OBJECTS, SOUNDING, CCoL
 from models.resnet import FrameFeatures
-from models.vast import ConditionedUNet, attention_logits, visual_query
-from stages import colearning, cyclic, grounding
+from models.vast import VAST, Seen, attention_logits, visual_query
+from stages import colearning, cyclic, grounding, trimodal
 
 HERE = Path(__file__).parent
 Arrays = dict[str, np.ndarray]
@@ -213,57 +213,79 @@ def ccol(seed: int, batch: int, align_corners: bool) -> Arrays:
     return out
 
 
-# --- VAST's network; its objective comes with its stages
+# --- VAST
 
 
-def vast_network(seed: int) -> ConditionedUNet:
+def vast_networks(seed: int, captions: Tensor) -> VAST:
     shapes = published_shapes(HERE / "vast_align_corners_true.npz")
     tensors = {name: published_tensor(seed, name, shape, net="vast") for name, shape in shapes.items()}
-    network = ConditionedUNet()
-    network.load_state_dict(vast_state(tensors))
-    return network.eval()
+    networks = VAST(len(captions))
+    networks.unet.load_state_dict(vast_state(tensors))
+    networks.captions.copy_(captions)
+    return networks.eval()
 
 
-@torch.no_grad()
-def vast_outputs(seed: int, batch: int, align_corners: bool) -> Arrays:
-    """The keys of VAST's golden files that its network gives; the sources' embeddings and attentions one after the
-    other, as there."""
-    network = vast_network(seed)
+def vast_inputs(seed: int, batch: int, align_corners: bool) -> tuple[Heard, dict[str, Seen], Tensor]:
+    """Two sources' sounds and what is seen of them, and the latent captions (V, Q)."""
     envelope = np.exp(-np.linspace(0, 4, 512))[None, None, :, None]
-    magnitudes = [
-        np.abs(random_state(seed, f"input.mag{source}").standard_normal((batch, 1, 512, 256))) * envelope * 3
-        for source in range(2)
-    ]
-    mixture = 0.8 * (torch.from_numpy(np.stack(magnitudes).astype(np.float32)).sum(0)) + 1e-10
-    mixture = spectrogram.warp(mixture, 256, align_corners)
     captions = torch.from_numpy(random_state(seed, "captions").standard_normal((6, 1024)).astype(np.float32))
-    phrases = [captions[[(b + 2 * source) % 6 for b in range(batch)]] for source in range(2)]
-    tokens = []
-    for source in range(2):
+    linear, seen = {}, {}
+    for source, name in enumerate(SOUNDING):
+        n = random_state(seed, f"input.mag{source}").standard_normal((batch, 1, 512, 256))
+        linear[name] = torch.from_numpy((np.abs(n) * envelope * 3).astype(np.float32))
+        numbers = torch.tensor([(b + 2 * source) % len(captions) for b in range(batch)])
         n = random_state(seed, f"input.visual{source}").standard_normal((batch, 3, 7, 7, 1024))
-        n = n + 0.5 * phrases[source].numpy()[:, None, None, None]
-        tokens.append(torch.from_numpy(n.astype(np.float32)).flatten(2, 3))  # (B, N, P, Q)
+        tokens = torch.from_numpy((n + 0.5 * captions[numbers].numpy()[:, None, None, None]).astype(np.float32))
+        seen[name] = Seen(tokens.flatten(2, 3), captions[numbers], numbers)  # tokens (B, N, P, Q)
+    mixture = 0.8 * (linear["A"] + linear["C"]) + 1e-10
+    heard = Heard(
+        mixture=spectrogram.warp(mixture, 256, align_corners),
+        solo={name: spectrogram.warp(magnitude, 256, align_corners) for name, magnitude in linear.items()},
+    )
+    return heard, seen, captions
 
-    maps = network.encode(mixture.log())
-    masks = [network.decode(maps, visual_query(seen)) for seen in tokens]
-    sounds = torch.cat([network.embed(mixture.log() * mask) for mask in masks])  # (S * B, Q)
-    seen = torch.cat(tokens)
-    return {
-        "mag_mix_warped": _every_8th(mixture),
-        "captions_first8": captions[:, :8].numpy(),
-        "pred_masks": _every_8th(torch.stack(masks)),
-        "text_pred_masks": _every_8th(torch.stack([network.decode(maps, phrase) for phrase in phrases])),
-        "audio_embedding": sounds[:, ::16].numpy(),
-        "audio_log_attention": attention_logits(sounds, seen).log_softmax(-1).flatten(0, 1).numpy(),
-        "text_attention": attention_logits(torch.cat(phrases), seen).softmax(-1).flatten(0, 1).numpy(),
+
+def vast(seed: int, batch: int, align_corners: bool) -> Arrays:
+    """Every VAST key of the golden files."""
+    heard, seen, captions = vast_inputs(seed, batch, align_corners)
+    networks = vast_networks(seed, captions)
+    losses = trimodal.objective(networks, heard, seen)
+    losses["loss"].backward()
+    names = {
+        "loss": "loss",
+        "mask_loss": "visual_masks",
+        "text_mask_loss": "text_masks",
+        "kl": "consistency",
+        "textclass": "classification",
     }
+    out: Arrays = {key: losses[name].detach().double().numpy() for key, name in names.items()}
+    norms = [p.grad.double().square().sum() for p in networks.parameters() if p.grad is not None]
+    out["grad_norm"] = np.sqrt(np.asarray(sum(float(norm) for norm in norms)))
+    with torch.no_grad():
+        queries = {("visual", name): visual_query(clip.tokens) for name, clip in seen.items()}
+        queries.update({("text", name): clip.sentence for name, clip in seen.items()})
+        masks = networks.separate(heard.mixture, queries)
+        # the sources one after the other, as the golden files have them
+        sounds = torch.cat([networks.embed(heard.mixture, masks["visual", name], "log") for name in SOUNDING])
+        tokens, sentences, _ = (torch.cat(values) for values in zip(*seen.values(), strict=True))
+        out["pred_masks"] = _every_8th(torch.stack([masks["visual", name] for name in SOUNDING]))
+        out["text_pred_masks"] = _every_8th(torch.stack([masks["text", name] for name in SOUNDING]))
+        out["audio_embedding"] = sounds[:, ::16].numpy()
+        out["audio_log_attention"] = attention_logits(sounds, tokens).log_softmax(-1).flatten(0, 1).numpy()
+        out["text_attention"] = attention_logits(sentences, tokens).softmax(-1).flatten(0, 1).numpy()
+    out["mag_mix_warped"] = _every_8th(heard.mixture)
+    out["captions_first8"] = captions[:, :8].numpy()
+    out["seed"], out["batch"] = np.asarray(seed), np.asarray(batch)
+    with np.load(HERE / "vast_align_corners_true.npz", allow_pickle=False) as golden:
+        out["keys"] = golden["keys"]
+    return out
 
 
 def _every_8th(values: Tensor) -> np.ndarray:
     return values[..., ::8, ::8].numpy().copy()
 
 
-SYSTEMS = {"ccol": ccol}
+SYSTEMS = {"ccol": ccol, "vast": vast}
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from avsep.published import vast_state
-from models.vast import ConditionedUNet, attention_logits, visual_query
+from models.vast import VAST, ConditionedUNet, attention_logits, visual_query
 from tests.factories import noise
 from tests.golden import compute
 
@@ -67,3 +67,44 @@ def test_published_names_have_their_places() -> None:
     assert {name: tuple(value.shape) for name, value in vast_state(published).items()} == ours
     with pytest.raises(KeyError):
         vast_state({"audionet_midlayer1.0.weight": torch.empty(1)})
+
+
+def test_statistics_of_separated_sounds_are_their_own() -> None:
+    """What is separated must not move the norms by which mixtures are separated."""
+    network = tiny().train()
+    names = ["down.1.1.running_mean", "separated_norms.1.running_mean"]
+    before = {name: network.state_dict()[name].clone() for name in names}
+    network.embed(noise(4, 1, 16, 32, seed=0))
+    after = network.state_dict()
+    assert torch.equal(after[names[0]], before[names[0]])
+    assert not torch.equal(after[names[1]], before[names[1]])
+    network.encode(noise(4, 1, 16, 32, seed=1))
+    assert not torch.equal(network.state_dict()[names[0]], before[names[0]])
+
+
+@torch.no_grad()
+def test_a_separated_sound_is_encoded_as_the_mixture_would_be() -> None:
+    network, sound = tiny(), noise(2, 1, 16, 32, seed=0)
+    torch.testing.assert_close(network.embed(sound), network.encode(sound)[-1].mean((2, 3)))
+
+
+@torch.no_grad()
+def test_queries_together_give_what_each_gives_alone() -> None:
+    torch.manual_seed(0)
+    networks, mixture = VAST(2, levels=3, channels=4, embedding=16).eval(), noise(2, 1, 16, 32, seed=0).abs()
+    queries = {name: noise(2, 16, seed=i) for i, name in enumerate("xy")}
+    masks = networks.separate(mixture, queries)
+    for name, query in queries.items():
+        torch.testing.assert_close(masks[name], networks.separate(mixture, {name: query})[name])
+
+
+@torch.no_grad()
+def test_a_closed_mask_leaves_silence_or_as_published_log_one() -> None:
+    torch.manual_seed(0)
+    networks, mixture = VAST(2, levels=3, channels=4, embedding=16).eval(), noise(2, 1, 16, 32, seed=0).abs()
+    closed, everything = torch.zeros_like(mixture), torch.ones_like(mixture)
+    silence, one = torch.full_like(mixture, 1e-10), torch.ones_like(mixture)
+    torch.testing.assert_close(networks.embed(mixture, closed, "linear"), networks.unet.embed(silence.log()))
+    torch.testing.assert_close(networks.embed(mixture, closed, "log"), networks.unet.embed(one.log()))
+    for masked in ("linear", "log"):
+        torch.testing.assert_close(networks.embed(mixture, everything, masked), networks.unet.embed(mixture.log()))

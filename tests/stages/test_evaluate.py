@@ -15,12 +15,39 @@ from avsep.clips.index import Mixture, Video
 from avsep.scoring.separation import score_sources
 from models.ccol import OBJECTS, SOUNDING
 from models.sound_of_pixels import SoundOfPixels
+from models.vast import VAST, visual_query
 from stages import evaluate
-from stages.evaluate import GROUNDED, SCORES, SYSTEMS, Outcome, score, separate_all, summarise, write_example
-from tests.factories import CLASSES, RATE, SAMPLES, SPECTROGRAM, UNET, WIDTH, tiny_ccol, tiny_reader, write_data
+from stages.evaluate import (
+    ASKED,
+    GROUNDED,
+    SCORES,
+    SYSTEMS,
+    Outcome,
+    Told,
+    score,
+    separate_all,
+    summarise,
+    tell,
+    write_example,
+)
+from tests import factories
+from tests.factories import (
+    CLASSES,
+    RATE,
+    SAMPLES,
+    SPECTROGRAM,
+    UNET,
+    WIDTH,
+    tiny_ccol,
+    tiny_clip,
+    tiny_heard,
+    tiny_reader,
+    write_data,
+)
 
 PROBABILITIES = {"A": 0.9, "B": 0.2, "C": 0.4, "D": 0.7}  # at a gate of 0.5, C is muted and D leaks
 GATES = dict.fromkeys(GROUNDED, 0.5)
+ROWS = 2 * len(SYSTEMS) + 2 * len(GROUNDED)  # of one mixture in pairs.csv
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +70,13 @@ def outcome(videos: list[Video], number: int = 0, samples: int = 2000) -> Outcom
         {
             "mixture": {"A": mixture, "C": mixture},
             "oracle": {"A": a, "C": c + 1e-3 * a},
-            "baseline": sounding,
+            **dict.fromkeys(SYSTEMS[2:], sounding),
             **{system: {**sounding, **silent} for system in GROUNDED},
         },
         {s: dict.fromkeys(OBJECTS if s in GROUNDED else SOUNDING, mask) for s in SYSTEMS if s != "mixture"},
         dict.fromkeys(GROUNDED, PROBABILITIES),
+        {},
+        {},
         mask,
     )
 
@@ -162,7 +191,9 @@ def test_the_summary_is_of_rows_not_of_mixtures() -> None:
 
 def networks() -> dict[str, torch.nn.Module]:
     torch.manual_seed(0)
-    made = {"baseline": SoundOfPixels(WIDTH, **UNET), "colearning": tiny_ccol(1), "cyclic": tiny_ccol(2)}
+    made: dict[str, torch.nn.Module] = {"baseline": SoundOfPixels(WIDTH, **UNET)}
+    made |= {"colearning": tiny_ccol(1), "cyclic": tiny_ccol(2), "trimodal": VAST(3, **factories.VAST)}
+    made["finetune"] = VAST(3, **factories.VAST)
     return {name: network.eval() for name, network in made.items()}
 
 
@@ -170,12 +201,26 @@ def mixtures_of(videos: list[Video]) -> list[Mixture]:
     return [Mixture(*(videos[(first + i) % len(videos)] for i in range(4))) for first in range(3)]
 
 
+def told(mixtures: list[Mixture]) -> Told:
+    reader = tiny_reader(objects=False, resize=64, size=64, count=2)
+    return tell(tiny_clip(), mixtures, reader, "playing the {}", {"violin": "a fiddle"}, ["an empty beach"])
+
+
 def separate(videos: list[Video], batch: int) -> list[Outcome]:
     test = mixtures_of(videos)
     sees = FixedMixtures(test, tiny_reader(), heard=SOUNDING, seen=OBJECTS)
     whole = FixedMixtures(test, tiny_reader(objects=False), heard=SOUNDING, seen=SOUNDING)
     data = {"baseline": whole, "colearning": sees, "cyclic": sees}
-    outcomes = separate_all(networks(), data, spectrogram=SPECTROGRAM, max_target=5.0, device="cpu", batch=batch)
+    outcomes = separate_all(
+        networks(),
+        data,
+        told(test),
+        masked="linear",
+        spectrogram=SPECTROGRAM,
+        max_target=5.0,
+        device="cpu",
+        batch=batch,
+    )
     return list(outcomes)
 
 
@@ -196,7 +241,7 @@ def test_every_system_on_every_mixture(videos: list[Video]) -> None:
         assert all(mask.shape == (16, 16) for objects in made.masks.values() for mask in objects.values())
         assert {s: set(p) for s, p in made.probabilities.items()} == {key: set(OBJECTS) for key in GROUNDED}
         rows, reason = score(made, GATES)
-        assert reason is None and len(rows) == 14
+        assert reason is None and len(rows) == ROWS
         improvements += [row["si_sdri"] for row in rows if row["system"] == "oracle" and row["object"] == "A"]
     assert np.mean(improvements) > 3, "the tones lie apart"
 
@@ -212,9 +257,10 @@ def test_batches_change_nothing(videos: list[Video]) -> None:
 def test_an_example_holds_what_the_report_shows(videos: list[Video], tmp_path: Path) -> None:
     made = separate(videos, batch=3)[1]
     rows, _ = score(made, GATES)
-    write_example(tmp_path / "001", made, rows, tiny_reader())
+    write_example(tmp_path / "001", made, rows, tiny_reader(), told(mixtures_of(videos)))
     sounds = {f"{x}_{s}.wav" for s in GROUNDED for x in OBJECTS}
     sounds |= {f"{x}_{s}.wav" for s in ("baseline", "oracle", "reference") for x in SOUNDING}
+    sounds |= {f"{x}_{s}_{way}.wav" for s in ASKED for way in ("visual", "text") for x in SOUNDING}
     files = {path.name for path in (tmp_path / "001").iterdir()}
     assert files == sounds | {"mixture.wav", "arrays.npz", "example.json"} | {f"{x}.jpg" for x in OBJECTS}
     example = json.loads((tmp_path / "001/example.json").read_text())
@@ -224,13 +270,20 @@ def test_an_example_holds_what_the_report_shows(videos: list[Video], tmp_path: P
     assert (first["class"], first["role"], first["frame"]) == (CLASSES[1], "sounding", 7)
     assert first["box"] == [2, 1, 20, 16]
     assert set(first["probability"]) == set(GROUNDED)
+    assert first["phrase"] == "playing the flute"
+    assert first["phrase_confidence"] == made.confidences["playing the flute"]
+    assert first["view"] == [3, 0, 21, 18], "the middle square of 24 x 18 pixels"
+    assert "phrase" not in example["objects"]["B"]
     assert set(example["scores"]) == set(SYSTEMS)
     by_row = {(row["system"], row["object"]): row for row in rows}
     for system, objects in example["scores"].items():
         assert {x: list(scores) for x, scores in objects.items()} == {key: list(SCORES) for key in SOUNDING}
         assert objects["A"]["sdr"] == by_row[system, "A"]["sdr"]
     with np.load(tmp_path / "001/arrays.npz", allow_pickle=False) as arrays:
-        assert all(array.dtype == np.float16 and array.shape == (16, 16) for array in arrays.values())
+        attention = {name: arrays[f"attention_trimodal_{name}"] for name in SOUNDING}
+        assert all(where.shape == (2, 2) and abs(where.sum() - 1) < 1e-2 for where in attention.values())
+        planes = [array for name, array in arrays.items() if not name.startswith("attention")]
+        assert all(array.dtype == np.float16 and array.shape == (16, 16) for array in planes)
         assert {"mixture", "target_A", "target_C", "mask_oracle_A", "mask_baseline_C"} <= set(arrays)
         assert {f"mask_{s}_{x}" for s in GROUNDED for x in OBJECTS} <= set(arrays)
         np.testing.assert_allclose(arrays["mask_cyclic_B"], made.masks["cyclic"]["B"], atol=1e-3)
@@ -251,3 +304,66 @@ def test_the_test_list_is_read_from_the_index(videos: list[Video]) -> None:
         found = evaluate.read_split("test")
     assert len(found) == 4
     assert {v.name for mixture in found for v in mixture} <= {v.name for v in videos}
+
+
+# --- Asked by pictures and phrases
+
+
+def test_each_kind_of_query_is_what_it_says(videos: list[Video]) -> None:
+    test = mixtures_of(videos)
+    said, network, heard = told(test), networks()["trimodal"], tiny_heard(len(test))
+    assert isinstance(network, VAST)
+    with torch.no_grad():
+        masks = evaluate.ask(network, heard, test, said, controls=True)
+        assert set(evaluate.ask(network, heard, test, said, controls=False)) == {"visual", "text"}
+
+        def by(queries: list[torch.Tensor]) -> torch.Tensor:
+            return network.separate(heard.mixture, {"x": torch.stack(queries)})["x"]
+
+        def phrase(words: str) -> torch.Tensor:
+            return said.phrases[words]
+
+        seen = by([visual_query(said.tokens[m.c.name][None])[0] for m in test])
+        torch.testing.assert_close(masks["visual"]["C"], seen)
+        torch.testing.assert_close(masks["text"]["A"], by([phrase(f"playing the {m.a.category}") for m in test]))
+        torch.testing.assert_close(masks["wrong_text"]["A"], by([phrase(f"playing the {m.b.category}") for m in test]))
+        wrong = by([visual_query(said.tokens[m.d.name][None])[0] for m in test])
+        torch.testing.assert_close(masks["wrong_picture"]["C"], wrong)
+        words = ["a fiddle" if m.c.category == "violin" else f"playing the {m.c.category}" for m in test]
+        torch.testing.assert_close(masks["synonym"]["C"], by([phrase(one) for one in words]))
+
+
+def test_every_mixture_is_asked_for_every_class_and_what_matches_none(videos: list[Video]) -> None:
+    test = mixtures_of(videos)
+    made, said = separate(videos, batch=2), told(test)
+    assert said.probes == [*(f"playing the {name}" for name in sorted(CLASSES)), "an empty beach"]
+    rows = evaluate.phrase_rows(made[1], said, threshold=0.0)
+    kinds = {row["phrase"]: row["kind"] for row in rows}
+    sounding = {f"playing the {video.category}" for video in (test[1].a, test[1].c)}
+    assert {phrase for phrase, kind in kinds.items() if kind == "present"} == sounding
+    assert [phrase for phrase, kind in kinds.items() if kind == "unmatched"] == ["an empty beach"]
+    assert {row["phrase"]: row["confidence"] for row in rows} == made[1].confidences
+    assert all(row["accepted"] == (row["confidence"] >= 0) for row in rows)
+    mixtures = FixedMixtures(test, tiny_reader(), heard=SOUNDING, seen=())
+    network = networks()["trimodal"]
+    assert isinstance(network, VAST)
+    found = evaluate.present_confidences(
+        network, mixtures, said, masked="linear", spectrogram=SPECTROGRAM, device="cpu", batch=2
+    )
+    expected = [
+        one.confidences[f"playing the {video.category}"]
+        for one, mixture in zip(made, test, strict=True)
+        for video in (mixture.a, mixture.c)
+    ]
+    assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_summary_of_phrases() -> None:
+    kinds = ["present", "present", "absent", "absent", "unmatched"]
+    table = pd.DataFrame({"kind": kinds, "confidence": [0.9, 0.3, 0.8, 0.1, 0.2], "accepted": [1, 0, 1, 0, 0]})
+    assert evaluate.summarise_phrases(table) == {
+        "accepted_present": 0.5,
+        "accepted_absent": 0.5,
+        "accepted_unmatched": 0.0,
+        "roc_auc": pytest.approx(5 / 6),
+    }

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 from torchvision.models import ResNet18_Weights
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
 from avsep.errors import InputError
-from avsep.params import Detector, Pretrained, PretrainedParams, ResNet, Videos
+from avsep.params import Clip, Detector, Pretrained, PretrainedParams, ResNet, Videos
 from avsep.training.checkpoints import load_weights, read_metadata, save_weights
+from models.clip import build_clip
 from models.detector import build_detector
 from models.resnet import ResNet18
 from stages import pretrained
@@ -28,11 +30,23 @@ DEMO = PretrainedParams(
     # memory where there is no AVX512 (seen on Zen 1).
     resnet=ResNet(width=8),
     detector=Detector(backbone="resnet18", channels=8, min_size=72, max_size=96),
+    clip=Clip(
+        image_size=64,
+        width=8,
+        layers=(1, 1, 1, 1),
+        embedding=8,
+        context=20,
+        text_width=8,
+        text_heads=2,
+        text_layers=1,
+    ),
     pretrained=Pretrained(
         source="demo",
         detector_path=None,
         detector_sha256=None,
         detector_classes=[],
+        clip_path=None,
+        clip_sha256=None,
         stills=8,
         still_size=32,
         epochs=2,
@@ -42,10 +56,14 @@ DEMO = PretrainedParams(
         detector_epochs=2,
         detector_batch=2,
         detector_lr=2e-3,
+        clip_epochs=2,
+        clip_batch=8,
+        clip_lr=2e-3,
         held_out=4,
     ),
 )
 SMALL = build_detector("resnet18", width=64, channels=8, classes=2, min_size=72, max_size=96)
+SMALL_CLIP = build_clip(**dataclasses.asdict(DEMO.clip))
 
 
 @pytest.fixture(autouse=True)
@@ -53,8 +71,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def sha256_of(path: Path | str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
 def published(path: Path | str, sha256: str | None = None, **detector: Any) -> PretrainedParams:
-    sha256 = sha256 or hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    """A detector by path, and SMALL_CLIP."""
+    save_weights("clip.safetensors", SMALL_CLIP.state_dict())
     return dataclasses.replace(
         DEMO,
         resnet=ResNet(width=64),
@@ -63,10 +86,16 @@ def published(path: Path | str, sha256: str | None = None, **detector: Any) -> P
             DEMO.pretrained,
             source="published",
             detector_path=str(path),
-            detector_sha256=sha256,
+            detector_sha256=sha256 or sha256_of(path),
             detector_classes=["harp", "oboe"],
+            clip_path="clip.safetensors",
+            clip_sha256=sha256_of("clip.safetensors"),
         ),
     )
+
+
+def with_clip(params: PretrainedParams, **values: Any) -> PretrainedParams:
+    return dataclasses.replace(params, pretrained=dataclasses.replace(params.pretrained, **values))
 
 
 @pytest.fixture
@@ -93,7 +122,8 @@ def test_the_demos_training_repeats_itself_and_learns_from_its_seed() -> None:
     pretrained.main(DEMO)
     assert made() == first
     pretrained.main(dataclasses.replace(DEMO, seed=1))
-    assert made()[str(pretrained.RESNET)] != first[str(pretrained.RESNET)]
+    for file in (pretrained.RESNET, pretrained.DETECTOR, pretrained.CLIP_WEIGHTS):
+        assert made()[str(file)] != first[str(file)]
 
 
 def test_the_demos_files_load_where_they_are_read() -> None:
@@ -102,11 +132,29 @@ def test_the_demos_files_load_where_they_are_read() -> None:
     assert json.loads(read_metadata(pretrained.DETECTOR, "classes")) == CLASSES
     detector = build_detector("resnet18", width=8, channels=8, classes=4, min_size=72, max_size=96)
     detector.load_state_dict(load_weights(pretrained.DETECTOR))
+    build_clip(**dataclasses.asdict(DEMO.clip)).load_state_dict(load_weights(pretrained.CLIP_WEIGHTS))
     metrics = json.loads(Path("metrics/pretrained.json").read_text())
     assert set(metrics["resnet18"]) == {"accuracy_whole", "accuracy_near"}
     assert all(0 <= value <= 1 for part in ("resnet18", "detector") for value in metrics[part].values())
-    curve = Path("metrics/pretrained/plots/metrics/resnet18/cross_entropy.tsv").read_text().splitlines()
-    assert curve[0].split("\t") == ["step", "cross_entropy"] and len(curve) > 1
+    shares = {name for name in metrics["clip"] if "accuracy" in name}
+    assert shares == {f"{tokens}accuracy_{view}" for tokens in ("", "tokens_") for view in ("whole", "near")}
+    assert all(0 <= metrics["clip"][name] <= 1 for name in shares)
+    assert all(-1 <= metrics["clip"][name] <= 1 for name in ("cosine_same", "cosine_other"))
+    for curve in ("resnet18/cross_entropy", "clip/contrastive"):
+        lines = Path(f"metrics/pretrained/plots/metrics/{curve}.tsv").read_text().splitlines()
+        assert lines[0].split("\t") == ["step", curve.split("/")[1]] and len(lines) > 1
+
+
+def test_captions_of_one_class_are_no_negatives_of_each_other() -> None:
+    labels = torch.tensor([0, 1, 0, 2])
+    right = 20.0 * (labels[:, None] == labels[None])
+    wrong = 20.0 * torch.eye(4)
+    lowest = torch.log(torch.tensor([2.0, 1.0, 2.0, 1.0])).mean()  # nats that two right ones share
+    assert pretrained.contrastive(right, labels) == pytest.approx(lowest.item(), abs=1e-6)
+    assert pretrained.contrastive(wrong, labels) > lowest + 1
+    skewed = right + torch.arange(4.0)[:, None]  # each picture scores its own way: the captions' choice suffers
+    assert pretrained.contrastive(skewed, labels) > lowest
+    torch.testing.assert_close(pretrained.contrastive(skewed, labels), pretrained.contrastive(skewed.T, labels))
 
 
 def test_published_weights_are_taken_over(imagenet: dict[str, torch.Tensor]) -> None:
@@ -117,6 +165,8 @@ def test_published_weights_are_taken_over(imagenet: dict[str, torch.Tensor]) -> 
         resnet, detector = load_weights(pretrained.RESNET), load_weights(pretrained.DETECTOR)
         assert all(torch.equal(resnet[name], value) for name, value in imagenet.items())
         assert all(torch.equal(detector[name], value) for name, value in SMALL.state_dict().items())
+        clip = load_weights(pretrained.CLIP_WEIGHTS)
+        assert all(torch.equal(clip[name], value) for name, value in SMALL_CLIP.state_dict().items())
         assert json.loads(read_metadata(pretrained.DETECTOR, "classes")) == ["harp", "oboe"]
 
 
@@ -158,4 +208,64 @@ def test_a_failed_download_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save(SMALL.state_dict(), "detector.pth")
     with pytest.raises(InputError, match=r"resnet18-f37072fd\.pth could not be downloaded \(no network\)"):
         pretrained.main(published("detector.pth"))
+    assert not Path("checkpoints").exists()
+
+
+@pytest.mark.usefixtures("imagenet")
+def test_a_clip_that_is_not_what_params_say_is_refused() -> None:
+    torch.save(SMALL.state_dict(), "detector.pth")
+    given = published("detector.pth")
+    with pytest.raises(InputError, match=r"has the SHA-256 [0-9a-f]{64}, pretrained\.clip_sha256 is 00"):
+        pretrained.main(with_clip(given, clip_sha256="0" * 64))
+    with pytest.raises(InputError, match=r"pretrained\.clip_path nothing\.pth cannot be read"):
+        pretrained.main(with_clip(given, clip_path="nothing.pth"))
+    with pytest.raises(InputError, match=r"clip\.safetensors: \S+ has shape"):
+        pretrained.main(dataclasses.replace(given, clip=dataclasses.replace(given.clip, width=4)))
+    assert not Path("checkpoints").exists()
+
+
+def archive(state: dict[str, torch.Tensor], path: str) -> None:
+    """A TorchScript archive as OpenAI's: half precision, and three sizes beside the weights."""
+    root = nn.Module()
+    for name, value in {**state, "input_resolution": torch.tensor(64), "vocab_size": torch.tensor(49408)}.items():
+        *folders, leaf = name.split(".")
+        part = root
+        for folder in folders:
+            if not hasattr(part, folder):
+                part.add_module(folder, nn.Module())
+            part = part.get_submodule(folder)
+        part.register_buffer(leaf, value.half() if value.is_floating_point() else value)
+    root.register_buffer("context_length", torch.tensor(20))
+    torch.jit.script(root).save(path)
+
+
+@pytest.mark.usefixtures("imagenet")
+def test_openais_clip_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = {name: value for name, value in SMALL_CLIP.state_dict().items() if "num_batches" not in name}
+    archive(state, "RN50.pt")
+    asked: list[str] = []
+
+    def download(url: str) -> str:
+        asked.append(url)
+        return "RN50.pt"
+
+    monkeypatch.setattr(pretrained, "download_pretrained_from_url", download)
+    torch.save(SMALL.state_dict(), "detector.pth")
+    pretrained.main(with_clip(published("detector.pth"), clip_path=None, clip_sha256=None))
+    clip = load_weights(pretrained.CLIP_WEIGHTS)
+    assert clip.keys() == SMALL_CLIP.state_dict().keys()
+    assert all(torch.equal(clip[name], value.half().float()) for name, value in state.items())
+    assert len(asked) == 1 and asked[0].endswith("/RN50.pt")
+    assert any(len(part) == 64 for part in asked[0].split("/")), "the hash that open_clip checks"
+
+
+@pytest.mark.usefixtures("imagenet")
+def test_a_failed_download_of_clip_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(url: str) -> str:
+        raise RuntimeError("the SHA256 checksum does not match")
+
+    monkeypatch.setattr(pretrained, "download_pretrained_from_url", fail)
+    torch.save(SMALL.state_dict(), "detector.pth")
+    with pytest.raises(InputError, match=r"CLIP RN50\.pt could not be downloaded \(the SHA256"):
+        pretrained.main(with_clip(published("detector.pth"), clip_path=None, clip_sha256=None))
     assert not Path("checkpoints").exists()

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,9 @@ from PIL import Image
 
 from avsep.errors import InputError
 from avsep.params import Report, ReportParams, load
+from avsep.report import figures, tables
+from avsep.report.page import png_uri
+from avsep.report.tables import decimal
 from stages import report
 from tests.report_inputs import write_inputs
 
@@ -59,10 +63,11 @@ def made() -> str:
 def test_every_picture_and_sound_is_in_the_page_and_decodes() -> None:
     page = Page(made())
     pictures, sounds = page.sources("img"), page.sources("audio")
-    # two mixtures: a spectrogram, 4 pictures, masks of 2 x 4 sounding and 2 x 2 silent ones
-    assert len(pictures) == 2 * (1 + 4 + 2 * 4 + 2 * 2)
-    # the mixture, 2 x (reference, oracle, three systems), 2 x two systems
-    assert len(sounds) == 2 * (1 + 2 * 5 + 2 * 2)
+    # two mixtures: a spectrogram, 4 pictures, masks of 2 x 4 sounding and 2 x 2 silent ones; of VAST, for the sounding
+    # ones, the picture again, its heat map and 4 masks
+    assert len(pictures) == 2 * (1 + 4 + 2 * 4 + 2 * 2 + 2 * (2 + 4))
+    # the mixture, 2 x (reference, oracle, three systems, VAST's four), 2 x two systems
+    assert len(sounds) == 2 * (1 + 2 * (5 + 4) + 2 * 2)
     for picture in pictures:
         with Image.open(io.BytesIO(decoded(picture))) as image:
             image.load()
@@ -100,8 +105,8 @@ def test_hostile_names_are_shown_as_they_are_written() -> None:
 def test_numbers_are_those_of_the_metrics(inputs: Path) -> None:
     evaluated = json.loads((inputs / "metrics/evaluate.json").read_text())
     page = Page(made())
-    for system in ("mixture", "oracle", "baseline", "colearning", "cyclic"):
-        assert f"{evaluated[system]['sdr']:.2f}" in page.text
+    for system in tables.SYSTEMS:
+        assert decimal(evaluated[system]["sdr"], 2) in page.text
     assert (
         "95.3 %" in page.text and "\N{MINUS SIGN}43.2 dB" in page.text and "3.1 %" in page.text and "0.917" in page.text
     )
@@ -115,6 +120,58 @@ def test_box_is_drawn_where_the_detector_found_the_object(inputs: Path) -> None:
     path = inputs / "metrics/examples/000/example.json"
     assert json.loads(path.read_text())["objects"]["D"]["box"] is None
     assert "nothing detected" in page.text
+
+
+def test_heat_lies_over_what_clip_saw(inputs: Path) -> None:
+    page = Page(made())
+    maps = [attributes for _, attributes in page.tags if attributes.get("class") == "attention"]
+    assert len(maps) == 2 * 2
+    # the middle 168 of 224 pixels, and the whole height
+    assert {heat["style"] for heat in maps} == {"left: 12.50%; top: 0.00%; width: 75.00%; height: 100.00%"}
+    assert maps[0]["src"] == heat_of(inputs / "metrics/examples/000/arrays.npz", "A")
+    assert maps[1]["src"] == heat_of(inputs / "metrics/examples/000/arrays.npz", "C")
+
+
+def heat_of(arrays: Path, letter: str) -> str:
+    with np.load(arrays) as archive:
+        shares = archive[f"attention_trimodal_{letter}"].astype(np.float32)
+    return png_uri(figures.overlay(shares, "inferno"))
+
+
+def test_an_object_is_asked_for_with_its_phrase(inputs: Path) -> None:
+    path = inputs / "metrics/examples/000/example.json"
+    example = json.loads(path.read_text(encoding="utf-8"))
+    example["objects"]["A"] |= {"phrase": f"{HOSTILE} & a lyre", "phrase_confidence": 0.312}
+    example["objects"]["C"] |= {"phrase": "someone playing", "phrase_confidence": 0.897}
+    path.write_text(json.dumps(example), encoding="utf-8")
+    text = Page(made()).text
+    assert f"\N{LEFT DOUBLE QUOTATION MARK}{HOSTILE} & a lyre\N{RIGHT DOUBLE QUOTATION MARK}" in text
+    assert "sounds 0.31: taken as absent" in text and "sounds 0.90: taken as present" in text, "the threshold is 0.417"
+
+
+def test_vast_answers_with_sounds_and_scores(inputs: Path) -> None:
+    page = Page(made())
+    labels = [attributes["aria-label"] for tag, attributes in page.tags if tag == "audio"]
+    for system in ("trimodal_visual", "trimodal_text", "finetune_visual", "finetune_text"):
+        assert sum(label.endswith(f", {tables.SYSTEMS[system]}") for label in labels) == 2 * 2
+    pairs = pd.read_csv(inputs / "metrics/pairs.csv")
+    row = pairs[(pairs["mixture"] == 0) & (pairs["object"] == "C") & (pairs["system"] == "finetune_text")].iloc[0]
+    assert f"NSDR {decimal(row['nsdr'], 1, True)} · SI-SDRi {decimal(row['si_sdri'], 1, True)}" in page.text
+
+
+@pytest.mark.usefixtures("inputs")
+def test_controls_stand_below_what_was_trained_and_nowhere_else() -> None:
+    html = made()
+    rows = [attributes["class"] for tag, attributes in Page(html).tags if tag == "tr" and "class" in attributes]
+    assert rows == ["frame"] * 2 + ["trained"] * 7 + ["control"] * 2
+    text = Page(html).text
+    assert all(text.count(tables.SYSTEMS[system]) == 1 for system in tables.CONTROLS)
+
+
+@pytest.mark.usefixtures("inputs")
+def test_rates_of_phrases_are_in_percent() -> None:
+    text = Page(made()).text
+    assert all(number in text for number in ("88.4 %", "12.7 %", "4.6 %", "0.943", "0.417", "5.03", "3.86"))
 
 
 def test_the_same_inputs_give_the_same_bytes(inputs: Path) -> None:
@@ -143,6 +200,35 @@ def truncated(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:40])
 
 
+def without_phrase(path: Path) -> None:
+    example = json.loads(path.read_text(encoding="utf-8"))
+    del example["objects"]["A"]["phrase"]
+    path.write_text(json.dumps(example), encoding="utf-8")
+
+
+def looking_elsewhere(path: Path) -> None:
+    example = json.loads(path.read_text(encoding="utf-8"))
+    example["objects"]["C"]["view"] = [100, 0, 268, 168]
+    path.write_text(json.dumps(example), encoding="utf-8")
+
+
+def without_attention(path: Path) -> None:
+    with np.load(path) as archive:
+        arrays: dict[str, Any] = {name: archive[name] for name in archive.files if name != "attention_trimodal_C"}
+    np.savez(path, **arrays)
+
+
+def inattentive(path: Path) -> None:
+    with np.load(path) as archive:
+        arrays: dict[str, Any] = dict(archive)
+    np.savez(path, **{**arrays, "attention_trimodal_A": -arrays["attention_trimodal_A"]})
+
+
+def without_phrases(path: Path) -> None:
+    evaluated = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**evaluated, "phrases": {}}), encoding="utf-8")
+
+
 def pickled(path: Path) -> None:
     np.savez(path, mixture=np.array([{}], dtype=object))
 
@@ -159,6 +245,13 @@ def pickled(path: Path) -> None:
         ("metrics/examples/000/example.json", lambda path: path.write_text("{}"), "example.json: mixture"),
         ("metrics/examples/000/arrays.npz", truncated, "arrays.npz holds no arrays"),
         ("metrics/examples/000/arrays.npz", pickled, "arrays.npz holds no arrays"),
+        ("metrics/evaluate.json", without_phrases, r"has no phrases\.accepted_present: run `dvc repro evaluate`"),
+        ("metrics/examples/000/example.json", without_phrase, r"example.json: objects\.A\.\S*phrase: Field required"),
+        ("metrics/examples/000/example.json", looking_elsewhere, r"objects\.C\.view lies not within C.jpg"),
+        ("metrics/examples/000/arrays.npz", without_attention, "arrays.npz has no attention_trimodal_C"),
+        ("metrics/examples/000/arrays.npz", inattentive, "attention_trimodal_A holds no shares of 1"),
+        ("metrics/examples/001/C_finetune_text.wav", Path.unlink, "C_finetune_text.wav is missing"),
+        ("metrics/captions.json", Path.unlink, "captions.json is missing"),
         ("metrics/examples/001/B.jpg", truncated, "B.jpg is no JPEG"),
         ("metrics/examples/001/B_cyclic.wav", truncated, "B_cyclic.wav is no wav"),
         ("metrics/examples/001/mixture.wav", Path.unlink, "mixture.wav is missing"),

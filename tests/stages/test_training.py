@@ -16,10 +16,12 @@ import yaml
 from avsep import params
 from avsep.errors import InputError
 from avsep.media.wav import write_wav
+from avsep.training.captions import CAPTIONS, captions_of, load_captions, save_captions
 from avsep.training.checkpoints import load_weights, save_weights
 from avsep.training.data import training_data
+from avsep.training.vast import CLIP
 from models.resnet import ResNet18
-from stages import baseline, colearning, cyclic, evaluate, grounding
+from stages import baseline, captions, colearning, cyclic, evaluate, finetune, grounding, trimodal
 from tests import factories
 
 ROOT = Path(__file__).parents[2]
@@ -28,8 +30,12 @@ STAGES: dict[str, tuple[Any, Any]] = {
     "colearning": (colearning.main, params.ColearningParams),
     "cyclic": (cyclic.main, params.CyclicParams),
     "baseline": (baseline.main, params.BaselineParams),
+    "captions": (captions.main, params.CaptionsParams),
+    "trimodal": (trimodal.main, params.TrimodalParams),
+    "finetune": (finetune.main, params.FinetuneParams),
     "evaluate": (evaluate.main, params.EvaluateParams),
 }
+TRAINED = ("grounding", "colearning", "cyclic", "baseline", "trimodal", "finetune")
 TINY: dict[str, dict[str, Any]] = {
     "resnet": {"width": factories.WIDTH},
     "extract": {"rate": factories.RATE, "fps": factories.FPS},
@@ -38,7 +44,10 @@ TINY: dict[str, dict[str, Any]] = {
     "frames": {"count": 1, "stride": 1, "resize": 20, "size": factories.SIZE, "augment": False, "cache": True},
     "model": factories.MODEL,
     "train": {"batch": 5, "repeats": 2, "workers": 0},
-    **{stage: {"epochs": 1, "milestones": []} for stage in ("grounding", "colearning", "cyclic", "baseline")},
+    "clip": factories.CLIP,
+    "vast": {"unet_levels": 3, "unet_channels": 2, "frames": 1, "batch": 5},
+    "captions": {"steps": 3, "batch": 3},
+    **{stage: {"epochs": 1, "milestones": []} for stage in TRAINED},
     "evaluate": {"batch": 3, "examples": 1},
     "report": {"mixtures": 1},
 }
@@ -56,7 +65,7 @@ def run(stage: str, **changes: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """All five stages, run once; one test video is silent."""
+    """All stages, run once; one test video is silent."""
     folder = tmp_path_factory.mktemp("training")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -65,6 +74,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         write_wav(test[0].audio, np.zeros(factories.RATE * factories.FRAMES // factories.FPS), factories.RATE)
         torch.manual_seed(0)
         save_weights(grounding.START, ResNet18(factories.WIDTH).state_dict())
+        save_weights(CLIP, factories.tiny_clip().clip.state_dict())
         for stage in STAGES:
             run(stage)
         yield folder
@@ -75,7 +85,7 @@ def inside(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
 
 
-@pytest.mark.parametrize("stage", ["grounding", "colearning", "cyclic", "baseline"])
+@pytest.mark.parametrize("stage", TRAINED)
 def test_each_stage_leaves_weights_curves_and_metrics(stage: str) -> None:
     assert {path.name for path in Path(f"checkpoints/{stage}").iterdir()} == {"weights.safetensors", "best.safetensors"}
     metrics = json.loads(Path(f"metrics/{stage}.json").read_text())
@@ -148,11 +158,17 @@ def test_evaluation_follows_from_its_files() -> None:
     assert 0 < len(skipped) < 4, "the silent video sounds in some mixtures"
     assert all("is silent" in reason for reason in skipped["reason"])
     assert not set(skipped["mixture"]) & set(pairs["mixture"])
+    phrases = pd.read_csv("metrics/phrases.csv")
+    told = found.pop("phrases")
+    assert evaluate.summarise_phrases(phrases) == {name: told[name] for name in evaluate.summarise_phrases(phrases)}
+    assert (phrases["accepted"] == (phrases["confidence"] >= round(told["threshold"], 6))).all()
+    assert set(phrases["mixture"]) == set(pairs["mixture"])
     assert evaluate.summarise(pairs) == {name: value for name, value in found.items() if name not in ("gates", "pairs")}
     for system, gate in found["gates"].items():
         rows = pairs[pairs["system"] == system]
         assert (rows["muted"] == (rows["probability"] < round(gate, 6))).all()
-    assert len(pairs) == 14 * found["pairs"]["evaluated"]
+    rows = 2 * len(evaluate.SYSTEMS) + 2 * len(evaluate.GROUNDED)
+    assert len(pairs) == rows * found["pairs"]["evaluated"]
 
 
 def test_examples_are_of_the_first_mixtures() -> None:
@@ -171,3 +187,59 @@ def test_running_again_gives_the_same_bytes(project: Path) -> None:
 def test_weights_of_other_params_are_refused() -> None:
     with pytest.raises(InputError, match=r"checkpoints/grounding/weights.safetensors: .*weights of other params"):
         run("colearning", model={"sound_channels": 3})
+
+
+def test_finetuning_starts_from_the_best_of_trimodal() -> None:
+    assert Path("checkpoints/trimodal/best.safetensors") == finetune.START
+    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    rates = [values["train"]["lr"] * values[stage]["lr_separation"] for stage in ("trimodal", "finetune")]
+    assert rates[1] <= rates[0] / 10
+    before, after = load_weights(finetune.START), load_weights("checkpoints/finetune/weights.safetensors")
+    name = "unet.down.0.0.weight"
+    assert 0 < (before[name] - after[name]).abs().max() < 2 * 2 * rates[1]
+    assert torch.equal(before["captions"], after["captions"])
+
+
+def test_captions_of_other_videos_or_another_clip_are_refused() -> None:
+    known, clip = load_captions()
+    with pytest.raises(InputError, match="of another CLIP"):
+        captions_of(list(known), "another")
+    with pytest.raises(InputError, match=r"no caption of cello/new: run stage captions"):
+        captions_of([*known, "cello/new"], clip)
+    with pytest.raises(InputError, match="is of other videos"):
+        captions_of(list(known)[1:], clip)
+    expected = torch.stack([known[name].embedding for name in reversed(known)])
+    assert torch.equal(captions_of(list(reversed(known)), clip), expected)
+
+
+def test_only_new_videos_are_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    described: list[int] = []
+
+    def counted(clip: Any, pictures: torch.Tensor, *args: Any, **options: Any) -> Any:
+        described.append(len(pictures))
+        return describe(clip, pictures, *args, **options)
+
+    describe = captions.describe
+    monkeypatch.setattr(captions, "describe", counted)
+    whole = CAPTIONS.read_bytes()
+    run("captions")
+    assert described == [] and CAPTIONS.read_bytes() == whole
+    assert json.loads(Path("metrics/captions.json").read_text())["made"] == 0
+
+    known, clip = load_captions()
+    del known["cello/cello_train"]
+    save_captions(known, clip)
+    run("captions")
+    assert described == [3], "one batch, filled up"
+    assert CAPTIONS.read_bytes() == whole, "the same caption whichever others are made beside it"
+
+    known, clip = load_captions()
+    known["cello/gone"] = known["flute/flute_train"]
+    save_captions(known, clip)
+    run("captions")
+    assert CAPTIONS.read_bytes() == whole, "a video that is gone is forgotten"
+    assert described == [3]
+    run("captions", captions={"steps": 4})
+    assert described == [3, 3, 3], "with other params all five are described anew, in two batches"
+    run("captions")
+    assert CAPTIONS.read_bytes() == whole

@@ -1,12 +1,14 @@
 import io
+import re
 import xml.etree.ElementTree
+from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
 from avsep.media import spectrogram
-from avsep.report import figures
+from avsep.report import figures, tables
 
 
 def test_heatmap_has_low_frequencies_at_the_bottom() -> None:
@@ -22,6 +24,18 @@ def test_heatmap_clips_beyond_its_scale() -> None:
     assert figures.heatmap(np.array([[5.0, -1.0]]), 1.0, "viridis") == figures.heatmap(
         np.array([[1.0, 0.0]]), 1.0, "viridis"
     )
+
+
+def test_overlay_has_its_first_row_at_the_top_and_is_clear_where_nothing_is() -> None:
+    values = np.array([[0.0, 0.2], [0.0, 0.4], [0.1, 0.3]])
+    with Image.open(io.BytesIO(figures.overlay(values, "inferno"))) as image:
+        opacity = np.asarray(image.convert("RGBA"), dtype=float)[..., 3] / 255
+    np.testing.assert_allclose(opacity, figures.OPACITY * values / 0.4, atol=1 / 255)
+
+
+def test_overlay_of_nothing_is_clear() -> None:
+    with Image.open(io.BytesIO(figures.overlay(np.zeros((7, 7)), "inferno"))) as image:
+        assert not np.asarray(image.convert("RGBA"))[..., 3].any()
 
 
 def test_ticks_lie_where_the_warp_puts_their_frequency() -> None:
@@ -43,3 +57,22 @@ def test_chart_is_well_formed_and_in_the_pages_colours() -> None:
     assert "var(--cyclic)" in svg and "var(--baseline)" in svg and "currentColor" in svg
     assert "#01020" not in svg
     assert svg == figures.curve_chart(lines, "step", "val/<loss>")
+
+
+def test_charts_of_one_span_share_their_x_axis() -> None:
+    def ticks(svg: str) -> list[str]:
+        return re.findall(r"<text [^>]*>([^<]+)</text>", svg)
+
+    short, long = {"cyclic": ([1, 2], [0.0, 1.0])}, {"baseline": ([0, 50], [0.0, 1.0])}
+    assert ticks(figures.curve_chart(short, "x", "y", span=[0, 50])) == ticks(figures.curve_chart(long, "x", "y"))
+    assert ticks(figures.curve_chart(short, "x", "y")) != ticks(figures.curve_chart(long, "x", "y"))
+
+
+def test_every_style_has_its_line_and_its_colour_in_the_page() -> None:
+    page = (Path(figures.__file__).parent / "page.html").read_text(encoding="utf-8")
+    assert set(figures.STYLES) == {*tables.TRAINING, *tables.TRAINED, "oracle"}
+    for name in figures.STYLES:
+        assert f".swatch.{name}" in page
+        svg = figures.curve_chart({name: ([1, 2], [0.1, 0.5])}, "step", "value")
+        (colour,) = set(re.findall(r"var\(--(\w+)\)", svg))
+        assert page.count(f"--{colour}: #") == 2, "in light and in dark"

@@ -16,6 +16,8 @@ PAIRS = pd.DataFrame(
         (1, "cyclic", "C", "sounding", "violin", 1.0),
         (0, "baseline", "A", "sounding", "cello", 2.0),
         (0, "mixture", "A", "sounding", "cello", 0.0),
+        (0, "trimodal_text", "A", "sounding", "cello", 3.0),
+        (0, "trimodal_wrong_text", "A", "sounding", "cello", -3.0),
     ],
     columns=["mixture", "system", "object", "role", "class", "nsdr"],
 )
@@ -24,7 +26,7 @@ PAIRS = pd.DataFrame(
 def test_class_means_are_over_sounding_objects() -> None:
     table = tables.by_class(PAIRS)
     assert list(table.index) == ["cello", "flute", "violin"]
-    assert list(table.columns) == ["baseline", "cyclic", "count"]
+    assert list(table.columns) == ["baseline", "cyclic", "trimodal_text", "count"], "neither the mixture nor controls"
     assert table.loc["cello", "cyclic"] == 5.0 and table.loc["cello", "count"] == 2
     assert table.loc["cello", "baseline"] == 2.0
 

@@ -1,0 +1,132 @@
+"""What VAST's two training stages share: masks by both kinds of query, what is seen of a batch, and its start.
+
+The objectives themselves stand in stages/trimodal.py and stages/finetune.py.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from avsep.clips.datasets import FixedMixtures, TrainingMixtures
+from avsep.clips.index import SOUNDING, read_index
+from avsep.clips.mixtures import Heard
+from avsep.clips.phrases import phrase_of, tokenise
+from avsep.media.incremental import digest
+from avsep.scoring import validation
+from avsep.training import data
+from avsep.training.captions import captions_of
+from avsep.training.checkpoints import load_into, load_weights
+from avsep.training.masks import weighted_l1
+from models.clip import ClipFeatures, FrozenCLIP, build_clip
+from models.vast import VAST, Seen, visual_query
+
+CLIP = Path("checkpoints/pretrained/clip.safetensors")
+
+# The two ways to ask for a source: by what is seen of it, and by its sentence.
+VISUAL, TEXT = "visual", "text"
+Masks = dict[tuple[str, str], Tensor]  # (way, source) -> (B, 1, F, T)
+
+
+def separate(networks: VAST, heard: Heard, seen: Mapping[str, Seen], text: bool = True) -> Masks:
+    """Each source's masks, by its visual query and, with `text`, by its sentence."""
+    queries = {(VISUAL, name): visual_query(clip.tokens) for name, clip in seen.items()}
+    if text:
+        queries.update({(TEXT, name): clip.sentence for name, clip in seen.items()})
+    return networks.separate(heard.mixture, queries)
+
+
+def mask_losses(masks: Masks, heard: Heard, max_target: float) -> dict[str, Tensor]:
+    """L1w of each way's masks, the mean over sources and batch: `visual_masks` and, if asked for, `text_masks`."""
+    losses: dict[str, list[Tensor]] = {}
+    for (way, name), mask in masks.items():
+        losses.setdefault(way, []).append(weighted_l1(mask, heard.target(name, max_target), heard.weight))
+    return {f"{way}_masks": torch.stack(values).mean() for way, values in losses.items()}
+
+
+def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> dict[str, Tensor]:
+    """The loss beside its terms."""
+    return {"loss": torch.stack([weights[name] * term for name, term in terms.items()]).sum(), **terms}
+
+
+def validate(
+    networks: VAST, heard: Heard, seen: Mapping[str, Seen], waves: Mapping[str, Tensor], **transform: Any
+) -> dict[str, Tensor]:
+    """What validation.improvements tells, by picture and by the class's phrase, and the mean of both ways."""
+    masks = separate(networks, heard, seen)
+    ways = {
+        way: validation.improvements({name: masks[way, name] for name in waves}, waves, **transform)
+        for way in (VISUAL, TEXT)
+    }
+    means = {name: torch.stack([found[name] for found in ways.values()]).mean(0) for name in ways[VISUAL]}
+    return {**means, **{f"{way}_{name}": value for way, found in ways.items() for name, value in found.items()}}
+
+
+def see(batch: Mapping[str, Any], clip: FrozenCLIP, rows: Mapping[str, int], sentences: Tensor) -> dict[str, Seen]:
+    """What CLIP makes of each source's frames, beside its video's row of `sentences` (rows, Q)."""
+    seen = {}
+    for name, (tokens,) in data.see(clip, ClipFeatures, batch).items():
+        numbers = torch.tensor([rows[video] for video in batch["videos"][name]])
+        seen[name] = Seen(tokens, sentences[numbers].to(tokens), numbers.to(tokens.device))
+    return seen
+
+
+class Prepared(NamedTuple):
+    networks: VAST
+    train: TrainingMixtures
+    val: FixedMixtures
+    see: Callable[[Mapping[str, Any]], dict[str, Seen]]
+
+
+def prepare(
+    *,
+    clip: Mapping[str, Any],
+    levels: int,
+    channels: int,
+    phrase: str,
+    device: str,
+    start: Path | None = None,
+    **reading: Any,
+) -> Prepared:
+    """VAST's networks, from `start` or new, and its samples of whole frames.
+
+    `clip`: the sizes of CLIP, models.clip.build_clip's.  `phrase`: asks for a class in validation, whose videos
+    have no caption, as those of a user have none.  `reading`: what avsep.training.data.training_data takes.
+    Raises InputError.
+    """
+    teacher = FrozenCLIP(build_clip(**clip)).to(device)
+    load_into(teacher.clip, load_weights(CLIP), CLIP)
+    videos, unseen = (read_index(data.INDEX / f"{split}.csv") for split in ("train", "val"))
+    captions = captions_of([video.name for video in videos], digest([CLIP]))
+    classes = sorted({video.category for video in unseen})
+    phrases = teacher.text(tokenise([phrase_of(name, phrase) for name in classes], teacher.context).to(device))
+    rows = {video.name: row for row, video in enumerate(videos)}
+    rows.update({video.name: len(videos) + classes.index(video.category) for video in unseen})
+
+    networks = VAST(len(captions), levels, channels, teacher.embedding)
+    if start is not None:
+        load_into(networks, load_weights(start), start)
+    networks.captions.copy_(captions)
+    train, val = data.training_data(
+        teacher,
+        heard=SOUNDING,
+        seen=SOUNDING,
+        objects=False,
+        augment=False,
+        resize=clip["image_size"],
+        size=clip["image_size"],
+        device=device,
+        **reading,
+    )
+    sentences = torch.cat([captions, phrases.cpu()])
+    return Prepared(networks, train, val, partial(see, clip=teacher, rows=rows, sentences=sentences))
+
+
+def optimizer(name: str, momentum: float, weight_decay: float) -> Callable[..., torch.optim.Optimizer]:
+    """SGD with momentum, as published, or Adam, which has its own."""
+    if name == "sgd":
+        return partial(torch.optim.SGD, momentum=momentum, weight_decay=weight_decay)
+    return partial(torch.optim.Adam, weight_decay=weight_decay)

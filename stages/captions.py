@@ -1,0 +1,160 @@
+"""Stage captions: VAST's latent captions, one sentence of free token embeddings for each training video.
+
+VAST (Tan et al.; CVPR 2023).  With CLIP frozen, a video's K token embeddings e between start and end token descend
+
+    L(e) = - 100 cos(CLIP text(e), CLIP picture(middle frame))
+
+and the text embedding with the highest cosine is kept.  Each video stops by itself, in a batch whose size is always the
+same: its caption depends on no other video, so that new ones cost their own time only.
+
+checkpoints/pretrained/clip.safetensors, data/index -> checkpoints/captions
+"""
+
+import logging
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+import avsep.media.frames
+import avsep.training.captions
+import models.clip
+from avsep.clips.datasets import ClipReader
+from avsep.clips.index import Video, read_index
+from avsep.clips.mixtures import centre_frame
+from avsep.clips.phrases import phrase_of, tokenise
+from avsep.media.frames import frame_path
+from avsep.media.incremental import digest, fingerprint
+from avsep.params import CaptionsParams
+from avsep.run import progress, run, write_metrics
+from avsep.training.captions import CAPTIONS, Caption, load_captions, save_captions
+from avsep.training.checkpoints import load_into, load_weights
+from avsep.training.seeds import seed_everything
+from models.clip import FrozenCLIP, build_clip
+
+CLIP = Path("checkpoints/pretrained/clip.safetensors")
+INDEX = Path("data/index/train.csv")
+SCALE = 100.0  # CLIP's own of its cosines
+
+
+def main(params: CaptionsParams) -> None:
+    seed_everything(params.seed)
+    clip = FrozenCLIP(build_clip(**asdict(params.clip))).to(params.device)
+    load_into(clip.clip, load_weights(CLIP), CLIP)
+    videos = read_index(INDEX)
+    weights = digest([CLIP])
+    code = [Path(module.__file__ or "") for module in (models.clip, avsep.media.frames)] + [Path(__file__)]
+    settings = {
+        "seed": params.seed,
+        "threads": params.threads,  # another count, device or version gives other bits
+        "device": params.device,
+        "torch": torch.__version__,
+        "clip": [weights, asdict(params.clip)],
+        "captions": asdict(params.captions),
+    }
+    middle = {video: centre_frame(video.frame_count, params.extract.fps, 1, 1, None) for video in videos}
+    made_from = {
+        video: fingerprint([frame_path(video.frames, middle[video])], code, {**settings, "video": video.name})
+        for video in videos
+    }
+    earlier = load_captions()[0] if CAPTIONS.is_file() else {}
+    captions = {
+        video.name: earlier[video.name]
+        for video in videos
+        if video.name in earlier and earlier[video.name].fingerprint == made_from[video]
+    }
+    todo = [video for video in videos if video.name not in captions]
+    logging.info("captions: %d of %d videos to describe", len(todo), len(videos))
+
+    reader = ClipReader(
+        rate=1, samples=1, fps=params.extract.fps, count=1, stride=1, objects=False,
+        resize=params.clip.image_size, size=params.clip.image_size,
+    )  # fmt: skip
+    std = float(clip.clip.token_embedding.weight.std())
+    batches = [todo[at : at + params.captions.batch] for at in range(0, len(todo), params.captions.batch)]
+    for batch in progress(batches, "captions", len(batches), "batch"):
+        # filled up with its last video, since another size of the batch would give other bits
+        full = batch + batch[-1:] * (params.captions.batch - len(batch))
+        pictures = torch.cat([reader.pictures(video, [middle[video]]) for video in full])
+        found, before, after = describe(
+            clip,
+            clip.picture(pictures.to(params.device)),
+            torch.stack([std * start(clip, params.seed, video) for video in full]).to(params.device),
+            lr=params.captions.lr,
+            steps=params.captions.steps,
+            patience=params.captions.patience,
+            min_gain=params.captions.min_gain,
+        )
+        for video, *values in zip(batch, found.cpu(), before.tolist(), after.tolist(), strict=False):
+            captions[video.name] = Caption(made_from[video], *values)
+        save_captions(captions, weights)
+    save_captions(captions, weights)
+    write_metrics("captions", summary(clip, videos, captions, params.vast.phrase, made=len(todo)))
+
+
+def start(clip: FrozenCLIP, seed: int, video: Video) -> Tensor:
+    """Where a video's caption starts: K normal token embeddings (K, text_width)."""
+    random = np.random.default_rng([seed, zlib.crc32(video.name.encode())])
+    return torch.from_numpy(random.standard_normal((clip.context - 2, clip.text_width), np.float32))
+
+
+def describe(
+    clip: FrozenCLIP, pictures: Tensor, free: Tensor, *, lr: float, steps: int, patience: int, min_gain: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """CLIP's embeddings of pictures (B, Q), and first token embeddings (B, K, text_width) -> the text embeddings (B, Q)
+    of the highest cosine, and the cosines (B,) before and after.
+
+    A row rests from when it has not gained `min_gain` for `patience` steps; no row moves another.
+    """
+    free = free.clone().requires_grad_()
+    optimiser = torch.optim.SGD([free], lr)
+    best = marked = pictures.new_full((len(pictures),), -1.0)
+    kept = torch.zeros_like(pictures)
+    waited = torch.zeros_like(best)
+    before = best
+    for step in range(steps + 1):
+        text = clip.latent(free)
+        cosine = functional.cosine_similarity(text, pictures)
+        running = waited <= patience
+        with torch.no_grad():
+            if step == 0:
+                before = cosine.clone()
+            better = running & (cosine > best)
+            kept[better], best = text[better], torch.where(better, cosine, best)
+            gained = best >= marked + min_gain
+            marked, waited = torch.where(gained, best, marked), torch.where(gained, 0, waited + 1)
+        if step == steps or not running.any():
+            break
+        optimiser.zero_grad()
+        (-SCALE * cosine[running]).sum().backward()  # a sum: each row descends as if it were alone
+        optimiser.step()
+    return kept, before, best
+
+
+def summary(
+    clip: FrozenCLIP, videos: Sequence[Video], captions: dict[str, Caption], phrase: str, made: int
+) -> dict[str, object]:
+    """metrics/captions.json: `nearest_is_class`, how often the nearest class's phrase is that of the video's class."""
+    classes = sorted({video.category for video in videos})
+    device = next(clip.parameters()).device
+    ids = tokenise([phrase_of(name, phrase) for name in classes], clip.context)
+    phrases = functional.normalize(clip.text(ids.to(device)).cpu(), dim=1)
+    embeddings = functional.normalize(torch.stack([captions[video.name].embedding for video in videos]), dim=1)
+    nearest = (embeddings @ phrases.T).argmax(1).tolist()
+    right = [classes[row] == video.category for row, video in zip(nearest, videos, strict=True)]
+    return {
+        "videos": len(videos),
+        "made": made,
+        "cosine_before": float(np.mean([captions[video.name].before for video in videos])),
+        "cosine_after": float(np.mean([captions[video.name].after for video in videos])),
+        "nearest_is_class": float(np.mean(right)),
+    }
+
+
+if __name__ == "__main__":
+    run(main, CaptionsParams)

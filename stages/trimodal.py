@@ -1,0 +1,121 @@
+"""VAST: separation by a picture or by a sentence, with CLIP as the teacher.
+
+VAST (Tan et al.; CVPR 2023).  Of two sounding sources X, each has its visual query q_X, the maximum of CLIP's tokens
+over its frames and positions, and its latent caption c_X (stage captions).  A mask for either comes from one U-Net:
+
+    L     = w_v L1w(M(q_X), T_X) + w_t L1w(M(c_X), T_X) + w_k KL + w_c CE
+    s_X   = the encoder's embedding of what M(q_X) lets through                             vast.masked
+    KL    = KL( softmax 100 cos(c_X, tokens) || softmax 100 cos(s_X, tokens) ), over the positions of each frame
+    CE    = cross entropy of softmax_v 100 cos(s_X, c_v) over all training videos v, target X's own
+
+each the mean over the sources and the batch; KL, as published, also over the positions.
+
+checkpoints/captions, checkpoints/pretrained/clip.safetensors, data/index -> checkpoints/trimodal
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from avsep.clips.mixtures import Heard, hear
+from avsep.params import TrimodalParams
+from avsep.run import run
+from avsep.training.captions import CAPTIONS
+from avsep.training.data import INDEX
+from avsep.training.loop import Group, fit
+from avsep.training.resume import fingerprint
+from avsep.training.seeds import seed_everything
+from avsep.training.vast import CLIP, VISUAL, mask_losses, optimizer, prepare, separate, validate, weighted_sum
+from models.vast import VAST, Seen, attention_logits
+
+PUBLISHED = {"visual_masks": 1.0, "text_masks": 1e-3, "consistency": 1e-3, "classification": 1e-3}
+
+
+def objective(
+    networks: VAST,
+    heard: Heard,
+    seen: Mapping[str, Seen],
+    *,
+    weights: Mapping[str, float] = PUBLISHED,
+    masked: str = "log",
+    max_target: float = 5.0,
+) -> dict[str, Tensor]:
+    """The loss and its terms, scalars. A term that weighs nothing is not computed, if it costs a pass of its own."""
+    masks = separate(networks, heard, seen, text=weights["text_masks"] > 0)
+    terms = mask_losses(masks, heard, max_target)
+    if weights["consistency"] > 0 or weights["classification"] > 0:
+        predicted = torch.cat([masks[VISUAL, name] for name in seen])  # (S * B, 1, F, T), sources in order
+        sounds = networks.embed(heard.mixture.repeat(len(seen), 1, 1, 1), predicted, masked)  # (S * B, Q)
+        tokens, sentences, captions = (torch.cat(values) for values in zip(*seen.values(), strict=True))
+        looks, told = attention_logits(sounds, tokens).log_softmax(-1), attention_logits(sentences, tokens).softmax(-1)
+        terms["consistency"] = functional.kl_div(looks, told, reduction="none").mean()
+        cosines = functional.normalize(sounds, dim=1) @ functional.normalize(networks.captions, dim=1).T
+        terms["classification"] = functional.cross_entropy(100 * cosines, captions)
+    return weighted_sum(terms, weights)
+
+
+def main(params: TrimodalParams) -> None:
+    seed_everything(params.seed)
+    networks, train, val, see = prepare(
+        clip=asdict(params.clip),
+        levels=params.vast.unet_levels,
+        channels=params.vast.unet_channels,
+        phrase=params.vast.phrase,
+        device=params.device,
+        count=params.vast.frames,
+        stride=params.vast.stride,
+        cache=params.vast.cache,
+        repeats=params.train.repeats,
+        gain=params.train.gain,
+        seed=params.seed,
+        **asdict(params.extract),
+        **asdict(params.audio),
+    )
+    fit(
+        "trimodal",
+        networks,
+        objective=partial(
+            objective,
+            weights={
+                "visual_masks": params.trimodal.visual_weight,
+                "text_masks": params.trimodal.text_weight,
+                "consistency": params.trimodal.consistency_weight,
+                "classification": params.trimodal.classification_weight,
+            },
+            masked=params.vast.masked,
+            max_target=params.objective.max_target,
+        ),
+        validate=partial(
+            validate,
+            n_fft=params.spectrogram.n_fft,
+            hop=params.spectrogram.hop,
+            align_corners=params.spectrogram.align_corners,
+        ),
+        groups={
+            "separation": Group(list(networks.unet.parameters()), params.train.lr * params.trimodal.lr_separation),
+        },
+        train=train,
+        val=val,
+        hear=partial(hear, **asdict(params.spectrogram)),
+        see=see,
+        fingerprint=fingerprint(asdict(params), [INDEX, CAPTIONS, CLIP]),
+        seed=params.seed,
+        device=params.device,
+        epochs=params.trimodal.epochs,
+        milestones=params.trimodal.milestones,
+        monitor=params.trimodal.monitor,
+        decay=params.train.decay,
+        batch=params.vast.batch,
+        workers=params.train.workers,
+        devices=params.train.devices,
+        precision=params.train.precision,
+        optimizer=optimizer(params.vast.optimizer, params.vast.momentum, params.vast.weight_decay),
+    )
+
+
+if __name__ == "__main__":
+    run(main, TrimodalParams)

@@ -1,0 +1,77 @@
+"""Latent captions: what is optimised, when it stops, and that no video's depends on another's."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.clip import FrozenCLIP
+from stages.captions import describe
+from tests.factories import CLIP, noise, tiny_clip
+
+B, K = 3, CLIP["context"] - 2
+
+
+def given(clip: FrozenCLIP, rows: int = B) -> tuple[Tensor, Tensor]:
+    """Embeddings of pictures, and where the captions start."""
+    pictures = clip.picture(noise(rows, 3, CLIP["image_size"], CLIP["image_size"], seed=0))
+    return pictures, 0.1 * noise(rows, K, CLIP["text_width"], seed=1)
+
+
+def described(clip: FrozenCLIP, pictures: Tensor, free: Tensor, **options: float) -> tuple[Tensor, Tensor, Tensor]:
+    settings: dict[str, float] = {"lr": 0.1, "steps": 20, "patience": 20, "min_gain": 0.0, **options}
+    return describe(clip, pictures, free, **settings)  # type: ignore[arg-type]
+
+
+def test_the_caption_comes_nearer_to_its_picture() -> None:
+    clip = tiny_clip()
+    pictures, free = given(clip)
+    found, before, after = described(clip, pictures, free)
+    assert (after > before + 0.05).all()
+    torch.testing.assert_close(functional.cosine_similarity(found, pictures), after)
+    torch.testing.assert_close(functional.cosine_similarity(clip.latent(free), pictures), before)
+    assert not found.requires_grad
+
+
+def test_no_step_at_all_keeps_the_start() -> None:
+    clip = tiny_clip()
+    pictures, free = given(clip)
+    found, before, after = described(clip, pictures, free, steps=0)
+    assert torch.equal(before, after)
+    torch.testing.assert_close(found, clip.latent(free))
+
+
+def test_a_step_too_far_is_not_kept() -> None:
+    clip = tiny_clip()
+    pictures, free = given(clip)
+    found, before, after = described(clip, pictures, free, lr=1e4, steps=3)
+    assert (after >= before).all()
+    torch.testing.assert_close(functional.cosine_similarity(found, pictures), after)
+
+
+@pytest.mark.parametrize("patience", [1, 3])
+def test_a_video_whose_caption_gains_nothing_rests(patience: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = tiny_clip()
+    steps = []
+    latent = clip.latent
+
+    def counted(free: Tensor) -> Tensor:
+        steps.append(len(free))
+        return latent(free)
+
+    monkeypatch.setattr(clip, "latent", counted)
+    described(clip, *given(clip), patience=patience, min_gain=2.0, steps=100)
+    assert len(steps) == patience + 2  # the first look is no wait
+
+
+def test_no_row_moves_another() -> None:
+    """To the last bit, in a batch of the same size."""
+    clip = tiny_clip()
+    pictures, free = given(clip, 2 * B)
+    options = {"patience": 2, "min_gain": 0.02, "steps": 30}
+    first = described(clip, pictures[:B], free[:B], **options)
+    rows = torch.tensor([0, 4, 5])
+    other = described(clip, pictures[rows], free[rows], **options)
+    for one, another in zip(first, other, strict=True):
+        assert torch.equal(one[0], another[0])
+        assert not torch.equal(one[1], another[1])

@@ -1,0 +1,143 @@
+"""VAST's objective against its formula, written out in plain numbers, and who learns from it."""
+
+import math
+from collections.abc import Mapping
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from avsep.training.vast import see, validate
+from models.vast import VAST, Seen, visual_query
+from stages import finetune
+from stages.trimodal import PUBLISHED, objective
+from tests.factories import SPECTROGRAM, noise, tiny_heard, tiny_waves
+
+B, N, P, Q, V = 3, 2, 4, 8, 5  # clips, frames, positions, values of an embedding, captions
+WEIGHTS = {"visual_masks": 0.7, "text_masks": 0.3, "consistency": 0.2, "classification": 0.1}
+
+
+def tiny_vast() -> VAST:
+    torch.manual_seed(0)
+    networks = VAST(V, levels=3, channels=2, embedding=Q)
+    networks.captions.copy_(noise(V, Q, seed=50))
+    return networks
+
+
+def tiny_asked(networks: VAST, seed: int = 0) -> dict[str, Seen]:
+    numbers = {"A": torch.tensor([0, 1, 2]), "C": torch.tensor([3, 4, 1])}
+    return {
+        name: Seen(noise(B, N, P, Q, seed=seed + i), networks.captions[rows], rows)
+        for i, (name, rows) in enumerate(numbers.items())
+    }
+
+
+def cosine(one: np.ndarray, other: np.ndarray) -> float:
+    return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+
+
+def softmax(logits: list[float]) -> list[float]:
+    powers = [math.exp(x - max(logits)) for x in logits]
+    return [power / sum(powers) for power in powers]
+
+
+@pytest.mark.parametrize("masked", ["log", "linear"])
+def test_the_loss_is_its_formula(masked: str) -> None:
+    networks, heard = tiny_vast().eval(), tiny_heard(B)
+    seen = tiny_asked(networks)
+    with torch.no_grad():
+        found = {n: float(v) for n, v in objective(networks, heard, seen, weights=WEIGHTS, masked=masked).items()}
+        maps = networks.unet.encode(heard.mixture.log())
+        by_picture = {n: networks.unet.decode(maps, clip.tokens.flatten(1, 2).amax(1)) for n, clip in seen.items()}
+        by_caption = {n: networks.unet.decode(maps, clip.sentence) for n, clip in seen.items()}
+        sounds = {}
+        for name, mask in by_picture.items():
+            kept = heard.mixture.log() * mask if masked == "log" else (heard.mixture * mask + 1e-10).log()
+            sounds[name] = networks.unet.embed(kept).double().numpy()
+
+    def l1(masks: Mapping[str, Tensor]) -> float:
+        return float(np.mean([(heard.weight * (masks[n] - heard.target(n, 5.0)).abs()).mean() for n in seen]))
+
+    divergences, entropies = [], []
+    for name, clip in seen.items():
+        tokens, captions = clip.tokens.double().numpy(), networks.captions.double().numpy()
+        for b in range(B):
+            sound, own = sounds[name][b], int(clip.caption[b])
+            classes = softmax([100 * cosine(sound, caption) for caption in captions])
+            entropies.append(-math.log(classes[own]))
+            for frame in tokens[b]:
+                told = softmax([100 * cosine(captions[own], token) for token in frame])
+                looks = softmax([100 * cosine(sound, token) for token in frame])
+                divergences += [t * (math.log(t) - math.log(q)) for t, q in zip(told, looks, strict=True)]
+    expected = {
+        "visual_masks": l1(by_picture),
+        "text_masks": l1(by_caption),
+        "consistency": float(np.mean(divergences)),
+        "classification": float(np.mean(entropies)),
+    }
+    expected["loss"] = sum(WEIGHTS[name] * value for name, value in expected.items())
+    assert found == pytest.approx(expected, rel=2e-4)
+
+
+def test_a_term_that_weighs_nothing_costs_no_pass() -> None:
+    networks, heard = tiny_vast(), tiny_heard(B)
+    seen = tiny_asked(networks)
+    only = {**dict.fromkeys(PUBLISHED, 0.0), "visual_masks": 1.0}
+    networks.embed = None  # type: ignore[method-assign, assignment]
+    found = objective(networks, heard, seen, weights=only)
+    assert set(found) == {"loss", "visual_masks"}
+    assert found["loss"] == found["visual_masks"]
+
+
+def test_finetuning_has_the_terms_of_the_masks() -> None:
+    networks, heard = tiny_vast().eval(), tiny_heard(B)
+    seen = tiny_asked(networks)
+    with torch.no_grad():
+        whole = objective(networks, heard, seen, weights=WEIGHTS)
+        found = finetune.objective(networks, heard, seen, weights=WEIGHTS)
+    assert set(found) == {"loss", "visual_masks", "text_masks"}
+    assert all(torch.equal(found[name], whole[name]) for name in ("visual_masks", "text_masks"))
+    torch.testing.assert_close(found["loss"], 0.7 * whole["visual_masks"] + 0.3 * whole["text_masks"])
+
+
+@pytest.mark.parametrize("term", ["text_masks", "consistency", "classification"])
+def test_each_term_teaches_the_network(term: str) -> None:
+    networks = tiny_vast().train()
+    weights = {**dict.fromkeys(PUBLISHED, 0.0), term: 1.0}
+    objective(networks, tiny_heard(B), tiny_asked(networks), weights=weights)["loss"].backward()
+    first = networks.unet.down[0][0].weight.grad  # type: ignore[index, union-attr]
+    assert first is not None and first.abs().sum() > 0
+
+
+def test_one_clip_alone() -> None:
+    networks, heard = tiny_vast().eval(), tiny_heard(1)
+    seen = {name: Seen(*(values[:1] for values in clip)) for name, clip in tiny_asked(networks).items()}
+    assert all(math.isfinite(value) for value in objective(networks, heard, seen).values())
+    assert networks.embed(heard.mixture, torch.ones_like(heard.mixture)).shape == (1, Q)
+
+
+def test_validation_asks_both_ways() -> None:
+    networks, heard, waves = tiny_vast().eval(), tiny_heard(B), tiny_waves(B)
+    seen = tiny_asked(networks)
+    transform = {name: SPECTROGRAM[name] for name in ("n_fft", "hop", "align_corners")}
+    with torch.no_grad():
+        found = validate(networks, heard, seen, waves, **transform)
+        same = {n: clip._replace(sentence=visual_query(clip.tokens)) for n, clip in seen.items()}
+        both = validate(networks, heard, same, waves, **transform)
+    assert set(found) == {f"{way}{score}" for way in ("", "visual_", "text_") for score in ("snri", "si_sdri")}
+    assert all(values.shape == (B,) for values in found.values())
+    torch.testing.assert_close(found["snri"], (found["visual_snri"] + found["text_snri"]) / 2)
+    assert not torch.allclose(found["visual_snri"], found["text_snri"])
+    torch.testing.assert_close(both["visual_snri"], both["text_snri"])
+
+
+def test_each_source_is_asked_by_the_sentence_of_its_own_video() -> None:
+    sentences = noise(4, Q, seed=1)
+    features = {"A": [noise(2, N, P, Q, seed=2)], "C": [noise(2, N, P, Q, seed=3)]}
+    batch = {"videos": {"A": ["x/1", "y/2"], "C": ["y/2", "z/3"]}, "features": features}
+    seen = see(batch, SimpleNamespace(), {"x/1": 2, "y/2": 0, "z/3": 3}, sentences)  # type: ignore[arg-type]
+    assert torch.equal(seen["A"].sentence, sentences[[2, 0]])
+    assert seen["C"].caption.tolist() == [0, 3]
+    assert torch.equal(seen["C"].tokens, features["C"][0])
