@@ -10,7 +10,9 @@ import yaml
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-TRAINING = ["grounding", "colearning", "cyclic", "baseline"]
+CCOL = ["grounding", "colearning", "cyclic", "baseline"]
+VAST = ["trimodal", "finetune"]
+TOGETHER = {"CCoL": CCOL, "VAST": VAST, "training": CCOL + VAST}
 
 
 def outputs(entry: dict[str, Any]) -> list[str]:
@@ -35,7 +37,7 @@ def test_the_table_of_params_tells_what_dvc_runs() -> None:
     table = README.split("| params | run again at once |", 1)[1].split("\n\n", 1)[0]
     told: dict[str, set[str]] = {}
     for names, stages in re.findall(r"^\| (`.*?) \| (.*?) \|$", table, re.MULTILINE):
-        rerun = {stage for word in stages.split(", ") for stage in (TRAINING if word == "training" else [word])}
+        rerun = {stage for word in stages.split(", ") for stage in TOGETHER.get(word, [word])}
         told.update(dict.fromkeys(re.findall(r"`(\w+)`", names), rerun))
     sections = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     assert told == {name: {stage for stage, entry in STAGES.items() if name in entry["params"]} for name in sections}
@@ -44,8 +46,7 @@ def test_the_table_of_params_tells_what_dvc_runs() -> None:
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
 def test_files_that_a_page_names_are_there(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
-    named = re.findall(r"`((?:avsep|conf|docs|models|stages|tests)/[\w./]+)`", text) + re.findall(
-        r"\]\((?!http)(.*?)\)", text
-    )
-    missing = [path for path in named if not (ROOT / path).exists() and path != "conf/profile/mine.yaml"]
+    named = [ROOT / path for path in re.findall(r"`((?:avsep|conf|docs|models|stages|tests)/[\w./]+)`", text)]
+    named += [(ROOT / page).parent / link for link in re.findall(r"\]\((?!http)(.*?)\)", text)]
+    missing = [path for path in named if not path.exists() and path != ROOT / "conf/profile/mine.yaml"]
     assert named and not missing
