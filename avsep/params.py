@@ -95,6 +95,8 @@ class Pretrained:
     detector_epochs: Count
     detector_batch: Count
     detector_lr: Positive
+    clip_text_steps: Count
+    clip_text_lr: Positive
     clip_epochs: Count
     clip_batch: Annotated[int, Field(ge=2)]
     clip_lr: Positive

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from dvclive import Live
 from open_clip.model import CLIP
+from open_clip.modified_resnet import Bottleneck
 from open_clip.pretrained import download_pretrained_from_url, get_pretrained_url
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -200,8 +201,10 @@ def train(params: PretrainedParams) -> None:
             pictures,
             labels,
             classes=videos.classes,
+            text_steps=p.clip_text_steps,
             epochs=p.clip_epochs,
             batch=p.clip_batch,
+            text_lr=p.clip_text_lr,
             lr=p.clip_lr,
             seed=params.seed,
             live=live,
@@ -288,32 +291,63 @@ def train_clip(
     labels: np.ndarray,
     *,
     classes: Sequence[str],
+    text_steps: int,
     epochs: int,
     batch: int,
+    text_lr: float,
     lr: float,
     seed: int,
     live: Live,
 ) -> None:
-    """Learns which captions go with which pictures; an epoch shows each picture once, with a caption drawn for it."""
-    device = next(clip.parameters()).device
+    """Learns first which captions go together, for at most `text_steps` steps, then which pictures go with them.
 
-    def losses(chosen: list[int], rng: np.random.Generator) -> dict[str, Tensor]:
-        seen = clip_input(varied(network_input(pictures[chosen]), rng).to(device), clip.visual.image_size)
+    An epoch shows each picture once, with a caption drawn for it.  Both towers at once stay at chance for long: at the
+    start all captions have nearly the same embedding.  Captions alone lie apart after a minute's share of the time, and
+    pictures then learn as from a classifier whose weights are given.
+    """
+    device = next(clip.parameters()).device
+    for block in clip.visual.modules():
+        if isinstance(block, Bottleneck):  # open_clip starts them as nothing, for long trainings
+            nn.init.ones_(block.bn3.weight)
+
+    def read(chosen: list[int], rng: np.random.Generator) -> Tensor:
         captions = [caption(rng, classes[label]) for label in labels[chosen]]
-        read = tokenise(captions, clip.context_length).to(device)
+        return clip.encode_text(tokenise(captions, clip.context_length).to(device), normalize=True)
+
+    def kinds(chosen: list[int]) -> Tensor:
+        return torch.as_tensor(labels[chosen], device=device)
+
+    def captions_alike(chosen: list[int], rng: np.random.Generator) -> dict[str, Tensor]:
+        scale = clip.logit_scale.exp().detach()
+        return {"contrastive": contrastive(scale * read(chosen, rng) @ read(chosen, rng).T, kinds(chosen))}
+
+    def captions_and_pictures(chosen: list[int], rng: np.random.Generator) -> dict[str, Tensor]:
+        seen = clip_input(varied(network_input(pictures[chosen]), rng).to(device), clip.visual.image_size)
         with torch.no_grad():
             clip.logit_scale.clamp_(max=math.log(100))  # as in CLIP
-        logits = clip.logit_scale.exp() * (
-            clip.encode_image(seen, normalize=True) @ clip.encode_text(read, normalize=True).T
-        )
-        return {"contrastive": contrastive(logits, torch.as_tensor(labels[chosen], device=device))}
+            said = read(chosen, rng)
+        logits = clip.logit_scale.exp() * clip.encode_image(seen, normalize=True) @ said.T
+        return {"contrastive": contrastive(logits, kinds(chosen))}
 
-    decayed = [parameter for parameter in clip.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in clip.parameters() if parameter.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98))
+    def optimiser(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(parameters, betas=(0.9, 0.98), weight_decay=0.05)
+
+    visual = [*clip.visual.parameters(), clip.logit_scale]
+    text = [p for name, p in clip.named_parameters() if not name.startswith(("visual.", "logit_scale"))]
+    count = min(text_steps * batch, len(labels))
     clip.train()
-    fit("clip", losses, optimiser, [lr, lr], len(labels), epochs=epochs, batch=batch, seed=seed, live=live)
+    fit("captions", captions_alike, optimiser(text), [text_lr], count, epochs=1, batch=batch, seed=seed, live=live)
+    fit(
+        "clip",
+        captions_and_pictures,
+        optimiser(visual),
+        [lr],
+        len(labels),
+        epochs=epochs,
+        batch=batch,
+        seed=seed,
+        live=live,
+    )
     clip.eval()
 
 
