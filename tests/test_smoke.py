@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
+
+from stages.evaluate import SYSTEMS
 
 ROOT = Path(__file__).parents[1]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -49,15 +52,17 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_stage_left_its_metrics_and_the_page(project: Path) -> None:
-    for stage in ("videos", "pretrained", "extract", "detect", "index", "grounding", "colearning", "cyclic"):
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    for stage in stages:
         json.loads((project / "metrics" / f"{stage}.json").read_text())
     evaluated = json.loads((project / "metrics" / "evaluate.json").read_text())
-    for system in ("mixture", "oracle", "baseline", "colearning", "cyclic"):
+    for system in SYSTEMS:
         assert set(evaluated[system]) == {"sdr", "sir", "sar", "nsdr", "si_sdr", "si_sdri"}
     assert evaluated["mixture"]["nsdr"] == evaluated["mixture"]["si_sdri"] == 0
     assert evaluated["oracle"]["nsdr"] > 5
     assert set(evaluated["grounding"]) == {"balanced_accuracy", "roc_auc", "average_precision"}
     assert set(evaluated["silent"]) == {"leakage_db", "leakage_db_p95", "false_mute_rate"}
+    assert {"threshold", "accepted_present", "accepted_unmatched", "synonym_nsdr"} <= set(evaluated["phrases"])
     assert evaluated["pairs"]["evaluated"] + evaluated["pairs"]["skipped"] == 4
     assert (project / "metrics" / "report" / "index.html").stat().st_size > 100_000
 
@@ -65,7 +70,7 @@ def test_every_stage_left_its_metrics_and_the_page(project: Path) -> None:
 def test_the_means_follow_from_the_pairs(project: Path) -> None:
     pairs = pd.read_csv(project / "metrics" / "pairs.csv")
     evaluated = json.loads((project / "metrics" / "evaluate.json").read_text())
-    for system in ("baseline", "cyclic"):
+    for system in ("baseline", "cyclic", "trimodal_text", "finetune_visual"):
         rows = pairs[(pairs["system"] == system) & (pairs["role"] == "sounding")]
         assert rows["nsdr"].mean() == pytest.approx(evaluated[system]["nsdr"], abs=1e-6)
 
@@ -80,7 +85,7 @@ def test_the_same_bytes_twice(project: Path) -> None:
 def test_only_what_depends_on_a_param_runs_again(project: Path) -> None:
     said = call(project, "dvc", "exp", "run", "-S", "profile=smoke", "-S", "evaluate.gate=0.4", "--name", "gate")
     assert "Running stage 'evaluate'" in said
-    assert "Running stage 'cyclic'" not in said
+    assert "Running stage 'cyclic'" not in said and "Running stage 'trimodal'" not in said
     call(project, "dvc", "metrics", "diff", "smoke", "gate")
 
 
