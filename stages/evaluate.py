@@ -15,7 +15,7 @@ data/index/{val,test}_sep.csv
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -48,7 +48,7 @@ from models.clip import FrozenCLIP, build_clip
 from models.sound_of_pixels import SoundOfPixels
 from models.vast import VAST, attention_logits, visual_query
 
-CONTROLS = ("trimodal_synonym", "trimodal_wrong_picture", "trimodal_wrong_text")  # scored, and not shown
+CONTROLS = ("trimodal_synonym", "trimodal_wrong_picture", "trimodal_wrong_text")  # scored; nothing to listen to
 SYSTEMS = (
     *("mixture", "oracle", "baseline", "colearning", "cyclic"),
     *("trimodal_visual", "trimodal_text", "finetune_visual", "finetune_text"),
@@ -94,7 +94,7 @@ class Told:
     @property
     def probes(self) -> list[str]:
         """The phrases that every mixture is asked for."""
-        return [*self.classes.values(), *self.unmatched]
+        return list(dict.fromkeys([*self.classes.values(), *self.unmatched]))
 
 
 @torch.no_grad()
@@ -112,6 +112,8 @@ def tell(
         tokens[video.name] = clip.tokens(pictures.to(device))
     classes = {name: phrase_of(name, template) for name in sorted({video.category for video in videos})}
     said = {name: phrase for name, phrase in synonyms.items() if name in classes}
+    if strangers := sorted(set(synonyms) - set(classes)):
+        logging.warning("evaluate.synonyms names %s, of which validation and test have no video", ", ".join(strangers))
     wanted = list(dict.fromkeys([*classes.values(), *said.values(), *unmatched]))
     embeddings = clip.text(tokenise(wanted, clip.context).to(device))
     return Told(tokens, clip.grid, classes, said, unmatched, dict(zip(wanted, embeddings, strict=True)))
@@ -283,10 +285,13 @@ def phrase_rows(outcome: Outcome, told: Told, threshold: float) -> list[dict[str
     return rows
 
 
-def score(outcome: Outcome, gates: Mapping[str, float]) -> tuple[list[dict[str, Any]], str | None]:
+def score(
+    outcome: Outcome, gates: Mapping[str, float], synonyms: Collection[str] = ()
+) -> tuple[list[dict[str, Any]], str | None]:
     """The rows of metrics/pairs.csv for one mixture, or no rows and the reason why it cannot be scored.
 
-    `gates`: of each grounded system, the probability below which an object is muted.
+    `gates`: of each grounded system, the probability below which an object is muted.  `synonyms`: the classes that have
+    one; no other is asked for by it.
     """
     references = np.stack([outcome.references[name] for name in SOUNDING])
     mixture = torch.from_numpy(outcome.mixture)
@@ -300,6 +305,8 @@ def score(outcome: Outcome, gates: Mapping[str, float]) -> tuple[list[dict[str, 
         probabilities = outcome.probabilities.get(system, {})
         for name in estimates:
             video = outcome.videos[name]
+            if system == "trimodal_synonym" and video.category not in synonyms:
+                continue
             row: dict[str, Any] = {
                 "mixture": outcome.number,
                 "system": system,
@@ -322,23 +329,35 @@ def score(outcome: Outcome, gates: Mapping[str, float]) -> tuple[list[dict[str, 
 
 def summarise_phrases(phrases: pd.DataFrame) -> dict[str, float]:
     """What metrics/evaluate.json tells of the rows of metrics/phrases.csv: how often a phrase is taken to be heard, and
-    how well the confidence tells those that are from those that are not."""
+    how well the confidence tells those that are from those that are not, and from those that match nothing."""
     accepted = phrases.groupby("kind")["accepted"].mean()
-    present = phrases["kind"] == "present"
-    return {
-        **{
-            f"accepted_{kind}": float(accepted[kind]) for kind in ("present", "absent", "unmatched") if kind in accepted
-        },
-        "roc_auc": grounding_scores(phrases["confidence"].tolist(), present.tolist(), 0.0)["roc_auc"],
-    }
+    summary = {f"accepted_{kind}": float(accepted[kind]) for kind in accepted.index}
+    for kind, name in (("absent", "roc_auc"), ("unmatched", "roc_auc_unmatched")):
+        if kind in accepted:
+            rows = phrases[phrases["kind"].isin(["present", kind])]
+            present = (rows["kind"] == "present").tolist()
+            summary[name] = grounding_scores(rows["confidence"].tolist(), present, 0.0)["roc_auc"]
+    return summary
+
+
+def summarise_synonyms(pairs: pd.DataFrame) -> dict[str, float]:
+    """NSDR by synonym, and by the plain phrase on the same objects; nothing if no class has a synonym."""
+    sounding = pairs[pairs["role"] == "sounding"].set_index(["mixture", "object"])
+    asked = {system: rows["nsdr"] for system, rows in sounding.groupby("system")}
+    if "trimodal_synonym" not in asked:
+        return {}
+    synonym = asked["trimodal_synonym"]
+    plain = asked["trimodal_text"].loc[synonym.index]
+    return {"phrase_nsdr": float(plain.mean()), "synonym_nsdr": float(synonym.mean())}
 
 
 def summarise(pairs: pd.DataFrame) -> dict[str, Any]:
     """What metrics/evaluate.json tells of the rows of metrics/pairs.csv: means over sounding sources, and counts."""
     sounding = pairs[pairs["role"] == "sounding"]
     summary: dict[str, Any] = {
-        system: {metric: float(sounding.loc[sounding["system"] == system, metric].mean()) for metric in SCORES}
+        system: {metric: float(rows[metric].mean()) for metric in SCORES}
         for system in SYSTEMS
+        if not (rows := sounding[sounding["system"] == system]).empty
     }
     for system in GROUNDED:
         rows = pairs[pairs["system"] == system]
@@ -517,7 +536,7 @@ def main(params: EvaluateParams) -> None:
     skipped: list[tuple[int, str]] = []
 
     def kept(outcome: Outcome) -> tuple[Outcome, tuple[list[dict[str, Any]], str | None]]:
-        return outcome, score(outcome, gates)
+        return outcome, score(outcome, gates, told.synonyms)
 
     scored = joblib.Parallel(n_jobs=-1, return_as="generator")(joblib.delayed(kept)(outcome) for outcome in outcomes)
     for outcome, (rows, reason) in progress(scored, desc="evaluate", total=len(test), unit="mixture"):
@@ -540,16 +559,14 @@ def main(params: EvaluateParams) -> None:
     write_table(pd.DataFrame(skipped, columns=["mixture", "reason"]), Path("metrics/skipped.csv"))
     shutil.rmtree("metrics/examples", ignore_errors=True)
     examples.replace("metrics/examples")
-    summary = summarise(pairs)
     write_metrics(
         "evaluate",
         {
-            **summary,
+            **summarise(pairs),
             "phrases": {
                 "threshold": threshold,
                 **summarise_phrases(phrases),
-                "phrase_nsdr": summary["trimodal_text"]["nsdr"],
-                "synonym_nsdr": summary["trimodal_synonym"]["nsdr"],
+                **summarise_synonyms(pairs),
             },
             "gates": gates,
             "pairs": {"evaluated": len(test) - len(skipped), "skipped": len(skipped)},

@@ -108,7 +108,7 @@ def read_evaluation(path: Path) -> dict[str, Any]:
     needed = [f"{system}.{score}" for system in SYSTEMS for score in SCORES] + ["pairs.evaluated", "pairs.skipped"]
     for suffix in GROUNDED.values():
         needed += [f"grounding{suffix}.{name}" for name in GROUNDING] + [f"silent{suffix}.{name}" for name in SILENCE]
-    needed += [f"phrases.{name}" for name in (*ACCEPTED, *WORDED, "threshold", "roc_auc")]
+    needed += [f"phrases.{name}" for name in ("accepted_present", "accepted_absent", "threshold", "roc_auc")]
     for name in needed:
         if not isinstance(there.get(name), int | float):
             raise InputError(f"{path} has no {name}: run `dvc repro evaluate`, which writes it")

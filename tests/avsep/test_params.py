@@ -79,6 +79,16 @@ REFUSED = {
     "train.gain": changed(train__gain=[1.5, 0.5]),
     "report.mixtures": changed(report__mixtures=9),
     "cyclic.milestones": changed(cyclic__milestones=[14, 10]),
+    "vast.unet_levels is 9": changed(vast__unet_levels=9),
+    "vast.unet_channels is 8: with 5 levels it grows to 128, and must reach clip.embedding": changed(
+        vast__unet_channels=8
+    ),
+    "index.min_seconds is 6: a centre frame needs 4 frames": changed(vast__stride=4),
+    "vast.phrase": changed(vast__phrase="a person"),
+    "vast.batch": changed(device="cuda", train__devices=3),
+    "trimodal.milestones": changed(trimodal__milestones=[24]),
+    "finetune.milestones": changed(finetune__milestones=[2, 1]),
+    "finetune.consistency_weight is no param": changed(finetune__consistency_weight=1.0),
     "baseline.milestones": changed(baseline__milestones=[10_000]),
 }
 

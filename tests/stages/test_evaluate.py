@@ -12,6 +12,7 @@ import torch
 
 from avsep.clips.datasets import FixedMixtures
 from avsep.clips.index import Mixture, Video
+from avsep.errors import InputError
 from avsep.scoring.separation import score_sources
 from models.ccol import OBJECTS, SOUNDING
 from models.sound_of_pixels import SoundOfPixels
@@ -85,7 +86,7 @@ def outcome(videos: list[Video], number: int = 0, samples: int = 2000) -> Outcom
 
 
 def test_one_row_for_each_system_and_object(videos: list[Video]) -> None:
-    rows, reason = score(outcome(videos), GATES)
+    rows, reason = score(outcome(videos), GATES, CLASSES)
     assert reason is None
     expected = [(s, x) for s in SYSTEMS for x in (OBJECTS if s in GROUNDED else SOUNDING)]
     assert sorted((row["system"], row["object"]) for row in rows) == sorted(expected)
@@ -99,7 +100,7 @@ def test_one_row_for_each_system_and_object(videos: list[Video]) -> None:
 
 def test_scores_are_those_of_the_objects_own_estimate(videos: list[Video]) -> None:
     made = outcome(videos)
-    found = {(row["system"], row["object"]): row for row in score(made, GATES)[0]}
+    found = {(row["system"], row["object"]): row for row in score(made, GATES, CLASSES)[0]}
     references = np.stack([made.references[x] for x in SOUNDING])
     for system in SYSTEMS:
         own = np.stack([made.estimates[system][x] for x in SOUNDING])
@@ -115,7 +116,7 @@ def test_scores_are_those_of_the_objects_own_estimate(videos: list[Video]) -> No
 def test_the_gate_mutes_and_what_is_muted_does_not_leak(videos: list[Video], gate: float, muted: str) -> None:
     rows = [
         row
-        for row in score(outcome(videos, samples=600), dict.fromkeys(GROUNDED, gate))[0]
+        for row in score(outcome(videos, samples=600), dict.fromkeys(GROUNDED, gate), CLASSES)[0]
         if row["system"] == "cyclic"
     ]
     assert {row["object"] for row in rows if row["muted"]} == set(muted)
@@ -133,7 +134,7 @@ def test_a_mixture_with_a_silent_source_has_no_rows_but_a_reason(videos: list[Vi
         made = replace(made, references={**made.references, "C": silence})
     else:
         made = replace(made, estimates={**made.estimates, "cyclic": {**made.estimates["cyclic"], "C": silence}})
-    rows, reason = score(made, GATES)
+    rows, reason = score(made, GATES, CLASSES)
     assert rows == []
     assert reason is not None and f"{what} 1 is silent" in reason
 
@@ -240,7 +241,7 @@ def test_every_system_on_every_mixture(videos: list[Video]) -> None:
             assert all(wave.shape == (SAMPLES,) and np.isfinite(wave).all() for wave in objects.values())
         assert all(mask.shape == (16, 16) for objects in made.masks.values() for mask in objects.values())
         assert {s: set(p) for s, p in made.probabilities.items()} == {key: set(OBJECTS) for key in GROUNDED}
-        rows, reason = score(made, GATES)
+        rows, reason = score(made, GATES, CLASSES)
         assert reason is None and len(rows) == ROWS
         improvements += [row["si_sdri"] for row in rows if row["system"] == "oracle" and row["object"] == "A"]
     assert np.mean(improvements) > 3, "the tones lie apart"
@@ -256,7 +257,7 @@ def test_batches_change_nothing(videos: list[Video]) -> None:
 
 def test_an_example_holds_what_the_report_shows(videos: list[Video], tmp_path: Path) -> None:
     made = separate(videos, batch=3)[1]
-    rows, _ = score(made, GATES)
+    rows, _ = score(made, GATES, CLASSES)
     write_example(tmp_path / "001", made, rows, tiny_reader(), told(mixtures_of(videos)))
     sounds = {f"{x}_{s}.wav" for s in GROUNDED for x in OBJECTS}
     sounds |= {f"{x}_{s}.wav" for s in ("baseline", "oracle", "reference") for x in SOUNDING}
@@ -358,12 +359,43 @@ def test_every_mixture_is_asked_for_every_class_and_what_matches_none(videos: li
     assert found == pytest.approx(expected, abs=1e-5)
 
 
+def test_only_a_class_with_a_synonym_is_scored_by_it(videos: list[Video]) -> None:
+    made = outcome(videos)
+    first = made.videos["A"].category
+    rows = score(made, GATES, [first])[0]
+    assert [row["class"] for row in rows if row["system"] == "trimodal_synonym"] == [first]
+    none = pd.DataFrame(score(made, GATES)[0])
+    assert "trimodal_synonym" not in summarise(none)
+    assert evaluate.summarise_synonyms(none) == {}
+
+
+def test_synonyms_are_compared_on_their_own_objects() -> None:
+    rows = pairs()
+    rows = rows[(rows["system"] != "trimodal_synonym") | ((rows["mixture"] == 1) & (rows["object"] == "C"))]
+    shift = SYSTEMS.index("trimodal_synonym") - SYSTEMS.index("trimodal_text")
+    found = evaluate.summarise_synonyms(rows)
+    assert found["synonym_nsdr"] == found["phrase_nsdr"] + shift
+    at = 100 * SCORES.index("nsdr")
+    assert found["phrase_nsdr"] == SYSTEMS.index("trimodal_text") + 10 + 1 + at
+
+
+def test_a_phrase_that_is_asked_for_twice_is_one(videos: list[Video]) -> None:
+    said = told(mixtures_of(videos))
+    same = replace(said, unmatched=["an empty beach", "playing the tuba", "an empty beach"])
+    assert same.probes == said.probes
+
+
+@pytest.mark.parametrize("phrase", [" ", "скрипка", "one " * 20])
+def test_a_phrase_that_clip_cannot_read_is_refused(videos: list[Video], phrase: str) -> None:
+    with pytest.raises(InputError, match="the phrase"):
+        tell(tiny_clip(), mixtures_of(videos)[:1], tiny_reader(objects=False), "the {}", {}, [phrase])
+
+
 def test_the_summary_of_phrases() -> None:
     kinds = ["present", "present", "absent", "absent", "unmatched"]
     table = pd.DataFrame({"kind": kinds, "confidence": [0.9, 0.3, 0.8, 0.1, 0.2], "accepted": [1, 0, 1, 0, 0]})
-    assert evaluate.summarise_phrases(table) == {
-        "accepted_present": 0.5,
-        "accepted_absent": 0.5,
-        "accepted_unmatched": 0.0,
-        "roc_auc": pytest.approx(5 / 6),
-    }
+    found = evaluate.summarise_phrases(table)
+    rates = {"accepted_present": 0.5, "accepted_absent": 0.5, "accepted_unmatched": 0.0}
+    assert found == {**rates, "roc_auc": 0.75, "roc_auc_unmatched": 1.0}
+    none = evaluate.summarise_phrases(table[:4])
+    assert none == {"accepted_present": 0.5, "accepted_absent": 0.5, "roc_auc": 0.75}

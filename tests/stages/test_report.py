@@ -171,7 +171,18 @@ def test_controls_stand_below_what_was_trained_and_nowhere_else() -> None:
 @pytest.mark.usefixtures("inputs")
 def test_rates_of_phrases_are_in_percent() -> None:
     text = Page(made()).text
-    assert all(number in text for number in ("88.4 %", "12.7 %", "4.6 %", "0.943", "0.417", "5.03", "3.86"))
+    assert all(number in text for number in ("88.4 %", "12.7 %", "4.6 %", "0.943", "0.871", "0.417", "5.03", "3.86"))
+
+
+def test_what_was_not_asked_is_not_told(inputs: Path) -> None:
+    path = inputs / "metrics/evaluate.json"
+    evaluated = json.loads(path.read_text(encoding="utf-8"))
+    for name in ("accepted_unmatched", "roc_auc_unmatched", "phrase_nsdr", "synonym_nsdr"):
+        del evaluated["phrases"][name]
+    path.write_text(json.dumps(evaluated), encoding="utf-8")
+    text = Page(made()).text
+    assert "88.4 %" in text
+    assert "match nothing" not in text and "Separation in other words" not in text
 
 
 def test_the_same_inputs_give_the_same_bytes(inputs: Path) -> None:
