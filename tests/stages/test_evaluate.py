@@ -387,8 +387,9 @@ def test_a_phrase_that_is_asked_for_twice_is_one(videos: list[Video]) -> None:
 
 @pytest.mark.parametrize("phrase", [" ", "скрипка", "one " * 20])
 def test_a_phrase_that_clip_cannot_read_is_refused(videos: list[Video], phrase: str) -> None:
+    reader = tiny_reader(objects=False, resize=64, size=64)
     with pytest.raises(InputError, match="the phrase"):
-        tell(tiny_clip(), mixtures_of(videos)[:1], tiny_reader(objects=False), "the {}", {}, [phrase])
+        tell(tiny_clip(), mixtures_of(videos)[:1], reader, "the {}", {}, [phrase])
 
 
 def test_the_summary_of_phrases() -> None:
