@@ -94,7 +94,7 @@ def main(params: CaptionsParams) -> None:
             captions[video.name] = Caption(made_from[video], *values)
         save_captions(captions, weights)
     save_captions(captions, weights)
-    write_metrics("captions", summary(clip, videos, captions, params.vast.phrase, made=len(todo)))
+    write_metrics("captions", summary(clip, videos, captions, params.vast.phrase))
 
 
 def start(clip: FrozenCLIP, seed: int, video: Video) -> Tensor:
@@ -136,9 +136,7 @@ def describe(
     return kept, before, best
 
 
-def summary(
-    clip: FrozenCLIP, videos: Sequence[Video], captions: dict[str, Caption], phrase: str, made: int
-) -> dict[str, object]:
+def summary(clip: FrozenCLIP, videos: Sequence[Video], captions: dict[str, Caption], phrase: str) -> dict[str, object]:
     """metrics/captions.json: `nearest_is_class`, how often the nearest class's phrase is that of the video's class."""
     classes = sorted({video.category for video in videos})
     device = next(clip.parameters()).device
@@ -149,7 +147,6 @@ def summary(
     right = [classes[row] == video.category for row, video in zip(nearest, videos, strict=True)]
     return {
         "videos": len(videos),
-        "made": made,
         "cosine_before": float(np.mean([captions[video.name].before for video in videos])),
         "cosine_after": float(np.mean([captions[video.name].after for video in videos])),
         "nearest_is_class": float(np.mean(right)),
