@@ -100,6 +100,7 @@ class Pretrained:
     clip_epochs: Count
     clip_batch: Annotated[int, Field(ge=2)]
     clip_lr: Positive
+    clip_max_scale: Annotated[float, Field(gt=1)]
     held_out: Count
 
 
@@ -250,6 +251,7 @@ class Captions:
 @dataclass(frozen=True, kw_only=True, config=_strict)
 class Trimodal:
     epochs: Count
+    schedule: Literal["milestones", "cosine"]
     milestones: list[Count]
     lr_separation: NotNegative
     visual_weight: NotNegative
@@ -609,6 +611,8 @@ def _refuse_contradictions(p: Params) -> None:
             problems.append(f"{name}.milestones is {phase.milestones}: not rising")
         if phase.milestones and phase.milestones[-1] >= phase.epochs:
             problems.append(f"{name}.milestones is {phase.milestones}: {name}.epochs ends at {phase.epochs}")
+    if p.trimodal.schedule == "cosine" and p.trimodal.milestones:
+        problems.append(f"trimodal.milestones is {p.trimodal.milestones}: trimodal.schedule cosine has none, give []")
     if p.report.mixtures > p.evaluate.examples:
         problems.append(f"report.mixtures is {p.report.mixtures}: evaluate.examples keeps {p.evaluate.examples}")
     if problem := _missing_device(p.device, p.train.devices):

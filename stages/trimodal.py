@@ -107,6 +107,7 @@ def main(params: TrimodalParams) -> None:
         device=params.device,
         epochs=params.trimodal.epochs,
         milestones=params.trimodal.milestones,
+        cosine=params.trimodal.schedule == "cosine",
         monitor=params.trimodal.monitor,
         decay=params.train.decay,
         batch=params.vast.batch,
