@@ -142,7 +142,7 @@ def test_the_demos_files_load_where_they_are_read() -> None:
     assert shares == {f"{tokens}accuracy_{view}" for tokens in ("", "tokens_") for view in ("whole", "near")}
     assert all(0 <= metrics["clip"][name] <= 1 for name in shares)
     assert all(-1 <= metrics["clip"][name] <= 1 for name in ("cosine_same", "cosine_other"))
-    for curve in ("resnet18/cross_entropy", "clip/contrastive"):
+    for curve in ("resnet18/cross_entropy", "clip_text/contrastive", "clip/contrastive"):
         lines = Path(f"metrics/pretrained/plots/metrics/{curve}.tsv").read_text().splitlines()
         assert lines[0].split("\t") == ["step", curve.split("/")[1]] and len(lines) > 1
 
