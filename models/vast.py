@@ -85,7 +85,7 @@ class Seen(NamedTuple):
 
     tokens: Tensor  # (B, N, P, Q): what CLIP sees at each position of each frame
     sentence: Tensor  # (B, Q): the embedding of the latent caption, or of a phrase
-    caption: Tensor  # (B,): the number of the latent caption, or -1
+    caption: Tensor  # (B,): the sentence's number; in training that of the latent caption, a row of VAST.captions
 
 
 class VAST(nn.Module):

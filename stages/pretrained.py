@@ -304,8 +304,8 @@ def train_clip(
     """Learns first which captions go together, for at most `text_steps` steps, then which pictures go with them.
 
     An epoch shows each picture once, with a caption drawn for it.  Both towers at once stay at chance for long: at the
-    start all captions have nearly the same embedding.  Captions alone lie apart after a minute's share of the time, and
-    pictures then learn as from a classifier whose weights are given.
+    start all captions have nearly the same embedding.  Captions alone soon lie apart (`text_steps` are few against the
+    pictures'), and pictures then learn as from a classifier whose weights are given.
 
     `max_scale` of the cosines, 100 for CLIP, decides how near pictures come to their captions: at a high one it is
     enough that other captions are farther away.
@@ -341,7 +341,7 @@ def train_clip(
     text = [p for name, p in clip.named_parameters() if not name.startswith(("visual.", "logit_scale"))]
     count = min(text_steps * batch, len(labels))
     clip.train()
-    fit("captions", captions_alike, optimiser(text), [text_lr], count, epochs=1, batch=batch, seed=seed, live=live)
+    fit("clip_text", captions_alike, optimiser(text), [text_lr], count, epochs=1, batch=batch, seed=seed, live=live)
     fit(
         "clip",
         captions_and_pictures,

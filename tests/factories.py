@@ -27,7 +27,7 @@ FRAMES = 12  # of each video: 3 s
 SPECTROGRAM: dict[str, Any] = {"n_fft": 62, "hop": 16, "log_bins": 16, "align_corners": True}
 SAMPLES = 255  # of a window: 16 frames of the spectrogram
 SIZE = 16  # pixels
-WIDTH = 4  # of the ResNet
+WIDTH = 8  # of the ResNet
 UNET: dict[str, Any] = {"unet_levels": 3, "unet_channels": 2, "unet_max_channels": 4, "embedding": 4}
 CLIP: dict[str, Any] = {
     **{"image_size": 64, "width": 2, "layers": [1, 1, 1, 1], "embedding": 8, "context": 12},

@@ -244,7 +244,7 @@ def fit(
     """
     length = len(train)  # type: ignore[arg-type]
     if length < batch:
-        raise InputError(f"params: train.batch is {batch}: an epoch has {length} samples, raise train.repeats")
+        raise InputError(f"{stage}: a batch is {batch} samples, and an epoch has {length}: raise train.repeats")
     resume = ResumeFolder(stage, fingerprint)
     if resume.checkpoint:
         logging.info("%s: goes on from %s", stage, resume.checkpoint)
