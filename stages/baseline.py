@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from avsep.clips.index import SOUNDING
 from avsep.clips.mixtures import Heard, hear
 from avsep.params import BaselineParams
 from avsep.run import run
@@ -27,7 +28,6 @@ from avsep.training.loop import Group, fit
 from avsep.training.masks import weighted_l1
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
-from models.ccol import SOUNDING
 from models.resnet import FrameFeatures
 from models.sound_of_pixels import SoundOfPixels
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from avsep.clips.index import OBJECTS, SOUNDING
 from avsep.clips.mixtures import Heard, hear
 from avsep.params import ColearningParams
 from avsep.run import run
@@ -28,7 +29,7 @@ from avsep.training.loop import Group, fit
 from avsep.training.losses import gated_separation, one_of, positive, solo_grounding
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
-from models.ccol import OBJECTS, SOUNDING, CCoL
+from models.ccol import CCoL
 from models.resnet import FrameFeatures
 
 START = Path("checkpoints/grounding/weights.safetensors")

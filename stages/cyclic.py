@@ -24,6 +24,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from avsep.clips.index import OBJECTS, SOUNDING
 from avsep.clips.mixtures import Heard, hear
 from avsep.params import CyclicParams
 from avsep.run import run
@@ -35,7 +36,7 @@ from avsep.training.losses import gated_separation, negative, positive, solo_gro
 from avsep.training.masks import weighted_l1
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
-from models.ccol import OBJECTS, SOUNDING, CCoL
+from models.ccol import CCoL
 from models.resnet import FrameFeatures
 
 START = Path("checkpoints/colearning/weights.safetensors")

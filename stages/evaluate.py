@@ -27,7 +27,7 @@ import pandas as pd
 import torch
 
 from avsep.clips.datasets import ClipReader, FixedMixtures
-from avsep.clips.index import Mixture, Video, read_index, read_mixtures
+from avsep.clips.index import OBJECTS, SOUNDING, Mixture, Video, read_index, read_mixtures
 from avsep.clips.mixtures import Heard, hear
 from avsep.clips.phrases import phrase_of, tokenise
 from avsep.errors import InputError
@@ -42,9 +42,9 @@ from avsep.scoring.separation import score_sources
 from avsep.scoring.silence import leakage_db
 from avsep.training.checkpoints import load_into, load_weights
 from avsep.training.seeds import seed_everything
-from avsep.training.vast import CLIP
-from models.ccol import OBJECTS, SOUNDING, CCoL
-from models.clip import FrozenCLIP, build_clip
+from avsep.training.teacher import load_teacher
+from models.ccol import CCoL
+from models.clip import FrozenCLIP
 from models.sound_of_pixels import SoundOfPixels
 from models.vast import VAST, attention_logits, visual_query
 
@@ -433,9 +433,7 @@ def read_split(split: str, index: Path = Path("data/index")) -> list[Mixture]:
 
 
 def read_clip(params: EvaluateParams) -> FrozenCLIP:
-    clip = FrozenCLIP(build_clip(**asdict(params.clip)))
-    load_into(clip.clip, load_weights(CLIP), CLIP)
-    return clip.to(params.device)
+    return load_teacher(**asdict(params.clip)).to(params.device)
 
 
 def main(params: EvaluateParams) -> None:

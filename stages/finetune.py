@@ -7,7 +7,8 @@ alone are left:
 
 where those by latent caption c_X now weigh as much as those by picture q_X.
 
-checkpoints/trimodal/best.safetensors, checkpoints/captions, checkpoints/pretrained/clip.safetensors, data/index
+checkpoints/trimodal/best.safetensors, checkpoints/captions/captions.safetensors,
+checkpoints/pretrained/clip.safetensors, data/index
     -> checkpoints/finetune
 """
 
@@ -26,7 +27,8 @@ from avsep.training.data import INDEX
 from avsep.training.loop import Group, fit
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
-from avsep.training.vast import CLIP, mask_losses, optimizer, prepare, separate, validate, weighted_sum
+from avsep.training.teacher import CLIP
+from avsep.training.vast import mask_losses, optimizer, prepare, separate, validate, weighted_sum
 from models.vast import VAST, Seen
 
 START = Path("checkpoints/trimodal/best.safetensors")

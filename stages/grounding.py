@@ -17,6 +17,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from avsep.clips.index import OBJECTS, SOUNDING
 from avsep.clips.mixtures import Heard, hear
 from avsep.params import GroundingParams
 from avsep.run import run
@@ -27,7 +28,7 @@ from avsep.training.loop import Group, fit
 from avsep.training.losses import one_of, solo_grounding
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
-from models.ccol import OBJECTS, SOUNDING, CCoL
+from models.ccol import CCoL
 from models.resnet import FrameFeatures
 
 START = Path("checkpoints/pretrained/resnet18.safetensors")

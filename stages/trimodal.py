@@ -10,7 +10,7 @@ over its frames and positions, and its latent caption c_X (stage captions).  A m
 
 each the mean over the sources and the batch; KL, as published, also over the positions.
 
-checkpoints/captions, checkpoints/pretrained/clip.safetensors, data/index -> checkpoints/trimodal
+checkpoints/captions/captions.safetensors, checkpoints/pretrained/clip.safetensors, data/index -> checkpoints/trimodal
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,9 @@ from avsep.training.data import INDEX
 from avsep.training.loop import Group, fit
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
-from avsep.training.vast import CLIP, VISUAL, mask_losses, optimizer, prepare, separate, validate, weighted_sum
+from avsep.training.teacher import CLIP
+from avsep.training.vast import VISUAL, mask_losses, optimizer, prepare, separate, validate, weighted_sum
+from models.clip import LOGIT_SCALE
 from models.vast import VAST, Seen, attention_logits
 
 PUBLISHED = {"visual_masks": 1.0, "text_masks": 1e-3, "consistency": 1e-3, "classification": 1e-3}
@@ -54,7 +56,7 @@ def objective(
         looks, told = attention_logits(sounds, tokens).log_softmax(-1), attention_logits(sentences, tokens).softmax(-1)
         terms["consistency"] = functional.kl_div(looks, told, reduction="none").mean()
         cosines = functional.normalize(sounds, dim=1) @ functional.normalize(networks.captions, dim=1).T
-        terms["classification"] = functional.cross_entropy(100 * cosines, captions)
+        terms["classification"] = functional.cross_entropy(LOGIT_SCALE * cosines, captions)
     return weighted_sum(terms, weights)
 
 

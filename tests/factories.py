@@ -10,13 +10,13 @@ from PIL import Image
 from torch import Tensor
 
 from avsep.clips.datasets import ClipReader
-from avsep.clips.index import Video, video, write_index, write_mixtures
+from avsep.clips.index import OBJECTS, SOUNDING, Video, video, write_index, write_mixtures
 from avsep.clips.mixtures import Heard, hear, mixed
 from avsep.clips.splits import fixed_mixtures
 from avsep.media.detections import write_detections
 from avsep.media.frames import frame_path
 from avsep.media.wav import write_wav
-from models.ccol import OBJECTS, SOUNDING, CCoL
+from models.ccol import CCoL
 from models.clip import FrozenCLIP, build_clip
 from models.resnet import FrameFeatures
 

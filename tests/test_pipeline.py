@@ -319,7 +319,18 @@ def read_leaves(stage: str) -> frozenset[str]:
 def test_params_declared_are_the_params_that_the_stage_is_given(stage: str) -> None:
     declared = STAGES[stage]["params"]
     assert len(declared) == len(set(declared))
-    assert set(declared) == set(stage_sections(stage))
+    assert {name.split(".")[0] for name in declared} == set(stage_sections(stage))
+
+
+@each_stage
+def test_a_section_is_declared_by_its_leaves_or_whole(stage: str) -> None:
+    """By its leaves where a stage needs few of many: they are all that it reads of the section."""
+    declared = STAGES[stage]["params"]
+    for name in {name.split(".")[0] for name in declared if "." in name}:
+        assert name not in declared
+        own = {leaf for leaf in declared if leaf.startswith(f"{name}.")}
+        read = leaves({name: stage_sections(stage)[name]}) & read_leaves(stage)
+        assert own == read, f"dvc.yaml: {stage} declares {sorted(own)} and reads {sorted(read)}"
 
 
 @each_stage

@@ -11,10 +11,9 @@ import pytest
 import torch
 
 from avsep.clips.datasets import FixedMixtures
-from avsep.clips.index import Mixture, Video
+from avsep.clips.index import OBJECTS, SOUNDING, Mixture, Video
 from avsep.errors import InputError
 from avsep.scoring.separation import score_sources
-from models.ccol import OBJECTS, SOUNDING
 from models.sound_of_pixels import SoundOfPixels
 from models.vast import VAST, visual_query
 from stages import evaluate

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -137,7 +136,7 @@ def test_each_source_is_asked_by_the_sentence_of_its_own_video() -> None:
     sentences = noise(4, Q, seed=1)
     features = {"A": [noise(2, N, P, Q, seed=2)], "C": [noise(2, N, P, Q, seed=3)]}
     batch = {"videos": {"A": ["x/1", "y/2"], "C": ["y/2", "z/3"]}, "features": features}
-    seen = see(batch, SimpleNamespace(), {"x/1": 2, "y/2": 0, "z/3": 3}, sentences)  # type: ignore[arg-type]
+    seen = see(batch, None, {"x/1": 2, "y/2": 0, "z/3": 3}, sentences)
     assert torch.equal(seen["A"].sentence, sentences[[2, 0]])
     assert seen["C"].caption.tolist() == [0, 3]
     assert torch.equal(seen["C"].tokens, features["C"][0])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from avsep.clips.datasets import FixedMixtures, TrainingMixtures
-from avsep.clips.index import Video, read_mixtures
+from avsep.clips.index import OBJECTS, SOUNDING, Video, read_mixtures
 from avsep.clips.mixtures import Heard
 from avsep.errors import InputError
 from avsep.scoring import validation
@@ -22,7 +22,7 @@ from avsep.training.data import see
 from avsep.training.loop import Group, KeepBest, Phase, fit
 from avsep.training.resume import ResumeFolder
 from avsep.training.seeds import seed_everything
-from models.ccol import OBJECTS, SOUNDING, CCoL
+from models.ccol import CCoL
 from models.resnet import FrameFeatures
 from stages import colearning
 from tests.factories import SPECTROGRAM, hear_tiny, tiny_ccol, tiny_reader, write_data
