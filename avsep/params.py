@@ -369,20 +369,26 @@ class IndexParams:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingParams:
+class LearningParams:
     """What every training stage reads."""
 
     seed: int
     device: Device
     threads: int
-    resnet: ResNet
     extract: Extract
     audio: Audio
     spectrogram: Spectrogram
-    frames: Frames
-    model: Model
     objective: Objective
     train: Train
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingParams(LearningParams):
+    """What CCoL's training stages and the baseline read."""
+
+    resnet: ResNet
+    frames: Frames
+    model: Model
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -417,18 +423,10 @@ class CaptionsParams:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class VastParams:
+class VastParams(LearningParams):
     """What VAST's training stages read."""
 
-    seed: int
-    device: Device
-    threads: int
-    extract: Extract
-    audio: Audio
-    spectrogram: Spectrogram
     clip: Clip
-    objective: Objective
-    train: Train
     vast: Vast
 
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from avsep.clips.mixtures import Heard, hear
+from avsep.clips.mixtures import Heard
 from avsep.params import TrimodalParams
 from avsep.run import run
 from avsep.training.captions import CAPTIONS
@@ -33,6 +33,7 @@ from avsep.training.teacher import CLIP
 from avsep.training.vast import VISUAL, mask_losses, optimizer, prepare, separate, validate, weighted_sum
 from models.clip import LOGIT_SCALE
 from models.vast import VAST, Seen, attention_logits
+from stages._training import of_loop, of_samples, of_waves
 
 PUBLISHED = {"visual_masks": 1.0, "text_masks": 1e-3, "consistency": 1e-3, "classification": 1e-3}
 
@@ -67,15 +68,10 @@ def main(params: TrimodalParams) -> None:
         levels=params.vast.unet_levels,
         channels=params.vast.unet_channels,
         phrase=params.vast.phrase,
-        device=params.device,
         count=params.vast.frames,
         stride=params.vast.stride,
         cache=params.vast.cache,
-        repeats=params.train.repeats,
-        gain=params.train.gain,
-        seed=params.seed,
-        **asdict(params.extract),
-        **asdict(params.audio),
+        **of_samples(params),
     )
     fit(
         "trimodal",
@@ -91,32 +87,21 @@ def main(params: TrimodalParams) -> None:
             masked=params.vast.masked,
             max_target=params.objective.max_target,
         ),
-        validate=partial(
-            validate,
-            n_fft=params.spectrogram.n_fft,
-            hop=params.spectrogram.hop,
-            align_corners=params.spectrogram.align_corners,
-        ),
+        validate=partial(validate, **of_waves(params)),
         groups={
             "separation": Group(list(networks.unet.parameters()), params.train.lr * params.trimodal.lr_separation),
         },
         train=train,
         val=val,
-        hear=partial(hear, **asdict(params.spectrogram)),
         see=see,
         fingerprint=fingerprint(asdict(params), [INDEX, CAPTIONS, CLIP]),
-        seed=params.seed,
-        device=params.device,
         epochs=params.trimodal.epochs,
         milestones=params.trimodal.milestones,
         cosine=params.trimodal.schedule == "cosine",
         monitor=params.trimodal.monitor,
-        decay=params.train.decay,
         batch=params.vast.batch,
-        workers=params.train.workers,
-        devices=params.train.devices,
-        precision=params.train.precision,
         optimizer=optimizer(params.vast.optimizer, params.vast.momentum, params.vast.weight_decay),
+        **of_loop(params),
     )
 
 

@@ -102,13 +102,13 @@ def _ledger(path: Path) -> Path:
 def _read_ledger(path: Path) -> pd.DataFrame:
     """Raises InputError if it is missing, or none of this version."""
     try:
-        # floats as they were, to the last bit; a video may be called NA
-        rows = pd.read_csv(path, dtype=COLUMNS, keep_default_na=False, float_precision="round_trip")
+        # cosines as they were, to the last bit, so by way of text; a video may be called NA
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if list(rows.columns) != list(COLUMNS):
+            raise InputError(f"{path} is no ledger of captions of this version")
+        return rows.astype(COLUMNS)
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is no ledger of captions ({error})") from None
-    if list(rows.columns) != list(COLUMNS):
-        raise InputError(f"{path} is no ledger of captions of this version")
-    return rows
 
 
 def _hash(embedding: Tensor) -> str:
