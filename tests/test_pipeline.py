@@ -116,7 +116,7 @@ def test_params_are_handed_on_as_they_are() -> None:
             ), f"{node.name} has a default, a property or a method"
     values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for stage in STAGES:
-        given = params.load(getattr(params, f"{stage.capitalize()}Params"), ROOT / "params.yaml")
+        given = params.load(params_of(stage), ROOT / "params.yaml")
         for name, section in dataclasses.asdict(given).items():
             assert json.loads(json.dumps(section)) == values[name]
     for source in (path.relative_to(ROOT).as_posix() for path in SOURCES):
@@ -239,11 +239,14 @@ def fields_of(section: Any) -> list[str]:
     return [f.name for f in dataclasses.fields(section)] if dataclasses.is_dataclass(section) else []
 
 
+def params_of(stage: str) -> Any:
+    """avsep.params.<Stage>Params; stage `evaluate_scenes` has `EvaluateScenesParams`."""
+    return getattr(params, f"{''.join(word.capitalize() for word in stage.split('_'))}Params")
+
+
 def stage_sections(stage: str) -> dict[str, Any]:
-    """What `avsep.params.<Stage>Params` holds: name -> type. Stage `evaluate_scenes` has `EvaluateScenesParams`."""
-    words = [word.capitalize() for word in stage.split("_")]
-    stage_params = getattr(params, f"{''.join(words)}Params")
-    return {f.name: f.type for f in dataclasses.fields(stage_params)}
+    """What a stage's params hold: name -> type."""
+    return {f.name: f.type for f in dataclasses.fields(params_of(stage))}
 
 
 def leaves(sections: dict[str, Any]) -> set[str]:
