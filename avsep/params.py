@@ -285,6 +285,10 @@ class Evaluate:
     unmatched: list[str]
     batch: Count
     examples: Whole
+    sources: list[Annotated[int, Field(ge=2)]]
+    source_mixtures: Count
+    resamples: Count
+    bins: Annotated[int, Field(ge=2)]
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
@@ -675,6 +679,10 @@ def _refuse_contradictions(p: Params) -> None:
             problems.append(f"{name}.milestones is {phase.milestones}: {name}.epochs ends at {phase.epochs}")
     if p.trimodal.schedule == "cosine" and p.trimodal.milestones:
         problems.append(f"trimodal.milestones is {p.trimodal.milestones}: trimodal.schedule cosine has none, give []")
+    if len(set(p.evaluate.sources)) < len(p.evaluate.sources):
+        problems.append(f"evaluate.sources is {p.evaluate.sources}: names a number twice")
+    if p.videos.source == "demo" and max(p.evaluate.sources, default=0) > len(p.videos.classes):
+        problems.append(f"evaluate.sources is {p.evaluate.sources}: videos.classes has {len(p.videos.classes)}")
     if p.report.mixtures > p.evaluate.examples:
         problems.append(f"report.mixtures is {p.report.mixtures}: evaluate.examples keeps {p.evaluate.examples}")
     if problem := _missing_device(p.device, p.train.devices):

@@ -1,6 +1,7 @@
 """Shows what came out: one HTML page with sound, pictures, masks, tables and curves.
 
-metrics/*.json, metrics/pairs.csv, metrics/examples, the training stages' curves, data/index/rejected.csv
+metrics/*.json, metrics/evaluate, metrics/pairs.csv, metrics/examples, the training stages' curves,
+data/index/rejected.csv
 -> metrics/report/index.html
 """
 
@@ -25,7 +26,7 @@ DISTRIBUTIONS = {
 
 
 def main(params: ReportParams) -> None:
-    evaluated = tables.read_evaluation(METRICS / "evaluate.json")
+    evaluated = tables.read_evaluation(METRICS / "evaluate.json", METRICS / "evaluate")
     pairs = tables.read_table(METRICS / "pairs.csv", tables.PAIRS)
     folders = sorted((METRICS / "examples").glob("[0-9]*"))[: params.report.mixtures]
     if params.report.mixtures and not folders:
@@ -37,8 +38,9 @@ def main(params: ReportParams) -> None:
 
     html = page.render(
         evaluated=evaluated,
-        by_class=tables.by_class(pairs),
-        by_pair=tables.by_pair_of_classes(pairs, "cyclic"),
+        best=tables.read_best(METRICS / "evaluate"),
+        by_class=tables.by_class(METRICS / "evaluate"),
+        by_pair=tables.by_pair_of_classes(METRICS / "evaluate", "cyclic"),
         mixtures=mixtures,
         ticks=figures.frequency_ticks(
             params.extract.rate, params.spectrogram.n_fft, params.spectrogram.log_bins, params.spectrogram.align_corners

@@ -3,7 +3,7 @@
 import base64
 import io
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -283,6 +283,7 @@ def data_uri(kind: str, content: bytes) -> str:
 def render(
     *,
     evaluated: Mapping[str, Any],
+    best: Collection[tuple[str, str]],
     by_class: pd.DataFrame,
     by_pair: pd.DataFrame,
     mixtures: Sequence[Mixture],
@@ -292,7 +293,8 @@ def render(
     rejected: pd.DataFrame,
     stages: Mapping[str, Sequence[tuple[str, Any]]],
 ) -> str:
-    """The whole page. `curves` and the charts of `distributions`, one for each method, are SVG; all else is escaped."""
+    """The whole page. `best` are systems and scores to be marked; `curves` and the charts of `distributions`, one for
+    each method, are SVG; all else is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -306,7 +308,7 @@ def render(
         score_names=tables.SCORES,
         trained=tables.TRAINED,
         controls=tables.CONTROLS,
-        best_of_trained={score: max(evaluated[system][score] for system in tables.TRAINED) for score in tables.SCORES},
+        best=best,
         training=tables.TRAINING,
         grounded=tables.GROUNDED,
         grounding_names=tables.GROUNDING,

@@ -1,4 +1,4 @@
-"""The page's numbers: read from metrics/ and checked; nothing is computed but means over rows of pairs.csv."""
+"""The page's numbers: read from metrics/ and checked; nothing is computed here."""
 
 import json
 import math
@@ -79,7 +79,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_table(path: Path, columns: list[str], separator: str = ",") -> pd.DataFrame:
     """A CSV file with a header, its `columns` checked. Raises InputError."""
     try:
-        table = pd.read_csv(path, sep=separator, dtype={"class": str, "id": str, "video": str})
+        table = pd.read_csv(path, sep=separator, dtype=dict.fromkeys(("class", "beside", "id", "video"), str))
     except FileNotFoundError:
         raise InputError(f"{path} is missing: run `dvc repro`, which makes it") from None
     except (ValueError, pd.errors.ParserError) as error:
@@ -101,9 +101,34 @@ def read_curves(folder: Path) -> dict[str, pd.DataFrame]:
     return curves
 
 
-def read_evaluation(path: Path) -> dict[str, Any]:
-    """metrics/evaluate.json, with every number in it that the page shows. Raises InputError."""
-    evaluated = read_json(path)
+def read_evaluation(headline: Path, folder: Path) -> dict[str, Any]:
+    """Every number of metrics/evaluate.json and of the tables in metrics/evaluate that the page names, nested: by
+    system and score, then `grounding<suffix>`, `silent<suffix>`, `phrases` and `pairs`. Raises InputError."""
+    told = read_json(headline)
+    scores = read_table(folder / "scores.csv", ["system", "metric", "mean"])
+    grounding = read_table(folder / "grounding.csv", ["system", "sound", *GROUNDING])
+    silence = read_table(folder / "silence.csv", ["system", *SILENCE]).set_index("system")
+    phrases = read_table(folder / "phrases.csv", ["name", "value"])
+    by_suffix = {
+        "grounding": (grounding[grounding["sound"] == "mixture"].set_index("system"), GROUNDING),
+        "silent": (silence, SILENCE),
+    }
+    evaluated: dict[str, Any] = {
+        str(system): dict(zip(rows["metric"], rows["mean"], strict=True)) for system, rows in scores.groupby("system")
+    }
+    for name, (table, columns) in by_suffix.items():
+        for system, suffix in GROUNDED.items():
+            if system in table.index:
+                evaluated[f"{name}{suffix}"] = table.loc[system, list(columns)].to_dict()
+    evaluated["phrases"] = dict(zip(phrases["name"], phrases["value"], strict=True))
+    evaluated["phrases"]["threshold"] = told.get("phrase_threshold")
+    evaluated["pairs"] = told.get("pairs")
+    _refuse_gaps(evaluated, folder)
+    return evaluated
+
+
+def _refuse_gaps(evaluated: dict[str, Any], folder: Path) -> None:
+    """Raises InputError, naming it, for a number that the page needs and that is not there."""
     there = dict(flat(evaluated))
     needed = [f"{system}.{score}" for system in SYSTEMS for score in SCORES] + ["pairs.evaluated", "pairs.skipped"]
     for suffix in GROUNDED.values():
@@ -111,26 +136,35 @@ def read_evaluation(path: Path) -> dict[str, Any]:
     needed += [f"phrases.{name}" for name in ("accepted_present", "accepted_absent", "threshold", "roc_auc")]
     for name in needed:
         if not isinstance(there.get(name), int | float):
-            raise InputError(f"{path} has no {name}: run `dvc repro evaluate`, which writes it")
-    return evaluated
+            raise InputError(f"{folder} and {folder}.json tell no {name}: run `dvc repro evaluate`, which does")
 
 
-def by_class(pairs: pd.DataFrame, score: str = "nsdr") -> pd.DataFrame:
-    """Mean score of the sounding objects: one row per class, one column per trained system and oracle, `count`."""
-    sounding = pairs[pairs["role"] == "sounding"]
-    means = sounding.pivot_table(index="class", columns="system", values=score, aggfunc="mean")
-    counts = sounding[sounding["system"] == "cyclic"].groupby("class").size()
+def read_best(folder: Path) -> set[tuple[str, str]]:
+    """Which trained system is, in which score, better than each other trained one by a difference whose 95 % interval
+    excludes 0: (system, score). Raises InputError."""
+    columns = ["metric", "system", "against", "difference", "significant"]
+    table = read_table(folder / "differences.csv", columns)
+    table = table[(table["significant"] == 1) & table["system"].isin(TRAINED) & table["against"].isin(TRAINED)]
+    better = table["system"].where(table["difference"] > 0, table["against"])
+    beaten = better.groupby([better, table["metric"]]).size()
+    return {key for key, count in beaten.items() if count == len(TRAINED) - 1}  # type: ignore[misc]
+
+
+def by_class(folder: Path, score: str = "nsdr") -> pd.DataFrame:
+    """Mean score of the sounding objects: one row per class, one column per trained system and oracle, `count`. Raises
+    InputError."""
+    table = read_table(folder / "by_class.csv", ["system", "class", "objects", score])
+    means = table.pivot(index="class", columns="system", values=score)
+    counts = table[table["system"] == "cyclic"].set_index("class")["objects"]
     wanted = [system for system in ("oracle", *TRAINED) if system in means]
     return means[wanted].assign(count=counts).sort_index()
 
 
-def by_pair_of_classes(pairs: pd.DataFrame, system: str, score: str = "nsdr") -> pd.DataFrame:
-    """Mean score of a system: rows are the class that is asked for, columns the class that sounds beside it."""
-    sounding = pairs[(pairs["role"] == "sounding") & (pairs["system"] == system)]
-    beside = sounding[["mixture", "object", "class"]].rename(columns={"object": "other", "class": "beside"})
-    both = sounding.merge(beside, on="mixture")
-    both = both[both["object"] != both["other"]]
-    return both.pivot_table(index="class", columns="beside", values=score, aggfunc="mean").sort_index()
+def by_pair_of_classes(folder: Path, system: str, score: str = "nsdr") -> pd.DataFrame:
+    """Mean score of a system: rows are the class that is asked for, columns the class that sounds beside it. Raises
+    InputError."""
+    table = read_table(folder / "by_pair.csv", ["system", "class", "beside", score])
+    return table[table["system"] == system].pivot(index="class", columns="beside", values=score).sort_index()
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

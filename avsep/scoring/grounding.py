@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
+import pandas as pd
 import torch
 from torchmetrics.functional.classification import binary_auroc, binary_average_precision, binary_stat_scores
 
@@ -30,3 +32,41 @@ def calibrated_gate(sounding: Sequence[float], max_false_mutes: float) -> float:
     Chosen on validation: a gate that is read off the test mixtures says nothing about other ones.
     """
     return sorted(sounding)[math.floor(max_false_mutes * len(sounding))]
+
+
+def reliability(probabilities: Sequence[float], sounding: Sequence[bool], bins: int) -> pd.DataFrame:
+    """A reliability plot (DeGroot and Fienberg, The Statistician 1983): a row for each of `bins` equal intervals of the
+    probability that holds an object: its ends `low` and `high`, how many `objects` it holds, their mean `probability`
+    and the `share` of them that sounds, which a calibrated grounding makes equal."""
+    p = np.asarray(probabilities, np.float64)
+    place = np.minimum((p * bins).astype(int), bins - 1)  # a probability of 1 lies in the last
+    table = pd.DataFrame({"bin": place, "probability": p, "sounding": np.asarray(sounding, np.float64)})
+    rows = table.groupby("bin").agg(
+        objects=("probability", "size"), probability=("probability", "mean"), share=("sounding", "mean")
+    )
+    ends = pd.DataFrame({"low": rows.index / bins, "high": (rows.index + 1) / bins}, index=rows.index)
+    return pd.concat([ends, rows], axis=1).reset_index(drop=True)
+
+
+def calibration_error(reliable: pd.DataFrame) -> float:
+    """ECE (Naeini, Cooper, Hauskrecht: Obtaining well calibrated probabilities, AAAI 2015): the mean distance of
+    probability and share in the rows of `reliability`, weighted by their objects."""
+    distance = (reliable["probability"] - reliable["share"]).abs()
+    return float((distance * reliable["objects"]).sum() / reliable["objects"].sum())
+
+
+def published_accuracies(rows: pd.DataFrame, threshold: float) -> dict[str, float]:
+    """Plain accuracies under the names of CCoL's published evaluation, of one system's objects.
+
+    `rows` has `role`, `probability` to sound in the mixture and `solo_probability` to sound with the solo sound of the
+    object's pair.  Positive are solo sounds with their own object, negative those with the silent one beside it.
+    """
+    sounds = rows["role"] == "sounding"
+    mixture = (rows["probability"] >= threshold) == sounds
+    solo = (rows["solo_probability"] >= threshold) == sounds
+    return {
+        "accuracy_solo": float(solo.mean()),
+        "accuracy_mixture": float(mixture.mean()),
+        "accuracy_positive": float(solo[sounds].mean()),
+        "accuracy_negative": float(solo[~sounds].mean()),
+    }

@@ -1,9 +1,10 @@
-"""How well a source was separated: SDR, SIR, SAR (BSS-eval v3), NSDR, SI-SDR and its improvement, all in dB.
+"""How well a source was separated: SDR, SIR, SAR (BSS-eval v3), SI-SDR, SNR and their improvements, all in dB.
 
 The only module that imports mir_eval, the separation part of which is deprecated since 0.8 and goes in 0.9.
 """
 
 import warnings
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -51,23 +52,33 @@ def snr(estimates: Tensor, references: Tensor) -> Tensor:
     return signal_noise_ratio(estimates, references)
 
 
-def score_sources(
-    references: NDArray[np.floating], estimates: NDArray[np.floating], mixture: NDArray[np.floating]
-) -> dict[str, NDArray[np.float64]]:
-    """All scores, (S,) each, of estimates (S, L) of the references (S, L) that sum to the mixture (L,).
+SCORES = ("sdr", "sir", "sar", "nsdr", "si_sdr", "si_sdri", "snr", "snri")
+GAINS = {"nsdr": "sdr", "si_sdri": "si_sdr", "snri": "snr"}  # over taking the mixture itself
 
-    `nsdr` and `si_sdri` are what the estimate gains over taking the mixture itself.  Raises InputError as `bss_eval`.
+
+def measure(references: NDArray[np.floating], estimates: NDArray[np.floating]) -> dict[str, NDArray[np.float64]]:
+    """SDR, SIR, SAR, SI-SDR and SNR, (S,) each, of estimates (S, L) of the references (S, L).
+
+    Raises InputError as `bss_eval`.
     """
-    as_mixture = np.broadcast_to(mixture, references.shape)
-    own, mixed = bss_eval(references, estimates), bss_eval(references, as_mixture)
-    true = torch.from_numpy(references.astype(np.float64))
-    own_si = si_sdr(torch.from_numpy(estimates.astype(np.float64)), true).numpy()
-    mixed_si = si_sdr(torch.from_numpy(as_mixture.astype(np.float64)), true).numpy()
-    return {
-        "sdr": own.sdr,
-        "sir": own.sir,
-        "sar": own.sar,
-        "nsdr": own.sdr - mixed.sdr,
-        "si_sdr": own_si,
-        "si_sdri": own_si - mixed_si,
-    }
+    scores = bss_eval(references, estimates)
+    true, given = (torch.from_numpy(waves.astype(np.float64)) for waves in (references, estimates))
+    return {**scores._asdict(), "si_sdr": si_sdr(given, true).numpy(), "snr": snr(given, true).numpy()}
+
+
+def gains(
+    scores: Mapping[str, NDArray[np.float64]], mixed: Mapping[str, NDArray[np.float64]]
+) -> dict[str, NDArray[np.float64]]:
+    """NSDR, SI-SDRi and SNRi: what `scores` are above those of the mixture in the place of each estimate, `mixed`."""
+    return {gain: scores[score] - mixed[score] for gain, score in GAINS.items() if score in scores}
+
+
+def sdr_as_published(reference: NDArray[np.floating], given: NDArray[np.floating]) -> float:
+    """SDR of a wave (L,) of which either may be silent, as CCoL's published evaluation has it: 1e-6 is added to a
+    silent one.
+
+    It says how constant the given wave is, and nothing of how loud: silence given for silence has about +240 dB, a leak
+    about -20 dB whether it is 1 % or all of the mixture.  Here to be compared with, not to be believed.
+    """
+    heard = [wave.astype(np.float64) if np.any(wave) else np.full(wave.shape, 1e-6) for wave in (reference, given)]
+    return float(bss_eval(heard[0][None], heard[1][None]).sdr[0])

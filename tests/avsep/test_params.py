@@ -83,6 +83,9 @@ REFUSED = {
     "scenes.players is (2, 11): videos.classes has 11": changed(scenes__players=[2, 11]),
     "evaluate_scenes.link": changed(evaluate_scenes__link=0.0),
     "report.mixtures": changed(report__mixtures=9),
+    "evaluate.sources.1": changed(evaluate__sources=[2, 1]),
+    "evaluate.sources is [2, 2]: names a number twice": changed(evaluate__sources=[2, 2]),
+    "evaluate.sources is [2, 12]: videos.classes has 11": changed(evaluate__sources=[2, 12]),
     "cyclic.milestones": changed(cyclic__milestones=[14, 10]),
     "vast.unet_levels is 9": changed(vast__unet_levels=9),
     "vast.unet_channels is 8: with 5 levels it grows to 128, and must reach clip.embedding": changed(

@@ -103,10 +103,10 @@ def test_hostile_names_are_shown_as_they_are_written() -> None:
 
 
 def test_numbers_are_those_of_the_metrics(inputs: Path) -> None:
-    evaluated = json.loads((inputs / "metrics/evaluate.json").read_text())
+    scores = pd.read_csv(inputs / "metrics/evaluate/scores.csv").set_index(["system", "metric"])["mean"]
     page = Page(made())
     for system in tables.SYSTEMS:
-        assert decimal(evaluated[system]["sdr"], 2) in page.text
+        assert decimal(scores[system, "sdr"], 2) in page.text
     assert (
         "95.3 %" in page.text and "\N{MINUS SIGN}43.2 dB" in page.text and "3.1 %" in page.text and "0.917" in page.text
     )
@@ -168,6 +168,26 @@ def test_controls_stand_below_what_was_trained_and_nowhere_else() -> None:
     assert all(text.count(tables.SYSTEMS[system]) == 1 for system in tables.CONTROLS)
 
 
+def test_only_what_is_significantly_best_is_marked(inputs: Path) -> None:
+    path = inputs / "metrics/evaluate/differences.csv"
+    table = pd.read_csv(path)
+    own = (table["metric"] == "nsdr") & table[["system", "against"]].isin(["cyclic"]).any(axis=1)
+    table["significant"] = 0
+    table.to_csv(path, index=False)
+    assert not marked(), "nothing is significant"
+    table.loc[own, "significant"] = 1
+    table.loc[own, "difference"] = (table.loc[own, "system"] == "cyclic") * 2.0 - 1
+    table.to_csv(path, index=False)
+    assert len(marked()) == 1
+    table.loc[own & (table["system"] == "finetune_text"), "significant"] = 0
+    table.to_csv(path, index=False)
+    assert not marked(), "it has to beat each other trained system"
+
+
+def marked() -> list[str]:
+    return [tag for tag, attributes in Page(made()).tags if attributes.get("class") == "best"]
+
+
 @pytest.mark.usefixtures("inputs")
 def test_rates_of_phrases_are_in_percent() -> None:
     text = Page(made()).text
@@ -175,11 +195,10 @@ def test_rates_of_phrases_are_in_percent() -> None:
 
 
 def test_what_was_not_asked_is_not_told(inputs: Path) -> None:
-    path = inputs / "metrics/evaluate.json"
-    evaluated = json.loads(path.read_text(encoding="utf-8"))
-    for name in ("accepted_unmatched", "roc_auc_unmatched", "phrase_nsdr", "synonym_nsdr"):
-        del evaluated["phrases"][name]
-    path.write_text(json.dumps(evaluated), encoding="utf-8")
+    path = inputs / "metrics/evaluate/phrases.csv"
+    table = pd.read_csv(path)
+    gone = table["name"].isin(["accepted_unmatched", "roc_auc_unmatched", "phrase_nsdr", "synonym_nsdr"])
+    table[~gone].to_csv(path, index=False)
     text = Page(made()).text
     assert "88.4 %" in text
     assert "match nothing" not in text and "Separation in other words" not in text
@@ -235,9 +254,8 @@ def inattentive(path: Path) -> None:
     np.savez(path, **{**arrays, "attention_trimodal_A": -arrays["attention_trimodal_A"]})
 
 
-def without_phrases(path: Path) -> None:
-    evaluated = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**evaluated, "phrases": {}}), encoding="utf-8")
+def without_rows(path: Path) -> None:
+    pd.read_csv(path).head(0).to_csv(path, index=False)
 
 
 def pickled(path: Path) -> None:
@@ -249,14 +267,18 @@ def pickled(path: Path) -> None:
     [
         ("metrics/evaluate.json", Path.unlink, "evaluate.json is missing"),
         ("metrics/evaluate.json", truncated, "evaluate.json is no JSON"),
-        ("metrics/evaluate.json", lambda path: path.write_text('{"cyclic": {}}'), r"has no mixture\.sdr"),
+        ("metrics/evaluate.json", lambda path: path.write_text('{"cyclic": {}}'), r"tell no pairs\.evaluated"),
+        ("metrics/evaluate/scores.csv", without_rows, r"tell no mixture\.sdr: run `dvc repro evaluate`"),
+        ("metrics/evaluate/grounding.csv", without_rows, r"tell no grounding_colearning\.balanced_accuracy"),
+        ("metrics/evaluate/differences.csv", without("significant"), "has no column significant"),
+        ("metrics/evaluate/by_class.csv", Path.unlink, "by_class.csv is missing"),
         ("metrics/cyclic.json", Path.unlink, "cyclic.json is missing"),
         ("metrics/pairs.csv", Path.unlink, "pairs.csv is missing"),
         ("metrics/pairs.csv", without("nsdr"), "has no column nsdr"),
         ("metrics/examples/000/example.json", lambda path: path.write_text("{}"), "example.json: mixture"),
         ("metrics/examples/000/arrays.npz", truncated, "arrays.npz holds no arrays"),
         ("metrics/examples/000/arrays.npz", pickled, "arrays.npz holds no arrays"),
-        ("metrics/evaluate.json", without_phrases, r"has no phrases\.accepted_present: run `dvc repro evaluate`"),
+        ("metrics/evaluate/phrases.csv", without_rows, r"tell no phrases\.accepted_present"),
         ("metrics/examples/000/example.json", without_phrase, r"example.json: objects\.A\.\S*phrase: Field required"),
         ("metrics/examples/000/example.json", looking_elsewhere, r"objects\.C\.view lies not within C.jpg"),
         ("metrics/examples/000/arrays.npz", without_attention, "arrays.npz has no attention_trimodal_C"),

@@ -7,36 +7,34 @@ import pytest
 from avsep.errors import InputError
 from avsep.report import tables
 
-PAIRS = pd.DataFrame(
+MEANS = pd.DataFrame(
     [
-        (0, "cyclic", "A", "sounding", "cello", 4.0),
-        (0, "cyclic", "C", "sounding", "flute", 8.0),
-        (0, "cyclic", "B", "silent", "tuba", None),
-        (1, "cyclic", "A", "sounding", "cello", 6.0),
-        (1, "cyclic", "C", "sounding", "violin", 1.0),
-        (0, "baseline", "A", "sounding", "cello", 2.0),
-        (0, "mixture", "A", "sounding", "cello", 0.0),
-        (0, "trimodal_text", "A", "sounding", "cello", 3.0),
-        (0, "trimodal_wrong_text", "A", "sounding", "cello", -3.0),
+        ("cyclic", "cello", "flute", 2, 5.0),
+        ("cyclic", "flute", "cello", 1, 8.0),
+        ("baseline", "cello", "flute", 2, 2.0),
+        ("mixture", "cello", "flute", 2, 0.0),
+        ("trimodal_text", "cello", "flute", 2, 3.0),
+        ("trimodal_wrong_text", "cello", "flute", 2, -3.0),
     ],
-    columns=["mixture", "system", "object", "role", "class", "nsdr"],
+    columns=["system", "class", "beside", "objects", "nsdr"],
 )
 
 
-def test_class_means_are_over_sounding_objects() -> None:
-    table = tables.by_class(PAIRS)
-    assert list(table.index) == ["cello", "flute", "violin"]
+def test_classes_have_a_row_and_what_is_shown_a_column(tmp_path: Path) -> None:
+    MEANS.drop(columns="beside").to_csv(tmp_path / "by_class.csv", index=False)
+    table = tables.by_class(tmp_path)
+    assert list(table.index) == ["cello", "flute"]
     assert list(table.columns) == ["baseline", "cyclic", "trimodal_text", "count"], "neither the mixture nor controls"
     assert table.loc["cello", "cyclic"] == 5.0 and table.loc["cello", "count"] == 2
     assert table.loc["cello", "baseline"] == 2.0
 
 
-def test_pairs_of_classes_keep_who_was_asked_for() -> None:
-    table = tables.by_pair_of_classes(PAIRS, "cyclic")
-    assert table.loc["cello", "flute"] == 4.0
+def test_pairs_of_classes_keep_who_was_asked_for(tmp_path: Path) -> None:
+    MEANS.to_csv(tmp_path / "by_pair.csv", index=False)
+    table = tables.by_pair_of_classes(tmp_path, "cyclic")
+    assert table.loc["cello", "flute"] == 5.0
     assert table.loc["flute", "cello"] == 8.0
-    assert table.loc["violin", "cello"] == 1.0
-    assert table.loc[["flute"], ["violin"]].isna().all(axis=None)
+    assert table.loc[["flute"], ["flute"]].isna().all(axis=None)
 
 
 def test_curves_are_found_by_split_and_name(tmp_path: Path) -> None:

@@ -1,8 +1,18 @@
 """Grounding scores with known answers (evaluation.md, 4)."""
 
+import numpy as np
+import pandas as pd
 import pytest
+import torch
+from torchmetrics.functional.classification import binary_calibration_error
 
-from avsep.scoring.grounding import calibrated_gate, grounding_scores
+from avsep.scoring.grounding import (
+    calibrated_gate,
+    calibration_error,
+    grounding_scores,
+    published_accuracies,
+    reliability,
+)
 
 TRUTH = [True, True, False, False]
 
@@ -46,3 +56,44 @@ def test_the_calibrated_gate_is_the_highest_that_mutes_no_more_than_the_share(sh
     gate = calibrated_gate(sounding, share)
     assert sum(p < gate for p in sounding) == muted
     assert sum(p < gate + 1e-9 for p in sounding) > share * 5
+
+
+def test_the_reliability_of_known_probabilities() -> None:
+    table = reliability([0.1, 0.2, 0.9, 1.0, 0.9], [False, True, True, True, False], 2)
+    assert table.to_dict("list") == {
+        "low": [0.0, 0.5],
+        "high": [0.5, 1.0],
+        "objects": [2, 3],
+        "probability": pytest.approx([0.15, 2.8 / 3]),
+        "share": pytest.approx([0.5, 2 / 3]),
+    }
+    assert calibration_error(table) == pytest.approx((2 * 0.35 + 3 * (2.8 / 3 - 2 / 3)) / 5)
+
+
+def test_the_calibration_error_is_torchmetrics() -> None:
+    random = np.random.default_rng(0)
+    p, truth = random.random(200), random.random(200) < 0.3
+    known = binary_calibration_error(torch.from_numpy(p), torch.from_numpy(truth).long(), n_bins=10, norm="l1")
+    assert calibration_error(reliability(p.tolist(), truth.tolist(), 10)) == pytest.approx(float(known), abs=1e-6)
+
+
+def test_calibrated_and_overconfident() -> None:
+    truth = [True] * 7 + [False] * 3
+    assert calibration_error(reliability([0.7] * 10, truth, 10)) == pytest.approx(0)
+    assert calibration_error(reliability([1.0] * 10, truth, 10)) == pytest.approx(0.3)
+
+
+def test_the_published_accuracies_by_hand() -> None:
+    table = pd.DataFrame(
+        {
+            "role": ["sounding", "silent", "sounding", "silent"],
+            "probability": [0.9, 0.8, 0.4, 0.1],
+            "solo_probability": [0.9, 0.2, 0.6, 0.7],
+        }
+    )
+    assert published_accuracies(table, 0.5) == {
+        "accuracy_solo": 0.75,
+        "accuracy_mixture": 0.5,
+        "accuracy_positive": 1.0,
+        "accuracy_negative": 0.5,
+    }

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from avsep.errors import InputError
-from avsep.scoring.separation import bss_eval, score_sources, si_sdr, snr
+from avsep.scoring.separation import SCORES, bss_eval, gains, measure, sdr_as_published, si_sdr, snr
 
 L = 4000
 FILTER = 512  # taps of BSS-eval version 3's allowed distortion
@@ -78,22 +78,32 @@ def test_si_sdr_keeps_leading_axes() -> None:
 
 
 def test_the_mixture_gains_nothing_over_itself(sources: NDArray[np.float64]) -> None:
-    mixture = sources.sum(0)
-    scores = score_sources(sources, np.stack([mixture, mixture]), mixture)
-    np.testing.assert_allclose([scores["nsdr"], scores["si_sdri"]], 0, atol=1e-9)
-    np.testing.assert_allclose(scores["si_sdr"], 0, atol=0.5)  # as loud as the other source
+    mixed = measure(sources, np.stack([sources.sum(0)] * 2))
+    found = gains(mixed, mixed)
+    assert set(found) == {"nsdr", "si_sdri", "snri"} and set(mixed) | set(found) == set(SCORES)
+    np.testing.assert_array_equal(list(found.values()), 0)
+    np.testing.assert_allclose(mixed["si_sdr"], 0, atol=0.5)  # as loud as the other source
 
 
 def test_gains_are_against_the_mixture_and_sources_keep_their_order(sources: NDArray[np.float64]) -> None:
     sources = sources * np.array([[1.0], [0.1]])
-    mixture = sources.sum(0)
-    scores = score_sources(sources, sources + 1e-3, mixture)
-    assert set(scores) == {"sdr", "sir", "sar", "nsdr", "si_sdr", "si_sdri"}
-    mixed = bss_eval(sources, np.stack([mixture, mixture]))
-    np.testing.assert_allclose(scores["nsdr"], scores["sdr"] - mixed.sdr)
-    mixture_si = si_sdr(torch.from_numpy(np.stack([mixture, mixture])), torch.from_numpy(sources)).numpy()
-    np.testing.assert_allclose(scores["si_sdri"], scores["si_sdr"] - mixture_si)
-    np.testing.assert_allclose(mixture_si, [20, -20], atol=0.5)
+    mixed = measure(sources, np.stack([sources.sum(0)] * 2))
+    scores = measure(sources, sources + 1e-3)
+    found = gains(scores, mixed)
+    np.testing.assert_allclose(found["nsdr"], scores["sdr"] - mixed["sdr"])
+    np.testing.assert_allclose(found["si_sdri"], scores["si_sdr"] - mixed["si_sdr"])
+    np.testing.assert_allclose(mixed["si_sdr"], [20, -20], atol=0.5)
+    np.testing.assert_allclose(mixed["snr"], [20, -20], atol=0.5)
+
+
+def test_the_published_sdr_of_silence_says_nothing_of_loudness(sources: NDArray[np.float64]) -> None:
+    silence, mixture = np.zeros(L), sources.sum(0)
+    assert sdr_as_published(silence, silence) > 200, "muted"
+    faint, loud = (sdr_as_published(silence, share * mixture) for share in (0.01, 1.0))
+    assert faint == pytest.approx(loud, abs=1e-3) and loud < 0, "a leak of 1 % and of 100 %"
+    known = bss_eval(sources, sources + 0.1 * sources[::-1]).sdr
+    found = [sdr_as_published(own, own + 0.1 * other) for own, other in zip(sources, sources[::-1], strict=True)]
+    np.testing.assert_allclose(found, known, atol=1e-6)  # what the other source is changes no SDR
 
 
 def test_snr_of_known_estimates() -> None:

@@ -1,0 +1,167 @@
+"""Asks VAST: by what CLIP sees of an object, by a phrase, by a synonym; how sure it is, and where it looks.
+
+VAST says how sure it is that a phrase's sound is there, by the cosine of the phrase with the embedding of what it
+separates for it.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from avsep.clips.datasets import ClipReader, FixedMixtures
+from avsep.clips.index import OBJECTS, SOUNDING, Video
+from avsep.clips.mixtures import Heard, hear
+from avsep.clips.phrases import phrase_of, tokenise
+from avsep.run import progress
+from avsep.scoring.grounding import grounding_scores
+from models.clip import FrozenCLIP
+from models.vast import VAST, attention_logits, visual_query
+
+Masks = dict[str, dict[str, Tensor]]  # kind of query -> object -> (B, 1, F, T)
+Videos = Mapping[str, Sequence[Video]]  # object -> its video in each mixture of a batch
+
+
+@dataclass(frozen=True)
+class Told:
+    """What CLIP says of the videos' pictures, and of phrases."""
+
+    tokens: Mapping[str, Tensor]  # video's name -> (N, P, Q), of the frames around its middle
+    grid: tuple[int, int]  # rows and columns of the P positions
+    classes: Mapping[str, str]  # class -> the phrase that asks for it
+    synonyms: Mapping[str, str]  # class -> the same in other words, where params have them
+    unmatched: Sequence[str]  # phrases that no class matches
+    phrases: Mapping[str, Tensor]  # each of these phrases -> (Q,)
+
+    @property
+    def probes(self) -> list[str]:
+        """The phrases that every mixture is asked for."""
+        return list(dict.fromkeys([*self.classes.values(), *self.unmatched]))
+
+    def seen(self, videos: Sequence[Video]) -> Tensor:
+        """Visual queries (B, Q)."""
+        return visual_query(torch.stack([self.tokens[video.name] for video in videos]))
+
+    def said(self, videos: Sequence[Video], words: Mapping[str, str] | None = None) -> Tensor:
+        """Each video's class as a query, (B, Q), in other `words` where they have the class."""
+        phrases = {**self.classes, **(words or {})}
+        return torch.stack([self.phrases[phrases[video.category]] for video in videos])
+
+
+@torch.no_grad()
+def tell(
+    clip: FrozenCLIP,
+    mixtures: Iterable[Sequence[Video]],
+    reader: ClipReader,
+    template: str,
+    synonyms: Mapping[str, str],
+    unmatched: Sequence[str],
+) -> Told:
+    """Asks CLIP, once for each video and each phrase. Raises InputError for a phrase that it cannot read."""
+    device = next(clip.parameters()).device
+    videos = sorted({video for mixture in mixtures for video in mixture})
+    tokens = {}
+    for video in progress(videos, "CLIP's tokens", len(videos), "video"):
+        middle = FixedMixtures([], reader, heard=(), seen=()).centre(video)
+        pictures = reader.pictures(video, reader.frames_around(video, middle))
+        tokens[video.name] = clip.tokens(pictures.to(device))
+    classes = {name: phrase_of(name, template) for name in sorted({video.category for video in videos})}
+    said = {name: phrase for name, phrase in synonyms.items() if name in classes}
+    if strangers := sorted(set(synonyms) - set(classes)):
+        logging.warning("evaluate.synonyms names %s, of which validation and test have no video", ", ".join(strangers))
+    wanted = list(dict.fromkeys([*classes.values(), *said.values(), *unmatched]))
+    embeddings = clip.text(tokenise(wanted, clip.context).to(device))
+    return Told(tokens, clip.grid, classes, said, unmatched, dict(zip(wanted, embeddings, strict=True)))
+
+
+def ask(network: VAST, heard: Heard, videos: Videos, told: Told, synonyms: Sequence[str] = ()) -> Masks:
+    """VAST's masks for each object: `visual`, by its picture, and `text`, by its class's phrase; for the objects in
+    `synonyms` also `synonym`, by the phrase in other words."""
+    queries: dict[tuple[str, str], Tensor] = {}
+    for name, own in videos.items():
+        queries["visual", name], queries["text", name] = told.seen(own), told.said(own)
+        if name in synonyms:
+            queries["synonym", name] = told.said(own, told.synonyms)
+    masks: Masks = {}
+    for (kind, name), mask in network.separate(heard.mixture, queries).items():
+        masks.setdefault(kind, {})[name] = mask
+    return masks
+
+
+def confidences(network: VAST, heard: Heard, told: Told, masked: str) -> Tensor:
+    """How sure VAST is that each of `told.probes` sounds in each mixture, (B, probes)."""
+    count = len(heard.mixture)
+    queries = {phrase: told.phrases[phrase].expand(count, -1) for phrase in told.probes}
+    masks = network.separate(heard.mixture, queries)
+    sure = [
+        torch.cosine_similarity(network.embed(heard.mixture, masks[phrase], masked), query)
+        for phrase, query in queries.items()
+    ]
+    return torch.stack(sure, dim=1)
+
+
+def attend(
+    network: VAST, heard: Heard, mask: Tensor, videos: Sequence[Sequence[Video]], told: Told, masked: str
+) -> Tensor:
+    """How much each position in the middle frames of videos, M beside each mixture, has to do with what `mask`
+    separates: logits (B, M, rows, columns)."""
+    tokens = torch.stack([torch.stack([_middle(told.tokens[v.name]) for v in row]) for row in videos])  # (B, M, P, Q)
+    return attention_logits(network.embed(heard.mixture, mask, masked), tokens).unflatten(-1, told.grid)
+
+
+def _middle(tokens: Tensor) -> Tensor:
+    """(N, P, Q) -> the middle frame's, (P, Q)."""
+    return tokens[len(tokens) // 2]
+
+
+@torch.no_grad()
+def present_confidences(
+    network: VAST,
+    mixtures: FixedMixtures,
+    told: Told,
+    *,
+    masked: str,
+    spectrogram: Mapping[str, Any],
+    device: str,
+    batch: int,
+) -> list[float]:
+    """How sure VAST is of the phrases of what does sound in the mixtures, by which a threshold is calibrated."""
+    found: list[float] = []
+    for at, samples in zip(range(0, len(mixtures), batch), DataLoader(mixtures, batch), strict=True):
+        heard = hear({name: wave.to(device) for name, wave in samples["waves"].items()}, **spectrogram)
+        sure = confidences(network, heard, told, masked)
+        for row, mixture in zip(sure.tolist(), mixtures.mixtures[at : at + batch], strict=True):
+            by_phrase = dict(zip(told.probes, row, strict=True))
+            found += [by_phrase[told.classes[mixture[OBJECTS.index(name)].category]] for name in SOUNDING]
+    return found
+
+
+def phrase_rows(
+    number: int, videos: Mapping[str, Video], sure: Mapping[str, float], told: Told, threshold: float
+) -> list[dict[str, Any]]:
+    """The rows of metrics/phrases.csv for mixture `number` of `videos`, where VAST is so `sure` of each phrase."""
+    sounding = {told.classes[videos[name].category] for name in SOUNDING}
+    rows = []
+    for phrase, confidence in sure.items():
+        kind = "present" if phrase in sounding else "unmatched" if phrase in told.unmatched else "absent"
+        accepted = int(confidence >= threshold)
+        rows.append({"mixture": number, "phrase": phrase, "kind": kind, "confidence": confidence, "accepted": accepted})
+    return rows
+
+
+def phrase_scores(phrases: pd.DataFrame) -> dict[str, float]:
+    """Of the rows of metrics/phrases.csv: how often a phrase is taken to be heard, and how well the confidence tells
+    those that are from those that are not, and from those that match nothing."""
+    accepted = phrases.groupby("kind")["accepted"].mean()
+    scores = {f"accepted_{kind}": float(accepted[kind]) for kind in accepted.index}
+    for kind, name in (("absent", "roc_auc"), ("unmatched", "roc_auc_unmatched")):
+        if kind in accepted:
+            rows = phrases[phrases["kind"].isin(["present", kind])]
+            present = (rows["kind"] == "present").tolist()
+            scores[name] = grounding_scores(rows["confidence"].tolist(), present, 0.0)["roc_auc"]
+    return scores
