@@ -1,8 +1,9 @@
 """All systems on the same fixed test mixtures A + C beside the silent objects B and D, and on mixtures of N sources.
 
-First validation's mixtures calibrate the gate of each grounded system, unless params name one, and the threshold of
-the confidence with which VAST takes a phrase to be heard.  Then every test mixture is separated by all systems and
-scored in parallel processes, row by row.  At last the rows make every aggregate: avsep/scoring/summary.py.
+First validation's mixtures calibrate the gate of each grounded system, unless params name one, VAST's confidence that
+a phrase's sound is there, and the threshold from which it takes it to be heard.  Then every test mixture is separated
+by all systems and scored in parallel processes, row by row.  At last the rows make every aggregate:
+avsep/scoring/summary.py.
 
 checkpoints/{baseline,colearning,cyclic,trimodal,finetune}/best.safetensors, checkpoints/pretrained/clip.safetensors,
 data/index/{val,test}_sep.csv, data/videos/**/*.truth.json where there are such
@@ -25,7 +26,8 @@ from avsep.errors import InputError
 from avsep.params import EvaluateParams
 from avsep.run import progress, run, write_metrics
 from avsep.scoring import many, pairs
-from avsep.scoring.asking import Told, phrase_rows, present_confidences, tell
+from avsep.scoring.asking import Told, evidence_by_class, phrase_rows, tell
+from avsep.scoring.confidence import Confidence, calibrated
 from avsep.scoring.examples import write_example
 from avsep.scoring.grounding import calibrated_gate
 from avsep.scoring.localisation import COLUMNS as PLACES
@@ -127,20 +129,22 @@ def readers_of(params: EvaluateParams) -> Readers:
 
 def calibrate(
     params: EvaluateParams, networks: Mapping[str, Any], val: FixedMixtures, told: Told
-) -> tuple[dict[str, float], float]:
-    """The gate of each grounded system, and the confidence from which a phrase is taken to be heard."""
+) -> tuple[dict[str, float], Confidence, float]:
+    """The gate of each grounded system, VAST's confidence, and its value from which a phrase is taken to be heard."""
     hearing: dict[str, Any] = {
         "spectrogram": asdict(params.spectrogram),
         "device": params.device,
         "batch": params.evaluate.batch,
     }
     unseen = FixedMixtures(val.mixtures, val.reader, heard=SOUNDING, seen=())
-    sure = present_confidences(networks["trimodal"], unseen, told, masked=params.vast.masked, **hearing)
-    threshold = calibrated_gate(sure, params.evaluate.max_false_mutes)
+    found, sounding = evidence_by_class(networks["trimodal"], unseen, told, masked=params.vast.masked, **hearing)
+    confidence = calibrated(found, sounding)
+    threshold = calibrated_gate(confidence(found[sounding]).tolist(), params.evaluate.max_false_mutes)
     if params.evaluate.gate is not None:
-        return dict.fromkeys(GROUNDED, params.evaluate.gate), threshold
+        return dict.fromkeys(GROUNDED, params.evaluate.gate), confidence, threshold
     probabilities = sounding_probabilities(networks, val, **hearing)
-    return {s: calibrated_gate(p, params.evaluate.max_false_mutes) for s, p in probabilities.items()}, threshold
+    gates = {s: calibrated_gate(p, params.evaluate.max_false_mutes) for s, p in probabilities.items()}
+    return gates, confidence, threshold
 
 
 def score_pairs(
@@ -239,7 +243,7 @@ def main(params: EvaluateParams) -> None:
         params.evaluate.synonyms,
         params.evaluate.unmatched,
     )
-    gates, threshold = calibrate(params, networks, val, told)
+    gates, confidence, threshold = calibrate(params, networks, val, told)
     hearing: dict[str, Any] = {
         "spectrogram": asdict(params.spectrogram),
         "max_target": params.objective.max_target,
@@ -249,7 +253,7 @@ def main(params: EvaluateParams) -> None:
     sees = {"baseline": readers.baseline, **dict.fromkeys(GROUNDED, readers.objects)}
     fixed = {system: FixedMixtures(test, reader, heard=SOUNDING, seen=OBJECTS) for system, reader in sees.items()}
     score_pairs(
-        separate_all(networks, fixed, told, masked=params.vast.masked, **hearing),
+        separate_all(networks, fixed, told, confidence, masked=params.vast.masked, **hearing),
         scored,
         told,
         readers.objects,

@@ -59,7 +59,7 @@ def evidence(network: VAST, heard: Heard, phrases: Tensor, masked: str) -> Evide
 
 @dataclass(frozen=True)
 class Confidence:
-    """Evidence (N, 3) -> probabilities (N,) that the phrases sound."""
+    """Evidence (..., 3) -> probabilities (...) that the phrases sound."""
 
     mean: Array  # (3,)
     deviation: Array  # (3,)
