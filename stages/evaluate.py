@@ -44,7 +44,7 @@ from models.vast import VAST
 
 METRICS = Path("metrics")
 PHRASES = ["mixture", "phrase", "kind", "confidence", "accepted"]
-SKIPPED = ["sources", "mixture", "reason"]
+SKIPPED = ["table", "sources", "mixture", "reason"]
 
 
 @dataclass
@@ -57,9 +57,10 @@ class Scored:
     sources: list[dict[str, Any]] = field(default_factory=list)
     skipped: list[dict[str, Any]] = field(default_factory=list)
 
-    def skip(self, sources: int, mixture: int, reason: str) -> None:
-        self.skipped.append({"sources": sources, "mixture": mixture, "reason": reason})
-        logging.warning("mixture %d of %d sources is skipped: %s", mixture, sources, reason)
+    def skip(self, table: str, sources: int, mixture: int, reason: str) -> None:
+        """Of pairs.csv or sources.csv, `table`."""
+        self.skipped.append({"table": table, "sources": sources, "mixture": mixture, "reason": reason})
+        logging.warning("%s: mixture %d of %d sources is skipped: %s", table, mixture, sources, reason)
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ def score_pairs(
     finished = parallel(joblib.delayed(kept)(outcome) for outcome in outcomes)
     for outcome, rows, reason in progress(finished, desc="evaluate", total=total, unit="mixture"):
         if reason is not None:
-            scored.skip(len(SOUNDING), outcome.number, reason)
+            scored.skip("pairs", len(SOUNDING), outcome.number, reason)
             continue
         scored.pairs += rows
         scored.phrases += phrase_rows(outcome.number, outcome.videos, outcome.confidences, told, threshold)
@@ -179,7 +180,8 @@ def score_pairs(
         if outcome.number < examples:
             write_example(folder / f"{outcome.number:03d}", outcome, rows, reader, told)
     if not scored.pairs:
-        raise InputError(f"none of {total} test mixtures can be scored; the first: {scored.skipped[0]['reason']}")
+        reasons = [row["reason"] for row in scored.skipped if row["table"] == "pairs"]
+        raise InputError(f"none of {total} test mixtures can be scored; the first: {reasons[0]}")
     shutil.rmtree(METRICS / "examples", ignore_errors=True)
     folder.replace(METRICS / "examples")
 
@@ -192,7 +194,7 @@ def audible(
     for sources, mixtures in drawn.items():
         for number, mixture in enumerate(mixtures):
             if silent := many.silent(mixture, reader):
-                scored.skip(sources, number, f"{silent[0].name} is silent in its window")
+                scored.skip("sources", sources, number, f"{silent[0].name} is silent in its window")
             else:
                 kept.setdefault(sources, {})[number] = mixture
     return kept
@@ -278,7 +280,7 @@ def main(params: EvaluateParams) -> None:
     tables = summarise(rows, resamples=params.evaluate.resamples, bins=params.evaluate.bins, seed=params.seed)
     skipped = pd.DataFrame(scored.skipped, columns=SKIPPED)
     write_tables(rows, skipped, tables)
-    left_out = int((skipped["sources"] == len(SOUNDING)).sum())
+    left_out = int((skipped["table"] == "pairs").sum())
     write_metrics(
         "evaluate",
         {
