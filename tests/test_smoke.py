@@ -64,6 +64,9 @@ def test_every_stage_left_its_metrics_and_the_page(project: Path) -> None:
     assert set(evaluated["silent"]) == {"leakage_db", "leakage_db_p95", "false_mute_rate"}
     assert {"threshold", "accepted_present", "accepted_unmatched", "synonym_nsdr"} <= set(evaluated["phrases"])
     assert evaluated["pairs"]["evaluated"] + evaluated["pairs"]["skipped"] == 4
+    scenes = json.loads((project / "metrics" / "evaluate_scenes.json").read_text())
+    assert scenes["scenes"] == len(scenes["kinds"]) == 6
+    assert scenes["oracle"]["snri"] > 5 and scenes["mixture"]["snri"] == 0
     assert (project / "metrics" / "report" / "index.html").stat().st_size > 100_000
 
 
