@@ -309,6 +309,7 @@ class EvaluateScenes:
     link: Annotated[float, Field(gt=0, le=1)]
     seen: Probability
     overlap: Annotated[float, Field(gt=0, le=1)]
+    resamples: Count
     examples: Whole
 
 
@@ -471,6 +472,7 @@ class FinetuneParams(VastParams):
 class SystemsParams:
     """What the stages read that ask the trained systems."""
 
+    seed: int
     device: Device
     threads: int
     resnet: ResNet
@@ -486,7 +488,6 @@ class SystemsParams:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateParams(SystemsParams):
-    seed: int
     baseline: Baseline
     evaluate: Evaluate
 

@@ -9,7 +9,7 @@ Gates are those that stage evaluate has calibrated on validation's mixtures.
 checkpoints/{baseline,colearning,cyclic,trimodal,finetune}/best.safetensors, checkpoints/pretrained/{clip,detector}
 .safetensors, metrics/evaluate.json, data/scenes
     -> metrics/evaluate_scenes.json, metrics/scenes.csv (avsep/scenes/scoring.py: its rows), metrics/scenes_by_kind.csv,
-       metrics/scene_examples (avsep/scenes/examples.py)
+    metrics/scenes_found.csv, metrics/scene_examples (avsep/scenes/examples.py)
 """
 
 import shutil
@@ -29,13 +29,13 @@ from avsep.scenes.examples import write_example
 from avsep.scenes.files import list_scenes, read_stem, read_truth, video_path
 from avsep.scenes.networks import load_detector, read_gates
 from avsep.scenes.scoring import (
+    ALL,
     COLUMNS,
     Scene,
+    detect_kinds,
     oracle,
     score_controls,
     score_system,
-    summarise,
-    summarise_detection,
     summarise_kinds,
 )
 from avsep.scenes.separate import Given, Hearing, Networks, Sight
@@ -46,6 +46,7 @@ from avsep.training.teacher import load_teacher
 from stages._systems import load_systems
 
 SCENES = Path("data/scenes")
+HEADLINES = ("snri", "leakage_db", "balanced_accuracy")
 TRUE_BOXES = "cyclic_true_boxes"  # a control: what a detector without a fault would change
 SYSTEMS = (
     *("mixture", "oracle", "baseline", "colearning", "cyclic", TRUE_BOXES),
@@ -80,12 +81,15 @@ def main(params: EvaluateScenesParams) -> None:
             joblib.delayed(score)(outcome, separator.classes, separator.hearing, params.objective.max_target)
             for outcome in kept
         )
-        for found in progress(scored, "scenes", len(names), "scene"):
-            rows += found
+        for some in progress(scored, "scenes", len(names), "scene"):
+            rows += some
     table = pd.DataFrame(rows, columns=COLUMNS).round(6)
     write_table(table, Path("metrics/scenes.csv"))
-    write_table(summarise_kinds(table).round(6), Path("metrics/scenes_by_kind.csv"))
-    write_metrics("evaluate_scenes", {"scenes": len(names), **headlines(table)})
+    kinds = summarise_kinds(table, resamples=params.evaluate_scenes.resamples, seed=params.seed).round(6)
+    found = detect_kinds(table[table["system"] == "cyclic"]).round(6)  # all systems are given the same objects
+    write_table(kinds, Path("metrics/scenes_by_kind.csv"))
+    write_table(found, Path("metrics/scenes_found.csv"))
+    write_metrics("evaluate_scenes", {"scenes": len(names), **headlines(kinds, found)})
 
 
 def separate_all(names: Sequence[str], separator: Separator, fps: int, overlap: float) -> Iterator[Outcome]:
@@ -139,19 +143,13 @@ def score(outcome: Outcome, classes: Sequence[str], hearing: Hearing, max_target
     return sorted(rows, key=lambda row: SYSTEMS.index(row["system"]))
 
 
-def headlines(table: pd.DataFrame) -> dict[str, Any]:
-    """What metrics/evaluate_scenes.json tells of metrics/scenes.csv: of each system over all scenes, and of finding
-    objects and of cyclic co-learning by kind of scene."""
-    if table.empty:
-        return {}
-    cyclic = table[table["system"] == "cyclic"]
+def headlines(kinds: pd.DataFrame, found: pd.DataFrame) -> dict[str, Any]:
+    """What metrics/evaluate_scenes.json picks out of the tables of all scenes, for `dvc metrics diff`."""
+    everything = kinds[kinds["kind"] == ALL].set_index("system")[list(HEADLINES)]
+    detection = found[found["kind"] == ALL].drop(columns="kind")
     return {
-        "detection": summarise_detection(cyclic),
-        **{system: summarise(table[table["system"] == system]) for system in SYSTEMS},
-        "kinds": {
-            str(kind): {"detection": summarise_detection(rows), "cyclic": summarise(rows)}
-            for kind, rows in cyclic.groupby("kind", sort=False)
-        },
+        **{"detection": row.dropna().to_dict() for _, row in detection.iterrows()},
+        **{str(system): row.dropna().to_dict() for system, row in everything.iterrows()},
     }
 
 

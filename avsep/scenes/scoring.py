@@ -24,6 +24,7 @@ from avsep.clips.mixtures import hear
 from avsep.scenes.files import Truth
 from avsep.scenes.separate import Given, Hearing, Windows
 from avsep.scenes.tracks import Object
+from avsep.scoring.intervals import Bootstrap
 from avsep.scoring.separation import bss_eval, snr
 from avsep.scoring.silence import FLOOR_DB, leakage_db
 
@@ -38,6 +39,9 @@ SUMMARY = (
     *(*SUMMARISED, "heard", "rejected", "balanced_accuracy", "leakage_db", "false_leakage_db", "given_db"),
     *("nobody_db", "passed_offscreen", "passed_noise"),
 )
+INTERVALS = ("snri_low", "snri_high", "balanced_accuracy_low", "balanced_accuracy_high")
+DETECTION = ("recall", "false_objects", "class_right")
+ALL = "all"  # in the place of a kind: the scenes of all kinds
 
 Sound = NDArray[np.floating]
 
@@ -202,8 +206,39 @@ def summarise_detection(rows: pd.DataFrame) -> dict[str, float]:
     return summary
 
 
-def summarise_kinds(rows: pd.DataFrame) -> pd.DataFrame:
-    """`summarise` of each kind and system, a row each."""
-    each = rows.groupby(["kind", "system"], sort=False)
-    rows_ = [{"kind": kind, "system": system, **summarise(own)} for (kind, system), own in each]
-    return pd.DataFrame(rows_, columns=["kind", "system", *SUMMARY])
+def summarise_kinds(rows: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
+    """`summarise` of each kind of scene, and of all, and each system, a row each, with 95 % intervals of two of the
+    measures: a bootstrap of whole scenes."""
+    summaries = []
+    for kind, some in _by_kind(rows):
+        draws = Bootstrap(sorted(some["scene"].unique()), resamples, seed)
+        for system, own in some.groupby("system", sort=False):
+            summaries.append({"kind": kind, "system": system, **summarise(own), **intervals(own, draws)})
+    return pd.DataFrame(summaries, columns=["kind", "system", *SUMMARY, *INTERVALS])
+
+
+def detect_kinds(rows: pd.DataFrame) -> pd.DataFrame:
+    """`summarise_detection` of each kind of scene, and of all, a row each, of one system's rows."""
+    found = [{"kind": kind, **summarise_detection(some)} for kind, some in _by_kind(rows)]
+    return pd.DataFrame(found, columns=["kind", *DETECTION])
+
+
+def intervals(rows: pd.DataFrame, draws: Bootstrap) -> dict[str, float]:
+    """INTERVALS of a system's rows, as far as it has what they are of."""
+    players = rows[rows["role"] == "player"]
+    gained = draws.mean(players["snri"], players["scene"].tolist())
+    found = {"snri_low": gained.low, "snri_high": gained.high}
+    playing = players["playing"] == 1
+    if players["probability"].notna().any() and 0 < playing.sum() < len(players):
+        right = (players["probability"].fillna(0) >= DECISION) == playing
+        told = draws.balanced_accuracy(right, playing, players["scene"].tolist())
+        found |= {"balanced_accuracy_low": told.low, "balanced_accuracy_high": told.high}
+    return found
+
+
+def _by_kind(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Each kind's rows, then those of ALL."""
+    return [
+        *((str(kind), own) for kind, own in rows.groupby("kind", sort=False)),
+        *([] if rows.empty else [(ALL, rows)]),
+    ]

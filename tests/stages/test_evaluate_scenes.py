@@ -29,7 +29,7 @@ from avsep.params import (
 from avsep.scenes.files import read_truth
 from avsep.scenes.networks import load_detector, read_gates
 from avsep.scenes.rendering import render_scene
-from avsep.scenes.scoring import COLUMNS, SUMMARY
+from avsep.scenes.scoring import COLUMNS, INTERVALS, SUMMARY
 from avsep.scenes.tracks import Object, true_objects
 from avsep.scenes.video import Separator
 from avsep.training.checkpoints import save_weights
@@ -52,6 +52,7 @@ def params() -> EvaluateScenesParams:
     demo = all_params.read(Path(__file__).parents[2] / "params.yaml")
     vast = {**vars(demo.vast), "unet_levels": 3, "unet_channels": 2, "frames": 1, "phrase": "playing the {}"}
     return EvaluateScenesParams(
+        seed=0,
         device="cpu",
         threads=1,
         resnet=ResNet(width=WIDTH),
@@ -65,7 +66,7 @@ def params() -> EvaluateScenesParams:
         model=Model(**UNET, sound_channels=2, head_std=None, query_std=None),
         objective=Objective(as_published=False, symmetric=True, max_target=5.0),
         vast=Vast(**vast),
-        evaluate_scenes=EvaluateScenes(enlarge=1.0, nms=0.3, link=0.3, seen=0.5, overlap=0.5, examples=1),
+        evaluate_scenes=EvaluateScenes(enlarge=1.0, nms=0.3, link=0.3, seen=0.5, overlap=0.5, resamples=50, examples=1),
     )
 
 
@@ -144,14 +145,16 @@ def test_every_system_on_every_scene(project: Path, monkeypatch: pytest.MonkeyPa
 
     silent = table[table["scene"] == "silence_00"]
     assert (silent["given_db"] == -80).all() and silent["snr"].isna().all() and silent["leakage_db"].isna().all()
-    assert told["scenes"] == 2 and told["detection"]["recall"] == pytest.approx(4 / 6)
-    assert told["detection"]["false_objects"] == 1 and set(told["kinds"]) == {"plain", "silence"}
+    assert told["scenes"] == 2 and told["detection"]["recall"] == pytest.approx(4 / 6, abs=1e-6)
+    assert told["detection"]["false_objects"] == 1
+    assert pd.read_csv("metrics/scenes_found.csv")["kind"].tolist() == ["plain", "silence", "all"]
     assert told["oracle"]["snri"] > 3 and told["mixture"]["snri"] == 0
     cyclic = table[(table["system"] == "cyclic") & (table["role"] == "player")]
-    assert told["cyclic"]["snr"] == pytest.approx(cyclic["snr"].mean(), abs=1e-6)
+    assert told["cyclic"]["snri"] == pytest.approx(cyclic["snri"].mean(), abs=1e-6)
+    assert set(told["cyclic"]) == {"snri", "leakage_db", "balanced_accuracy"}
 
     kinds = pd.read_csv("metrics/scenes_by_kind.csv")
-    assert list(kinds.columns) == ["kind", "system", *SUMMARY]
+    assert list(kinds.columns) == ["kind", "system", *SUMMARY, *INTERVALS]
     example = json.loads(Path("metrics/scene_examples/plain_00/example.json").read_text())
     assert [player["object"] for player in example["players"]].count(None) == 1
     assert example["objects"][-1]["player"] is None and set(example["objects"][0]["probability"]) == {

@@ -11,8 +11,11 @@ import torch
 from avsep.scenes.files import Other, Player, Truth
 from avsep.scenes.scoring import (
     COLUMNS,
+    INTERVALS,
     SUMMARY,
     Scene,
+    detect_kinds,
+    intervals,
     level_db,
     oracle,
     passed,
@@ -24,6 +27,7 @@ from avsep.scenes.scoring import (
 )
 from avsep.scenes.separate import Given, Hearing, Windows
 from avsep.scenes.tracks import Object
+from avsep.scoring.intervals import Bootstrap
 from tests.factories import RATE, SAMPLES, SPECTROGRAM
 
 HEARING = Hearing(RATE, SAMPLES, SPECTROGRAM)
@@ -174,10 +178,33 @@ def test_the_summary_follows_from_the_rows() -> None:
     assert summary["leakage_db"] == pytest.approx(-20) and summary["false_leakage_db"] == pytest.approx(-40)
     detection = summarise_detection(table)
     assert detection == {"recall": pytest.approx(2 / 3), "false_objects": 1.0, "class_right": 0.5}
-    kinds = summarise_kinds(pd.concat([table, another]))
-    assert list(zip(kinds["kind"], kinds["system"], strict=True)) == [("some", "cyclic"), ("other", "colearning")]
-    assert kinds["snri"].tolist() == pytest.approx([summary["snri"]] * 2)
-    assert list(summarise_kinds(table.iloc[:0]).columns) == ["kind", "system", *SUMMARY]
+    kinds = summarise_kinds(pd.concat([table, another]), resamples=50, seed=0)
+    assert list(zip(kinds["kind"], kinds["system"], strict=True)) == [
+        *(("some", "cyclic"), ("other", "colearning"), ("all", "cyclic"), ("all", "colearning")),
+    ]
+    assert kinds["snri"].tolist() == pytest.approx([summary["snri"]] * 4)
+    columns = ["kind", "system", *SUMMARY, *INTERVALS]
+    assert list(summarise_kinds(table.iloc[:0], resamples=50, seed=0).columns) == columns
+    found = detect_kinds(pd.concat([table, table.assign(kind="other", scene="another")]))
+    assert found["kind"].tolist() == ["some", "other", "all"] and found["recall"].tolist() == pytest.approx([2 / 3] * 3)
+
+
+def test_intervals_are_of_whole_scenes() -> None:
+    """Two scenes of two players each, alike within: half of the resamples hold one scene alone."""
+    players = pd.DataFrame(
+        {
+            "scene": ["a", "a", "b", "b"],
+            "role": "player",
+            "playing": [1, 0, 1, 0],
+            "snri": [2.0, np.nan, 6.0, np.nan],
+            "probability": [0.9, 0.1, np.nan, 0.8],  # of b, one was missed and the other one is said to sound
+        }
+    )
+    found = intervals(players, Bootstrap(["a", "b"], 1000, 0))
+    assert (found["snri_low"], found["snri_high"]) == (2, 6)
+    assert (found["balanced_accuracy_low"], found["balanced_accuracy_high"]) == (0, 1)
+    silent = intervals(players[players["playing"] == 0], Bootstrap(["a", "b"], 1000, 0))
+    assert np.isnan(silent["snri_low"]) and "balanced_accuracy_low" not in silent
 
 
 def test_scores_are_of_the_scene_as_it_is_heard() -> None:
