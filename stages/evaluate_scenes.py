@@ -145,12 +145,10 @@ def score(outcome: Outcome, classes: Sequence[str], hearing: Hearing, max_target
 
 def headlines(kinds: pd.DataFrame, found: pd.DataFrame) -> dict[str, Any]:
     """What metrics/evaluate_scenes.json picks out of the tables of all scenes, for `dvc metrics diff`."""
-    everything = kinds[kinds["kind"] == ALL].set_index("system")[list(HEADLINES)]
-    detection = found[found["kind"] == ALL].drop(columns="kind")
-    return {
-        **{"detection": row.dropna().to_dict() for _, row in detection.iterrows()},
-        **{str(system): row.dropna().to_dict() for system, row in everything.iterrows()},
-    }
+    systems = kinds[kinds["kind"] == ALL].set_index("system")[list(HEADLINES)]
+    detection = found[found["kind"] == ALL].replace({"kind": {ALL: "detection"}}).set_index("kind")
+    rows = [*detection.iterrows(), *systems.iterrows()]
+    return {str(name): row.dropna().to_dict() for name, row in rows}
 
 
 def make_separator(params: EvaluateScenesParams) -> Separator:
