@@ -63,21 +63,21 @@ class Bootstrap:
         """Of the chance that a positive row's score lies above another one's; equal scores count half."""
         x, truth = np.asarray(scores, np.float64), np.asarray(positive, bool)
         above = (np.sign(x[truth, None] - x[None, ~truth]) + 1) / 2  # (positive rows, other rows)
-        membership = self._membership(clusters)
+        membership = np.eye(len(self.clusters))[self._places(clusters)]  # (N, U)
         wins = membership[truth].T @ above @ membership[~truth]  # (U, U), of each video's rows over each video's
         yes, no = membership[truth].sum(0), membership[~truth].sum(0)
         drawn = np.einsum("bu,uv,bv->b", self.weights, wins, self.weights, optimize=True)
         pairs = (self.weights @ yes) * (self.weights @ no)
         return self._interval(wins.sum() / (yes.sum() * no.sum()), _ratio(drawn, pairs))
 
-    def _membership(self, clusters: Sequence[str]) -> Array:
-        """(N, U): 1 where a row is of a cluster."""
-        at = {name: index for index, name in enumerate(self.clusters)}
-        return np.eye(len(at))[[at[name] for name in clusters]]
+    def _places(self, clusters: Sequence[str]) -> NDArray[np.intp]:
+        """The place of each row's cluster among all, (N,). Raises KeyError for another one."""
+        at = {name: place for place, name in enumerate(self.clusters)}
+        return np.array([at[name] for name in clusters], np.intp)
 
     def _sums(self, values: NDArray[np.generic], clusters: Sequence[str]) -> Array:
         """Each cluster's sum of values (N,): (U,)."""
-        return self._membership(clusters).T @ values.astype(np.float64)
+        return np.bincount(self._places(clusters), values.astype(np.float64), len(self.clusters)).astype(np.float64)
 
     def _interval(self, value: float, drawn: Array) -> Interval:
         """Resamples without a single row tell nothing and are left out."""

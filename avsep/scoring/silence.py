@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from torch import Tensor
+
+Array = NDArray[np.float64]
 
 FLOOR_DB = -80.0  # below this nobody hears it, and a muted object counts as this
 THRESHOLDS = np.round(np.linspace(0, 1, 51), 2).tolist()  # of a curve over all gates
@@ -16,32 +19,30 @@ def leakage_db(given: Tensor, mixture: Tensor) -> Tensor:
     return (10 * ratio.clamp_min(1e-30).log10()).clamp_min(FLOOR_DB)
 
 
-def gated_snri(rows: pd.DataFrame, muted: pd.Series) -> pd.Series:
-    """SNR improvement of sounding objects (columns `snr`, `snri`) where the gate gives the muted ones silence.
-
-    Silence has an SNR of 0 dB, and so gains what the mixture lacks of it; its SI-SDR is not defined.
-    """
-    return rows["snri"].where(~muted, rows["snri"] - rows["snr"])
-
-
-def gated(rows: pd.DataFrame, muted: pd.Series) -> dict[str, float]:
-    """What a gate does to one system's objects, of which `muted` are given silence.
+def gated(rows: pd.DataFrame, muted: NDArray[np.bool_]) -> dict[str, Array]:
+    """What gates do to one system's N objects, of which `muted` (..., N) are given silence: (...) each.
 
     `rows` has `role`, of sounding objects `si_sdri`, `snr` and `snri`, of silent ones `open_leakage_db`, all without
-    gate.  `si_sdri_heard` is the mean over those sounding objects that are not muted, NaN if all are.
+    gate.  `si_sdri_heard` is the mean over those sounding objects that are not muted, NaN if all are: the SI-SDR of
+    silence is not defined.  Its SNR is 0 dB, and so `snri_given` counts all sounding objects: a muted one gains what
+    the mixture lacks of that.
     """
-    sounds = rows["role"] == "sounding"
-    leakage = rows.loc[~sounds, "open_leakage_db"].where(~muted[~sounds], FLOOR_DB)
+    sounds = (rows["role"] == "sounding").to_numpy()
+    si_sdri, snr, snri = (rows.loc[sounds, name].to_numpy(np.float64) for name in ("si_sdri", "snr", "snri"))
+    lost = muted[..., sounds]
+    leakage = np.where(muted[..., ~sounds], FLOOR_DB, rows.loc[~sounds, "open_leakage_db"].to_numpy(np.float64))
+    heard = (~lost).sum(-1)
+    kept = np.where(lost, 0.0, si_sdri).sum(-1)
     return {
-        "false_mute_rate": float(muted[sounds].mean()),
-        "leakage_db": float(leakage.mean()),
-        "leakage_db_p95": float(leakage.quantile(0.95)),
-        "si_sdri_heard": float(rows.loc[sounds & ~muted, "si_sdri"].mean()),
-        "snri_given": float(gated_snri(rows[sounds], muted[sounds]).mean()),
+        "false_mute_rate": lost.mean(-1),
+        "leakage_db": leakage.mean(-1),
+        "leakage_db_p95": np.quantile(leakage, 0.95, axis=-1),
+        "si_sdri_heard": np.where(heard > 0, kept / np.maximum(heard, 1), np.nan),
+        "snri_given": np.where(lost, snri - snr, snri).mean(-1),
     }
 
 
 def gate_curve(rows: pd.DataFrame, thresholds: Sequence[float]) -> pd.DataFrame:
     """`gated` with a gate at each threshold on the column `probability`: one row a threshold."""
-    curve = [{"threshold": t, **gated(rows, rows["probability"] < t)} for t in thresholds]
-    return pd.DataFrame(curve)
+    gates = np.asarray(thresholds, np.float64)
+    return pd.DataFrame({"threshold": gates, **gated(rows, rows["probability"].to_numpy() < gates[:, None])})

@@ -161,7 +161,7 @@ def silence(pairs: pd.DataFrame, draws: Bootstrap) -> pd.DataFrame:
         false_mutes = draws.mean(muted[sounds], own.loc[sounds, "video"].tolist())
         row = {"system": system, "objects": len(own), **_ends(leakage, "leakage_db", named=True)}
         row |= _ends(false_mutes, "false_mute_rate", named=True)
-        rows.append({**row, **{name: value for name, value in gated(own, muted).items() if name not in row}})
+        rows.append({**row, **gated(own, muted.to_numpy())})
     return pd.DataFrame(rows)
 
 
