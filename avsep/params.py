@@ -284,6 +284,27 @@ class Evaluate:
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
+class Scenes:
+    per_kind: Count
+    players: tuple[Annotated[int, Field(ge=2)], Annotated[int, Field(ge=3)]]
+    seconds: Positive
+    width: Annotated[int, Field(ge=64, multiple_of=2)]
+    height: Annotated[int, Field(ge=64, multiple_of=2)]
+    apart_db: NotNegative
+    noise_db: float
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
+class EvaluateScenes:
+    enlarge: Positive
+    nms: Probability
+    link: Annotated[float, Field(gt=0, le=1)]
+    seen: Probability
+    overlap: Annotated[float, Field(gt=0, le=1)]
+    examples: Whole
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Report:
     mixtures: Whole
 
@@ -318,6 +339,8 @@ class Params:
     trimodal: Trimodal
     finetune: Finetune
     evaluate: Evaluate
+    scenes: Scenes
+    evaluate_scenes: EvaluateScenes
     report: Report
 
 
@@ -457,6 +480,31 @@ class EvaluateParams:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ScenesParams:
+    seed: int
+    videos: Videos
+    scenes: Scenes
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateScenesParams:
+    device: Device
+    threads: int
+    resnet: ResNet
+    detector: Detector
+    clip: Clip
+    extract: Extract
+    audio: Audio
+    spectrogram: Spectrogram
+    frames: Frames
+    detect: Detect
+    model: Model
+    objective: Objective
+    vast: Vast
+    evaluate_scenes: EvaluateScenes
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ReportParams:
     extract: Extract
     spectrogram: Spectrogram
@@ -534,6 +582,11 @@ def _refuse_contradictions(p: Params) -> None:
                 f"index.min_seconds is {p.index.min_seconds:g}: sets every clip aside"
                 f" (videos.seconds is {p.videos.seconds:g})"
             )
+        if p.scenes.players[1] >= len(p.videos.classes):
+            problems.append(
+                f"scenes.players is {p.scenes.players}: videos.classes has {len(p.videos.classes)}, and an instrument"
+                " off the screen needs a class that is not on it"
+            )
         if p.extract.fps > p.videos.fps:
             problems.append(f"extract.fps is {p.extract.fps}: more than videos.fps, {p.videos.fps}")
     margins = {  # docs/ccol.md: centre frame
@@ -607,6 +660,8 @@ def _refuse_contradictions(p: Params) -> None:
         problems.append(f"train.batch is {p.train.batch}: no multiple of train.devices, {p.train.devices}")
     if p.train.gain[0] > p.train.gain[1]:
         problems.append(f"train.gain is {p.train.gain}: the lower end comes first")
+    if p.scenes.players[0] > p.scenes.players[1]:
+        problems.append(f"scenes.players is {p.scenes.players}: the lower end comes first")
     for name in ("grounding", "colearning", "cyclic", "baseline", "trimodal", "finetune"):
         phase = getattr(p, name)
         if phase.milestones != sorted(set(phase.milestones)):

@@ -138,6 +138,17 @@ BELOW = {
     "avsep/clips": ("avsep/clips", "avsep/media", "avsep/errors.py", "avsep/run.py"),
     "avsep/demo": ("avsep/demo", "avsep/media", "avsep/errors.py", "avsep/run.py"),
     "avsep/report": ("avsep/report", "avsep/media", "avsep/errors.py"),
+    "avsep/scenes": (
+        "avsep/scenes",
+        "avsep/demo",
+        "avsep/training",
+        "avsep/scoring",
+        "avsep/clips",
+        "avsep/media",
+        "avsep/errors.py",
+        "avsep/run.py",
+        "models",
+    ),
     "avsep/scoring": ("avsep/scoring", "avsep/clips", "avsep/media", "avsep/errors.py", "avsep/run.py", "models"),
     "avsep/training": (
         "avsep/training",
@@ -202,8 +213,9 @@ def fields_of(section: Any) -> list[str]:
 
 
 def stage_sections(stage: str) -> dict[str, Any]:
-    """What `avsep.params.<Stage>Params` holds: name -> type."""
-    stage_params = getattr(params, f"{stage.capitalize()}Params")
+    """What `avsep.params.<Stage>Params` holds: name -> type. Stage `evaluate_scenes` has `EvaluateScenesParams`."""
+    words = [word.capitalize() for word in stage.split("_")]
+    stage_params = getattr(params, f"{''.join(words)}Params")
     return {f.name: f.type for f in dataclasses.fields(stage_params)}
 
 

@@ -1,0 +1,209 @@
+"""How well a scene was separated among the objects in it, against its stems: one table, and what follows from it.
+
+A player whom no object stands for is given silence: for one who plays that has a signal-to-noise ratio of 0 dB and
+counts, for one who does not nothing leaks.  Sounds are (L,); energies in dB are clipped at scoring/silence.py's floor.
+
+The table's rows, by `role`:
+- `player`: one for each player, found or not;
+- `false`: an object that is no player's;
+- `offscreen`, `noise`: a stem that no object explains; `passed` is the share of its energy that objects are given, in
+  each bin the one that is given most;
+- `nobody`: what the objects' masks together leave of the mixture.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from avsep.clips.mixtures import hear
+from avsep.scenes.files import Truth
+from avsep.scenes.separate import Given, Hearing, Windows
+from avsep.scenes.tracks import Object
+from avsep.scoring.separation import bss_eval, snr
+from avsep.scoring.silence import FLOOR_DB, leakage_db
+
+COLUMNS = [
+    *("scene", "kind", "system", "role", "player", "object", "class", "label", "playing", "found"),
+    *("probability", "muted", "level_db", "given_db", "snr", "snri", "sdr", "nsdr", "leakage_db", "passed"),
+]
+CONTROLS = ("mixture", "oracle")  # of playing players alone: they have no objects
+DECISION = 0.5  # of a player's probability to sound, as in stage evaluate
+SUMMARISED = ("snr", "snri", "sdr", "nsdr")
+SUMMARY = (
+    *(*SUMMARISED, "heard", "rejected", "balanced_accuracy", "leakage_db", "false_leakage_db", "given_db"),
+    *("nobody_db", "passed_offscreen", "passed_noise"),
+)
+
+Sound = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is heard in a scene, and what is true of it."""
+
+    truth: Truth
+    mixture: Sound
+    stems: Mapping[str, Sound]
+
+    @property
+    def about(self) -> dict[str, Any]:
+        return {"scene": self.truth.name, "kind": self.truth.kind}
+
+
+def oracle(scene: Scene, hearing: Hearing, max_target: float) -> dict[str, Sound]:
+    """Stem -> what its ratio mask lets through of the mixture."""
+    if not scene.stems:
+        return {}
+    windows = Windows(len(scene.mixture), hearing.samples)
+    cut = {stem: windows.cut(torch.from_numpy(wave)) for stem, wave in scene.stems.items()}
+    heard = hear(cut, **hearing.spectrogram)
+    mixture = torch.from_numpy(scene.mixture)
+    targets = {stem: heard.target(stem, max_target).squeeze(1) for stem in cut}
+    return {stem: hearing.let_through(mask, mixture).numpy() for stem, mask in targets.items()}
+
+
+def score_controls(scene: Scene, oracle: Mapping[str, Sound]) -> Iterator[dict[str, Any]]:
+    """The rows of the mixture itself and of the oracle's ratio masks, for each player who plays."""
+    for number, player in enumerate(scene.truth.players):
+        if player.stem is not None:
+            for system, wave in (("mixture", scene.mixture), ("oracle", oracle[player.stem])):
+                row = {"role": "player", "player": number, "class": player.category, "playing": 1, "found": 1}
+                yield {**scene.about, "system": system, **row, **_heard(scene, player.stem, wave)}
+
+
+def score_system(
+    scene: Scene,
+    system: str,
+    given: Given,
+    objects: Sequence[Object],
+    classes: Sequence[str],
+    matched: Mapping[int, int],
+    hearing: Hearing,
+) -> Iterator[dict[str, Any]]:
+    """All rows of a system that gives sounds to objects. `matched`: player -> object."""
+    waves = given.waves.cpu().numpy()
+    about = {**scene.about, "system": system}
+    for number, player in enumerate(scene.truth.players):
+        found = matched.get(number)
+        wave = np.zeros_like(scene.mixture) if found is None else waves[found]
+        row = {"role": "player", "player": number, "class": player.category, "playing": int(player.playing)}
+        said = {} if found is None else _said(given, objects, classes, found)
+        scores = _leaked(scene, wave) if player.stem is None else _heard(scene, player.stem, wave)
+        yield {**about, **row, "found": int(found is not None), **said, **scores}
+    for number in sorted(set(range(len(objects))) - set(matched.values())):
+        said, scores = _said(given, objects, classes, number), _leaked(scene, waves[number])
+        yield {**about, "role": "false", **said, **scores}
+    for other in scene.truth.others:
+        stem = scene.stems[other.stem]
+        row = {"role": other.what, "class": other.category, "level_db": level_db(stem)}
+        yield {**about, **row, "passed": passed(given, stem, hearing)}
+    rest = (1 - given.masks.sum(0)).clamp_min(0)  # (W, F, T)
+    left = hearing.let_through(rest, torch.from_numpy(scene.mixture).to(rest))
+    yield {**about, "role": "nobody", **_leaked(scene, left.cpu().numpy())}
+
+
+def passed(given: Given, stem: Sound, hearing: Hearing) -> float:
+    """The share of a stem's energy that the most open of the objects' masks lets through."""
+    if not len(given.masks):
+        return 0.0
+    wave = torch.from_numpy(stem).to(given.masks)
+    through = hearing.let_through(given.masks.amax(0), wave)
+    return float(through.square().sum() / wave.square().sum())
+
+
+def level_db(wave: Sound) -> float:
+    """Root mean square re full scale."""
+    power = float(np.mean(np.square(wave, dtype=np.float64)))
+    return max(FLOOR_DB, 10 * float(np.log10(power))) if power > 0 else FLOOR_DB
+
+
+def _said(given: Given, objects: Sequence[Object], classes: Sequence[str], number: int) -> dict[str, Any]:
+    """What is said of an object; `probability` and `muted` are means over the windows."""
+    said: dict[str, Any] = {"object": number, "label": classes[objects[number].label - 1]}
+    if given.probabilities is not None and given.muted is not None:
+        said["probability"] = float(given.probabilities[number].mean())
+        said["muted"] = float(given.muted[number].double().mean())
+    return said
+
+
+def _heard(scene: Scene, stem: str, wave: Sound) -> dict[str, float]:
+    """The scores of what a player who plays is given. A gain over the mixture is one only if that holds more than the
+    player, and BSS-eval knows no silent estimate."""
+    truth, mixture = scene.stems[stem], scene.mixture
+    scores = {"level_db": level_db(truth), "given_db": level_db(wave), "snr": _snr(wave, truth)}
+    alone = len(scene.stems) == 1
+    if not alone:
+        scores["snri"] = scores["snr"] - _snr(mixture, truth)
+    if wave.any():
+        scores["sdr"] = float(bss_eval(truth[None], wave[None]).sdr[0])
+        if not alone:
+            scores["nsdr"] = scores["sdr"] - float(bss_eval(truth[None], mixture[None]).sdr[0])
+    return scores
+
+
+def _leaked(scene: Scene, wave: Sound) -> dict[str, float]:
+    """How much sound was given where there should be none; re the mixture only if that is not silent itself."""
+    scores = {"given_db": level_db(wave)}
+    if scene.mixture.any():
+        scores["leakage_db"] = float(leakage_db(torch.from_numpy(wave), torch.from_numpy(scene.mixture)))
+    return scores
+
+
+def _snr(wave: Sound, truth: Sound) -> float:
+    return float(snr(torch.from_numpy(wave).double(), torch.from_numpy(truth).double()))
+
+
+# --- What follows from the table
+
+
+def summarise(rows: pd.DataFrame) -> dict[str, float]:
+    """Of a system's rows, of one kind or of all: whatever of it they have.
+
+    `snr`, `snri`, `sdr`, `nsdr`: means over players who play.  `heard`, `rejected`: the share of players who play that
+    are said to sound, and of the others that are not; a player who was missed is said to be silent.
+    `leakage_db`, `false_leakage_db`: what silent players and what false objects are given, re the mixture.
+    `given_db`: level of what silent players and false objects are given.  `nobody_db`: what is given to none, re the
+    mixture.  `passed_offscreen`, `passed_noise`: the share of its energy that objects are given.
+    """
+    players = rows[rows["role"] == "player"]
+    playing, silent = players[players["playing"] == 1], players[players["playing"] == 0]
+    false = rows[rows["role"] == "false"]
+    means = {name: playing[name] for name in SUMMARISED}
+    if players["probability"].notna().any():
+        means["heard"] = playing["probability"].fillna(0) >= DECISION
+        means["rejected"] = silent["probability"].fillna(0) < DECISION
+    means["leakage_db"], means["false_leakage_db"] = silent["leakage_db"], false["leakage_db"]
+    means["given_db"] = pd.concat([silent["given_db"], false["given_db"]])
+    means["nobody_db"] = rows.loc[rows["role"] == "nobody", "leakage_db"]
+    for what in ("offscreen", "noise"):
+        means[f"passed_{what}"] = rows.loc[rows["role"] == what, "passed"]
+    summary = {name: float(values.mean()) for name, values in means.items() if values.notna().any()}
+    if {"heard", "rejected"} <= set(summary):
+        summary["balanced_accuracy"] = (summary["heard"] + summary["rejected"]) / 2
+    return summary
+
+
+def summarise_detection(rows: pd.DataFrame) -> dict[str, float]:
+    """Of one system's rows: `recall`, the share of players that were found; of those, `class_right` of the right class;
+    `false_objects`, that are no player's, a scene."""
+    players = rows[rows["role"] == "player"]
+    found = players[players["found"] == 1]
+    summary = {
+        "recall": float(players["found"].mean()),
+        "false_objects": float((rows["role"] == "false").sum() / rows["scene"].nunique()),
+    }
+    if len(found):
+        summary["class_right"] = float((found["class"] == found["label"]).mean())
+    return summary
+
+
+def summarise_kinds(rows: pd.DataFrame) -> pd.DataFrame:
+    """`summarise` of each kind and system, a row each."""
+    each = rows.groupby(["kind", "system"], sort=False)
+    rows_ = [{"kind": kind, "system": system, **summarise(own)} for (kind, system), own in each]
+    return pd.DataFrame(rows_, columns=["kind", "system", *SUMMARY])

@@ -1,0 +1,70 @@
+"""The whole path of a user's video: a file -> frames and sound -> objects -> what each of them sounds like."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+import torch
+from PIL import Image
+from torchvision.models.detection import FasterRCNN
+
+from avsep.errors import InputError
+from avsep.media.ffmpeg import Unusable, extract
+from avsep.media.frames import read_frame
+from avsep.media.wav import Wave
+from avsep.scenes.separate import Given, Hearing, Networks, Sight, separate
+from avsep.scenes.tracks import Object, find_objects, look
+
+
+def open_video(path: Path, fps: int, rate: int) -> tuple[list[Image.Image], Wave]:
+    """A video's frames, `fps` a second, and its sound (L,), mono at `rate` Hz, as stage extract takes them.
+
+    Raises InputError for a video that nothing can be made of.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        frames, wav = Path(folder) / "frames", Path(folder) / "sound.wav"
+        try:
+            count, _ = extract(path, frames, wav, fps, rate)
+        except Unusable as unusable:
+            raise InputError(f"{path} cannot be used: {unusable}") from None
+        wave, _ = soundfile.read(wav, dtype="float32")
+        return [read_frame(frames, number) for number in range(1, count + 1)], wave
+
+
+@dataclass(frozen=True)
+class Separator:
+    """All that it takes, on the device that the networks are on."""
+
+    detector: FasterRCNN
+    classes: Sequence[str]  # of its labels 1, 2, ...
+    batch: int  # frames that it sees at once
+    nms: float  # see tracks.find_objects
+    link: float
+    seen: float
+    networks: Networks
+    gates: Mapping[str, float]  # of each system that grounds, the probability below which an object is muted
+    hearing: Hearing
+    crops: Sight  # how CCoL and the baseline see an object
+    queries: Sight  # how CLIP does
+
+    def objects(self, frames: Sequence[Image.Image]) -> list[Object]:
+        """What is seen in a video."""
+        rows = look(self.detector, frames, self.batch)
+        return find_objects(rows, len(frames), *frames[0].size, nms=self.nms, link=self.link, seen=self.seen)
+
+    def separate(self, wave: Wave, frames: Sequence[Image.Image], objects: Sequence[Object]) -> dict[str, Given]:
+        """What each system gives each object of the sound (L,)."""
+        device = next(self.networks.clip.parameters()).device
+        return separate(
+            self.networks,
+            torch.from_numpy(wave).to(device),
+            frames,
+            objects,
+            self.classes,
+            gates=self.gates,
+            hearing=self.hearing,
+            crops=self.crops,
+            queries=self.queries,
+        )

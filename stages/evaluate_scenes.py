@@ -1,0 +1,206 @@
+"""Stage evaluate_scenes: the scenes as a user has them, from a video file to a sound for each object in it.
+
+Of a scene the systems get the video file alone: its frames and sound are extracted, objects are detected in each frame
+and linked over the frames, each object is grounded on the scene's sound and given its part of it (avsep/scenes).  What
+they are given is scored against the stems, with objects that were missed and objects that are none.  Beside the systems
+stand the mixture itself, the oracle ratio masks of the stems, and cyclic co-learning at the players' true boxes.
+Gates are those that stage evaluate has calibrated on validation's mixtures.
+
+checkpoints/{baseline,colearning,cyclic,trimodal,finetune}/best.safetensors, checkpoints/pretrained/{clip,detector}
+.safetensors, metrics/evaluate.json, data/scenes
+    -> metrics/evaluate_scenes.json, metrics/scenes.csv (avsep/scenes/scoring.py: its rows), metrics/scenes_by_kind.csv,
+       metrics/scene_examples (avsep/scenes/examples.py)
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pandas as pd
+from PIL import Image
+
+from avsep.params import EvaluateScenesParams
+from avsep.run import progress, run, write_metrics
+from avsep.scenes.examples import write_example
+from avsep.scenes.files import list_scenes, read_stem, read_truth, video_path
+from avsep.scenes.networks import load_detector, load_networks, read_gates
+from avsep.scenes.scoring import (
+    COLUMNS,
+    Scene,
+    oracle,
+    score_controls,
+    score_system,
+    summarise,
+    summarise_detection,
+    summarise_kinds,
+)
+from avsep.scenes.separate import Given, Hearing, Sight
+from avsep.scenes.tracks import Object, match, true_objects
+from avsep.scenes.video import Separator, open_video
+
+SCENES = Path("data/scenes")
+TRUE_BOXES = "cyclic_true_boxes"  # a control: what a detector without a fault would change
+SYSTEMS = (
+    *("mixture", "oracle", "baseline", "colearning", "cyclic", TRUE_BOXES),
+    *("trimodal_visual", "trimodal_text", "finetune_visual", "finetune_text"),
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was found in one scene, and what the systems gave it."""
+
+    scene: Scene
+    frames: Sequence[Image.Image]
+    objects: Sequence[Object]
+    matched: Mapping[int, int]  # player -> object
+    given: Mapping[str, Given]  # system -> what each object is given
+    players: Sequence[Object]  # at their true boxes
+    given_players: Given  # what cyclic co-learning gives these
+
+
+def main(params: EvaluateScenesParams) -> None:
+    names = list_scenes(SCENES)
+    examples = Path("metrics/scene_examples")
+    shutil.rmtree(examples, ignore_errors=True)
+    examples.mkdir(parents=True)
+    rows: list[dict[str, Any]] = []
+    if names:
+        separator, fps = make_separator(params), params.extract.fps
+        outcomes = separate_all(names, separator, fps, params.evaluate_scenes.overlap)
+        kept = keep_examples(outcomes, examples, params.evaluate_scenes.examples, separator, fps)
+        scored = joblib.Parallel(n_jobs=-1, return_as="generator")(
+            joblib.delayed(score)(outcome, separator.classes, separator.hearing, params.objective.max_target)
+            for outcome in kept
+        )
+        for found in progress(scored, "scenes", len(names), "scene"):
+            rows += found
+    table = pd.DataFrame(rows, columns=COLUMNS).round(6)
+    write_table(table, Path("metrics/scenes.csv"))
+    write_table(summarise_kinds(table).round(6), Path("metrics/scenes_by_kind.csv"))
+    write_metrics("evaluate_scenes", {"scenes": len(names), **headlines(table)})
+
+
+def separate_all(names: Sequence[str], separator: Separator, fps: int, overlap: float) -> Iterator[Outcome]:
+    """Each scene by its video alone, and which of its players were found: at an `overlap` of their boxes."""
+    networks = replace(separator.networks, by_crop={"cyclic": separator.networks.by_crop["cyclic"]}, by_query={})
+    only_cyclic, rate = replace(separator, networks=networks), separator.hearing.rate
+    for name in names:
+        truth = read_truth(SCENES, name)
+        frames, wave = open_video(video_path(SCENES, name), fps, rate)
+        stems = {stem: read_stem(SCENES, name, stem, rate, len(wave)) for stem in truth.stems()}
+        boxes = truth.boxes_at(len(frames), fps)
+        objects = separator.objects(frames)
+        given = separator.separate(wave, frames, objects)
+        players = true_objects(boxes, *frames[0].size)
+        given_players = only_cyclic.separate(wave, frames, players)["cyclic"]
+        matched = match(objects, boxes, overlap)
+        yield Outcome(Scene(truth, wave, stems), frames, objects, matched, given, players, given_players)
+
+
+def keep_examples(
+    outcomes: Iterable[Outcome], folder: Path, per_kind: int, separator: Separator, fps: int
+) -> Iterator[Outcome]:
+    """Hands all outcomes on, and writes the first `per_kind` of each kind of scene for the report."""
+    kept: Counter[str] = Counter()
+    for outcome in outcomes:
+        truth = outcome.scene.truth
+        if kept[truth.kind] < per_kind:
+            kept[truth.kind] += 1
+            write_example(
+                folder / truth.name,
+                outcome.scene,
+                outcome.frames,
+                fps,
+                separator.hearing.rate,
+                outcome.objects,
+                separator.classes,
+                outcome.matched,
+                outcome.given,
+            )
+        yield outcome
+
+
+def score(outcome: Outcome, classes: Sequence[str], hearing: Hearing, max_target: float) -> list[dict[str, Any]]:
+    """A scene's rows of metrics/scenes.csv, in the order of SYSTEMS."""
+    scene, players = outcome.scene, outcome.players
+    rows = list(score_controls(scene, oracle(scene, hearing, max_target)))
+    for system, given in outcome.given.items():
+        rows += score_system(scene, system, given, outcome.objects, classes, outcome.matched, hearing)
+    own, everyone = [player.category for player in scene.truth.players], {n: n for n in range(len(players))}
+    rows += score_system(scene, TRUE_BOXES, outcome.given_players, players, own, everyone, hearing)
+    return sorted(rows, key=lambda row: SYSTEMS.index(row["system"]))
+
+
+def headlines(table: pd.DataFrame) -> dict[str, Any]:
+    """What metrics/evaluate_scenes.json tells of metrics/scenes.csv: of each system over all scenes, and of finding
+    objects and of cyclic co-learning by kind of scene."""
+    if table.empty:
+        return {}
+    cyclic = table[table["system"] == "cyclic"]
+    return {
+        "detection": summarise_detection(cyclic),
+        **{system: summarise(table[table["system"] == system]) for system in SYSTEMS},
+        "kinds": {
+            str(kind): {"detection": summarise_detection(rows), "cyclic": summarise(rows)}
+            for kind, rows in cyclic.groupby("kind", sort=False)
+        },
+    }
+
+
+def make_separator(params: EvaluateScenesParams) -> Separator:
+    """The trained networks and how they see and hear, from params. Raises InputError."""
+    detector, classes = load_detector(
+        device=params.device,
+        backbone=params.detector.backbone,
+        width=params.resnet.width,
+        channels=params.detector.channels,
+        min_size=params.detector.min_size,
+        max_size=params.detector.max_size,
+        threshold=params.detect.threshold,
+        nms=params.detect.nms,
+        enlarge=params.evaluate_scenes.enlarge,
+    )
+    networks = load_networks(
+        resnet_width=params.resnet.width,
+        unet={
+            "unet_levels": params.model.unet_levels,
+            "unet_channels": params.model.unet_channels,
+            "unet_max_channels": params.model.unet_max_channels,
+            "embedding": params.model.embedding,
+            "query_std": params.model.query_std,
+        },
+        grounding={"sound_channels": params.model.sound_channels, "head_std": params.model.head_std},
+        vast=(params.vast.unet_levels, params.vast.unet_channels),
+        clip=asdict(params.clip),
+        phrase=params.vast.phrase,
+        device=params.device,
+    )
+    fps = params.extract.fps
+    return Separator(
+        detector=detector,
+        classes=classes,
+        batch=params.detect.batch,
+        nms=params.evaluate_scenes.nms,
+        link=params.evaluate_scenes.link,
+        seen=params.evaluate_scenes.seen,
+        networks=networks,
+        gates=read_gates(),
+        hearing=Hearing(params.extract.rate, params.audio.samples, asdict(params.spectrogram)),
+        crops=Sight(fps, params.frames.count, params.frames.stride, params.frames.size, params.frames.square),
+        queries=Sight(fps, params.vast.frames, params.vast.stride, params.clip.image_size, square=True),
+    )
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    temporary = path.with_suffix(".tmp")
+    table.to_csv(temporary, index=False, lineterminator="\n")
+    temporary.replace(path)
+
+
+if __name__ == "__main__":
+    run(main, EvaluateScenesParams)

@@ -1,0 +1,188 @@
+"""The scores of a scene: missed players, silent ones, false objects, sounds that nobody makes; and what follows."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from avsep.scenes.files import Other, Player, Truth
+from avsep.scenes.scoring import (
+    COLUMNS,
+    SUMMARY,
+    Scene,
+    level_db,
+    oracle,
+    passed,
+    score_controls,
+    score_system,
+    summarise,
+    summarise_detection,
+    summarise_kinds,
+)
+from avsep.scenes.separate import Given, Hearing, Windows
+from avsep.scenes.tracks import Object
+from tests.factories import RATE, SAMPLES, SPECTROGRAM
+
+HEARING = Hearing(RATE, SAMPLES, SPECTROGRAM)
+LENGTH = 700
+CLASSES = ["cello", "flute", "tuba"]
+BOXES = np.array([[2.0, 1.0, 20.0, 16.0]])
+WINDOWS = len(Windows(LENGTH, SAMPLES).starts)
+
+
+def tone(frequency: float, level: float = 0.1) -> np.ndarray:
+    return (level * np.sin(2 * np.pi * frequency * np.arange(LENGTH) / RATE)).astype(np.float32)
+
+
+def scene(*playing: bool, others: tuple[str, ...] = (), noise: float = 0.0) -> Scene:
+    """Players of CLASSES, those who play with a tone each; `others` likewise."""
+    players = tuple(
+        Player(name, f"player_{n}.wav" if plays else None, 1.0 if plays else None, BOXES)
+        for n, (name, plays) in enumerate(zip(CLASSES, playing, strict=False))
+    )
+    beside = tuple(Other(what, None, f"{what}.wav", 1.0) for what in others)
+    truth = Truth("some_00", "some", 1, 1.0, players, beside)
+    stems = {stem: tone(60 + 130 * n) for n, stem in enumerate(truth.stems())}
+    mixture = np.sum([*stems.values(), np.zeros(LENGTH)], axis=0).astype(np.float32)
+    return Scene(truth, mixture + noise * np.random.default_rng(0).standard_normal(LENGTH).astype(np.float32), stems)
+
+
+def things(count: int) -> list[Object]:
+    return [Object(label, 0.9, ((2, 1, 20, 16),), (1,)) for label in range(1, count + 1)]
+
+
+def given(*waves: np.ndarray, probabilities: tuple[float, ...] | None = None, mask: float = 0.5) -> Given:
+    masks = torch.full((len(waves), WINDOWS, 16, 16), mask)
+    stacked = torch.from_numpy(np.array(waves, np.float32).reshape(-1, LENGTH))
+    if probabilities is None:
+        return Given(masks, stacked)
+    told = torch.tensor(probabilities)[:, None].expand(-1, WINDOWS)
+    return Given(masks, stacked, told, told < 0.5)
+
+
+def rows(made: Scene, gave: Given, matched: dict[int, int]) -> list[dict[str, Any]]:
+    found = list(score_system(made, "cyclic", gave, things(len(gave.waves)), CLASSES, matched, HEARING))
+    assert all(set(row) <= set(COLUMNS) for row in found)
+    return found
+
+
+def test_what_a_player_is_given_is_scored_against_its_stem() -> None:
+    made = scene(True, True)
+    one, other = made.stems.values()
+    first, second, _ = rows(made, given(one + 0.1 * other, other, probabilities=(0.9, 0.2)), {0: 0, 1: 1})
+    assert (first["role"], first["class"], first["label"], first["playing"], first["found"]) == (
+        *("player", "cello", "cello"),
+        *(1, 1),
+    )
+    assert first["snr"] == pytest.approx(20, abs=0.1) and first["snri"] == pytest.approx(20, abs=0.2)
+    assert first["sdr"] > 20 and first["nsdr"] > 15, "BSS-eval forgives what a filter makes of the source"
+    assert first["level_db"] == pytest.approx(-23.0, abs=0.1) and first["given_db"] == pytest.approx(-23, abs=0.1)
+    assert (first["probability"], first["muted"]) == (pytest.approx(0.9), 0)
+    assert (second["probability"], second["muted"]) == (pytest.approx(0.2), 1)
+    assert "leakage_db" not in first
+
+
+def test_a_missed_player_who_plays_is_given_silence_which_counts() -> None:
+    made = scene(True, True)
+    one, _ = made.stems.values()
+    _, missed, _ = rows(made, given(one), {0: 0})
+    assert (missed["found"], missed["snr"]) == (0, 0)
+    assert missed["snri"] == pytest.approx(0, abs=0.1), "the mixture of two equal sources has an SNR of 0 dB"
+    assert "sdr" not in missed and "probability" not in missed, "BSS-eval knows no silent estimate"
+    table = pd.DataFrame(rows(made, given(one, probabilities=(0.9,)), {0: 0}), columns=COLUMNS)
+    assert summarise(table)["heard"] == 0.5
+    assert summarise_detection(table) == {"recall": 0.5, "false_objects": 0.0, "class_right": 1.0}
+
+
+def test_a_silent_player_leaks_what_it_is_given() -> None:
+    made = scene(True, False)
+    found = rows(made, given(made.mixture, 0.1 * made.mixture), {0: 0, 1: 1})[1]
+    assert found["playing"] == 0 and found["leakage_db"] == pytest.approx(-20)
+    assert not {"snr", "snri", "sdr", "nsdr", "level_db"} & set(found)
+    missed = rows(made, given(made.mixture), {0: 0})[1]
+    assert (missed["found"], missed["leakage_db"], missed["given_db"]) == (0, -80, -80)
+
+
+def test_one_who_plays_alone_has_no_gain_over_the_mixture() -> None:
+    made = scene(True, False)
+    row = rows(made, given(0.9 * made.mixture), {0: 0})[0]
+    assert row["snr"] == pytest.approx(20) and "snri" not in row and "nsdr" not in row
+
+
+def test_an_object_that_is_no_players_has_a_row_of_what_it_was_given() -> None:
+    made = scene(True)
+    false = rows(made, given(made.mixture, 0.01 * made.mixture, probabilities=(0.9, 0.8)), {0: 0})[1]
+    assert (false["role"], false["object"], false["label"]) == ("false", 1, "flute")
+    assert false["leakage_db"] == pytest.approx(-40) and false["probability"] == pytest.approx(0.8)
+    assert "class" not in false and "player" not in false
+
+
+@pytest.mark.parametrize("what", ["offscreen", "noise"])
+def test_the_share_of_a_sound_that_nobody_makes(what: str) -> None:
+    made = scene(True, others=(what,))
+    *_, other, nobody = rows(made, given(made.mixture, made.mixture, mask=0.5), {0: 0})
+    assert other["role"] == what and other["passed"] == pytest.approx(0.25, abs=1e-3), "half of its amplitude"
+    assert other["level_db"] == pytest.approx(-23.0, abs=0.1)
+    assert nobody["role"] == "nobody" and nobody["leakage_db"] == -80, "two halves leave nothing"
+    assert passed(given(), made.stems[f"{what}.wav"], HEARING) == 0
+
+
+def test_what_the_masks_leave_is_nobodys() -> None:
+    made = scene(True)
+    [*_, nobody] = rows(made, given(made.mixture, mask=0.9), {0: 0})
+    assert nobody["leakage_db"] == pytest.approx(-20, abs=0.01)
+    assert rows(made, given(), {})[-1]["leakage_db"] == pytest.approx(0, abs=1e-3), "without objects all of it"
+
+
+def test_a_silent_scene_has_levels_and_no_ratios() -> None:
+    made = scene(False, False)
+    silence = np.zeros(LENGTH, np.float32)
+    found = rows(made, given(silence, silence, probabilities=(0.0, 0.0)), {0: 0})
+    assert [row["role"] for row in found] == ["player", "player", "false", "nobody"]
+    assert all(row["given_db"] == -80 and "leakage_db" not in row and "snr" not in row for row in found)
+    assert list(score_controls(made, oracle(made, HEARING, 5.0))) == []
+    summary = summarise(pd.DataFrame(found, columns=COLUMNS))
+    assert summary == {"rejected": 1.0, "given_db": -80.0}
+
+
+def test_controls_are_of_players_who_play() -> None:
+    made = scene(True, False, True)
+    found = list(score_controls(made, oracle(made, HEARING, 5.0)))
+    assert [(row["system"], row["player"]) for row in found] == [(s, n) for n in (0, 2) for s in ("mixture", "oracle")]
+    assert [row["snri"] for row in found if row["system"] == "mixture"] == [0, 0]
+    assert all(row["snri"] > 10 for row in found if row["system"] == "oracle"), "the tones lie apart"
+
+
+def test_levels() -> None:
+    assert level_db(np.full(10, 0.1)) == pytest.approx(-20)
+    assert level_db(np.zeros(10)) == level_db(np.full(10, 1e-9)) == -80
+
+
+def test_the_summary_follows_from_the_rows() -> None:
+    made = scene(True, True, False)
+    one, other = made.stems.values()
+    gave = given(one + 0.1 * other, 0.1 * made.mixture, 0.01 * made.mixture, probabilities=(0.9, 0.6, 0.4))
+    table = pd.DataFrame(rows(made, gave, {0: 0, 2: 1}), columns=COLUMNS)
+    another = table.assign(kind="other", system="colearning")
+    summary = summarise(table)
+    playing = table[(table["role"] == "player") & (table["playing"] == 1)]
+    assert summary["snri"] == pytest.approx(playing["snri"].mean()) and summary["snr"] == pytest.approx(10, abs=0.1)
+    assert (summary["heard"], summary["rejected"], summary["balanced_accuracy"]) == (0.5, 0.0, 0.25)
+    assert summary["leakage_db"] == pytest.approx(-20) and summary["false_leakage_db"] == pytest.approx(-40)
+    detection = summarise_detection(table)
+    assert detection == {"recall": pytest.approx(2 / 3), "false_objects": 1.0, "class_right": 0.5}
+    kinds = summarise_kinds(pd.concat([table, another]))
+    assert list(zip(kinds["kind"], kinds["system"], strict=True)) == [("some", "cyclic"), ("other", "colearning")]
+    assert kinds["snri"].tolist() == pytest.approx([summary["snri"]] * 2)
+    assert list(summarise_kinds(table.iloc[:0]).columns) == ["kind", "system", *SUMMARY]
+
+
+def test_scores_are_of_the_scene_as_it_is_heard() -> None:
+    """Codec noise in the mixture is no source's."""
+    clean, noisy = scene(True, True), scene(True, True, noise=0.01)
+    assert replace(noisy, mixture=clean.mixture).mixture is clean.mixture
+    [mixture, *_] = score_controls(noisy, oracle(noisy, HEARING, 5.0))
+    assert mixture["snr"] < 0

@@ -1,0 +1,199 @@
+"""Stage evaluate_scenes with tiny random networks: all scenes by their videos alone, what is scored, what is kept."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from avsep import params as all_params
+from avsep.errors import InputError
+from avsep.params import (
+    Audio,
+    Clip,
+    Detect,
+    Detector,
+    EvaluateScenes,
+    EvaluateScenesParams,
+    Extract,
+    Frames,
+    Model,
+    Objective,
+    ResNet,
+    Spectrogram,
+    Vast,
+)
+from avsep.scenes.files import read_truth
+from avsep.scenes.networks import load_detector, read_gates
+from avsep.scenes.rendering import render_scene
+from avsep.scenes.scoring import COLUMNS, SUMMARY
+from avsep.scenes.tracks import Object, true_objects
+from avsep.scenes.video import Separator
+from avsep.training.checkpoints import save_weights
+from models.ccol import CCoL
+from models.detector import build_detector
+from models.sound_of_pixels import SoundOfPixels
+from models.vast import VAST
+from stages import evaluate_scenes
+from stages.evaluate_scenes import SCENES, SYSTEMS, TRUE_BOXES
+from tests import factories
+from tests.factories import SPECTROGRAM, UNET, tiny_clip
+
+CLASSES = ["cello", "flute", "trumpet", "tuba"]
+RATE = 8000
+WIDTH = 8  # of the ResNet
+FOUND = ["plain_00", "silence_00"]  # the scenes
+
+
+def params() -> EvaluateScenesParams:
+    demo = all_params.read(Path(__file__).parents[2] / "params.yaml")
+    vast = {**vars(demo.vast), "unet_levels": 3, "unet_channels": 2, "frames": 1, "phrase": "playing the {}"}
+    return EvaluateScenesParams(
+        device="cpu",
+        threads=1,
+        resnet=ResNet(width=WIDTH),
+        detector=Detector(backbone="resnet18", channels=16, min_size=48, max_size=64),
+        clip=Clip(**{**factories.CLIP, "layers": tuple(factories.CLIP["layers"])}),
+        extract=Extract(rate=RATE, fps=2),
+        audio=Audio(samples=16 * 255),
+        spectrogram=Spectrogram(**{**SPECTROGRAM, "n_fft": 1022, "hop": 272}),
+        frames=Frames(count=1, stride=1, resize=16, size=16, square=True, augment=False, cache=True),
+        detect=Detect(threshold=0.05, nms=0.5, batch=2),
+        model=Model(**UNET, sound_channels=2, head_std=None, query_std=None),
+        objective=Objective(as_published=False, symmetric=True, max_target=5.0),
+        vast=Vast(**vast),
+        evaluate_scenes=EvaluateScenes(enlarge=1.0, nms=0.3, link=0.3, seen=0.5, overlap=0.5, examples=1),
+    )
+
+
+def write_weights() -> None:
+    """Random networks, as the training stages leave them, and gates, as stage evaluate does."""
+    torch.manual_seed(0)
+    networks: dict[str, torch.nn.Module] = {"baseline": SoundOfPixels(WIDTH, **UNET)}
+    for system in ("colearning", "cyclic"):
+        networks[system] = CCoL(WIDTH, **factories.MODEL)
+    for system in ("trimodal", "finetune"):
+        networks[system] = VAST(3, **factories.VAST)
+    for system, network in networks.items():
+        save_weights(Path(f"checkpoints/{system}/best.safetensors"), network.state_dict())
+    save_weights(Path("checkpoints/pretrained/clip.safetensors"), tiny_clip().clip.state_dict())
+    detector = build_detector("resnet18", width=WIDTH, channels=16, classes=4, min_size=48, max_size=64)
+    save_weights(
+        Path("checkpoints/pretrained/detector.safetensors"), detector.state_dict(), ("classes", json.dumps(CLASSES))
+    )
+    Path("metrics").mkdir()
+    Path("metrics/evaluate.json").write_text('{"gates": {"colearning": 0.5, "cyclic": 0.0}}')
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_weights()
+    SCENES.mkdir(parents=True)
+    for name in FOUND:
+        render_scene(
+            SCENES.absolute(), name.partition("_")[0], 0, seed=0, classes=CLASSES, players=(3, 3), seconds=2.0, fps=4,
+            width=96, height=72, apart_db=10.0, noise_db=-10.0,
+        )  # fmt: skip
+    return tmp_path
+
+
+def sees(monkeypatch: pytest.MonkeyPatch, missed: int | None) -> None:
+    """The detector finds every player at its true boxes but one, and one thing that is none, at the lower right."""
+
+    def objects(self: Separator, frames: list[Any]) -> list[Object]:
+        shown = next(name for name in FOUND if np.array_equal(frames[0], first[name]))
+        boxes = read_truth(SCENES, shown).boxes_at(len(frames), 2)
+        kept = [number for number in range(len(boxes)) if number != missed]
+        return true_objects(
+            np.concatenate([boxes[kept], np.full((1, len(frames), 4), (90.0, 60.0, 96.0, 72.0))]), 96, 72
+        )
+
+    first = {name: np.asarray(evaluate_scenes.open_video(SCENES / f"{name}.mp4", 2, RATE)[0][0]) for name in FOUND}
+    monkeypatch.setattr(Separator, "objects", objects)
+
+
+def run() -> tuple[pd.DataFrame, dict[str, Any]]:
+    evaluate_scenes.main(params())
+    return pd.read_csv("metrics/scenes.csv"), json.loads(Path("metrics/evaluate_scenes.json").read_text())
+
+
+def test_every_system_on_every_scene(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = read_truth(SCENES, "plain_00")
+    missed = next(number for number, player in enumerate(truth.players) if player.playing)
+    sees(monkeypatch, missed)
+    table, told = run()
+    assert list(table.columns) == COLUMNS
+    assert set(table["system"]) == set(SYSTEMS) and set(table["scene"]) == set(FOUND)
+    plain = table[table["scene"] == "plain_00"]
+    for system in set(SYSTEMS) - {"mixture", "oracle"}:
+        rows = plain[plain["system"] == system]
+        players = rows[rows["role"] == "player"].set_index("player")
+        assert players["class"].tolist() == [player.category for player in truth.players]
+        assert players["playing"].tolist() == [int(player.playing) for player in truth.players]
+        assert players["snr"].notna().tolist() == [player.playing for player in truth.players]
+        assert players.loc[missed, "found"] == (system == TRUE_BOXES)
+        assert (rows["role"] == "false").sum() == (system != TRUE_BOXES)
+        assert (rows["role"] == "nobody").sum() == 1
+        assert rows["probability"].notna().any() == (system in ("colearning", "cyclic", TRUE_BOXES))
+    lost = plain[(plain["player"] == missed) & (plain["system"] == "cyclic")].iloc[0]
+    assert (lost["snr"], lost["given_db"]) == (0, -80), "a missed player is given silence"
+
+    silent = table[table["scene"] == "silence_00"]
+    assert (silent["given_db"] == -80).all() and silent["snr"].isna().all() and silent["leakage_db"].isna().all()
+    assert told["scenes"] == 2 and told["detection"]["recall"] == pytest.approx(4 / 6)
+    assert told["detection"]["false_objects"] == 1 and set(told["kinds"]) == {"plain", "silence"}
+    assert told["oracle"]["snri"] > 3 and told["mixture"]["snri"] == 0
+    cyclic = table[(table["system"] == "cyclic") & (table["role"] == "player")]
+    assert told["cyclic"]["snr"] == pytest.approx(cyclic["snr"].mean(), abs=1e-6)
+
+    kinds = pd.read_csv("metrics/scenes_by_kind.csv")
+    assert list(kinds.columns) == ["kind", "system", *SUMMARY]
+    example = json.loads(Path("metrics/scene_examples/plain_00/example.json").read_text())
+    assert [player["object"] for player in example["players"]].count(None) == 1
+    assert example["objects"][-1]["player"] is None and set(example["objects"][0]["probability"]) == {
+        *("colearning", "cyclic")
+    }
+    sounds = {path.name for path in Path("metrics/scene_examples/plain_00").glob("*.wav")}
+    assert {"mixture.wav", *truth.stems(), "object_0_cyclic.wav", "object_2_trimodal_text.wav"} <= sounds
+
+
+def test_the_same_bytes_twice_with_the_detector_itself(project: Path) -> None:
+    def written() -> dict[str, bytes]:
+        return {str(path): path.read_bytes() for path in sorted(Path("metrics").rglob("*")) if path.is_file()}
+
+    run()
+    first = written()
+    run()
+    assert written() == first
+
+
+def test_no_scenes_leave_empty_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    SCENES.mkdir(parents=True)
+    table, told = run()
+    assert table.empty and list(table.columns) == COLUMNS and told == {"scenes": 0}
+    assert pd.read_csv("metrics/scenes_by_kind.csv").empty and list(Path("metrics/scene_examples").iterdir()) == []
+
+
+def test_the_detector_sees_larger_pictures_with_its_own_anchors(project: Path) -> None:
+    options: dict[str, Any] = {"backbone": "resnet18", "width": WIDTH, "channels": 16, "min_size": 48, "max_size": 64}
+    plain, classes = load_detector(enlarge=1.0, device="cpu", **options)
+    large, _ = load_detector(enlarge=1.5, device="cpu", **options)
+    assert classes == CLASSES and not large.training
+    assert (large.transform.min_size, large.transform.max_size) == ((72,), 96)
+    assert large.rpn.anchor_generator.sizes == plain.rpn.anchor_generator.sizes
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"gates": {"cyclic": 0.5}}', '{"gates": {"cyclic": "x", "colearning": 1}}']
+)
+def test_missing_gates_are_told(text: str, tmp_path: Path) -> None:
+    (tmp_path / "evaluate.json").write_text(text)
+    with pytest.raises(InputError, match=r"tells no gates of colearning and cyclic .*: run stage evaluate"):
+        read_gates(tmp_path / "evaluate.json")
+    with pytest.raises(InputError, match="run stage evaluate"):
+        read_gates(tmp_path / "missing.json")
