@@ -104,11 +104,15 @@ def distribution_chart(pairs: pd.DataFrame, systems: Sequence[str]) -> str:
 
 def reliability_chart(folder: Path, sound: str) -> str:
     """The share that sounds over the probability, bin by bin, beside the diagonal of a calibrated grounding."""
-    lines = {}
-    for system in GROUNDED:
-        bins = read_table(folder / f"{system}_{sound}.csv", ["probability", "share"])
-        lines[system] = (bins["probability"].tolist(), bins["share"].tolist())
-    return curve_chart(lines, "probability to sound", "share that sounds", span=(0, 1), diagonal=True, points=True)
+    bins = {s: read_table(folder / f"{s}_{sound}.csv", ["objects", "probability", "share"]) for s in GROUNDED}
+    return curve_chart(
+        {system: (own["probability"].tolist(), own["share"].tolist()) for system, own in bins.items()},
+        "probability to sound",
+        "share that sounds",
+        span=(0, 1),
+        diagonal=True,
+        points={system: (own["objects"] / own["objects"].sum()).tolist() for system, own in bins.items()},
+    )
 
 
 def roc_chart(pairs: pd.DataFrame, column: str) -> str:

@@ -89,12 +89,12 @@ def curve_chart(
     span: Sequence[float] = (),
     marks: Mapping[str, float] | None = None,
     diagonal: bool = False,
-    points: bool = False,
+    points: Mapping[str, Sequence[float]] | None = None,
 ) -> str:
     """Inline SVG with one line per key of STYLES: key -> (x values, y values). The x axis holds `span` too.
 
-    `marks`: key -> where on the x axis a thin upright line stands; `diagonal`: from 0 to 1, a thin line; `points`: at
-    each value a dot.
+    `marks`: key -> where on the x axis a thin upright line stands; `diagonal`: from 0 to 1, a thin line; `points`: key
+    -> the area of a dot at each value, as its share of all of them.
     """
     figure = Figure(figsize=(3.7, 2.3), layout="constrained")
     axes = figure.subplots()
@@ -104,8 +104,9 @@ def curve_chart(
         axes.axvline(at, color=STYLES[name][0], linestyle=STYLES[name][1], linewidth=0.8)
     for name, (horizontal, vertical) in lines.items():
         colour, dashes = STYLES[name]
-        dot = "o" if points else None
-        axes.plot(horizontal, vertical, color=colour, linestyle=dashes, linewidth=1.6, marker=dot, markersize=3)
+        axes.plot(horizontal, vertical, color=colour, linestyle=dashes, linewidth=1.6)
+        if points:
+            axes.scatter(horizontal, vertical, s=[4 + 160 * share for share in points[name]], color=colour, linewidth=0)
     axes.update_datalim([(value, 0) for value in span], updatey=False)
     axes.autoscale_view()
     _frame(axes, x, y)

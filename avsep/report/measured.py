@@ -83,6 +83,7 @@ LOCALISATION = {
 MORE_SOURCES = {
     "si_sdri": "SI-SDRi in dB",
     "snri": "SNRi in dB",
+    "snr": "SNR in dB; silence has 0",
     "muted": "Sounding objects that the gate mutes",
 }
 
@@ -161,7 +162,7 @@ def _refuse_gaps(frame: pd.DataFrame, names: Any, path: Path) -> None:
 def spread(table: pd.DataFrame, by: str, told: Mapping[str, str]) -> pd.DataFrame:
     """A row for each system, and for each value of column `by` the columns of `told`, named `<value><ending>`."""
     wide = table.pivot(index="system", columns=by, values=list(told))
-    wide.columns = pd.Index([f"{value}{told[what]}" for what, value in wide.columns.tolist()])
+    wide.columns = pd.Index([f"{column[1]}{told[column[0]]}" for column in wide.columns])
     return wide
 
 

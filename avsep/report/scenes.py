@@ -30,7 +30,7 @@ OVERALL = {
     "rejected": Column("Silent, told so", 1, percent=True),
     "leakage_db": Column("Leakage to silent players", 1),
     "false_leakage_db": Column("Leakage to false objects", 1),
-    "nobody_db": Column("Given to nobody", 1),
+    "nobody_db": Column("Given to no object", 1),
     "passed_offscreen": Column("Offscreen sound let through", 0, percent=True),
     "passed_noise": Column("Noise let through", 0, percent=True),
 }
@@ -68,13 +68,13 @@ def read_scenes(metrics: Path) -> Scenes | None:
         return None
     if missing := [name for name in ("detection", "kinds", "cyclic") if not isinstance(told.get(name), dict)]:
         raise InputError(f"{path} tells no {missing[0]}: run `dvc repro evaluate_scenes`, which does")
-    names = {kind: KINDS.get(kind, kind) for kind in told["kinds"]}
+    names = {kind: title for kind, title in KINDS.items() if kind in told["kinds"]}
     found = pd.DataFrame.from_dict(
         {kind: about["detection"] for kind, about in told["kinds"].items()} | {"all": told["detection"]}, orient="index"
     )
     systems = pd.DataFrame.from_dict({name: told[name] for name in ASKED if name in told}, orient="index")
     return Scenes(
-        found=tabulate(found.join(counts(rows)), {**names, "all": "All scenes"}, FOUND),
+        found=tabulate(found.join(counts(rows)), {**names, "all": "All scenes"}, FOUND, group="trained"),
         overall=tabulate(systems, ASKED, OVERALL),
         by_kind={title: kind_table(kinds, name, column, names) for name, (title, column) in BY_KIND.items()},
     )

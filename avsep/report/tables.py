@@ -180,18 +180,20 @@ def tabulate(
     columns: Mapping[str, Column],
     best: Collection[tuple[str, str]] = (),
     drawn: str | None = None,
+    group: str | None = None,
 ) -> Table:
     """A line for each of `titles` that is in the frame's index, a cell for each of its `columns`.
 
     An interval's ends are in columns `<column>_low` and `<column>_high`, and whether a difference is significant in
-    `<column>_significant`, where the frame has such. `best`: lines and columns to be marked.
+    `<column>_significant`, where the frame has such. `best`: lines and columns to be marked. `group`: of lines
+    that are no systems.
     """
     lines = []
     for name, title in titles.items():
         if name in frame.index:
             row = frame.loc[name].to_dict()
             cells = [_cell(row, column, (name, column) in best) for column in columns]
-            lines.append(Line(title, group_of(name), cells))
+            lines.append(Line(title, group or group_of(name), cells))
     return Table(list(columns.values()), lines, None if drawn is None else list(columns).index(drawn))
 
 
