@@ -3,11 +3,16 @@
 A *section* (`Audio`, `Train`, ...) mirrors one key of params.yaml; what each param means stands in
 conf/config.yaml.  A *stage's params* (`VideosParams`, ...) are the sections that the stage reads, and so
 exactly the `params` that it declares in dvc.yaml.  Any stage refuses a file of which any part is wrong:
-a mistake in `evaluate` is told before the first video is rendered.
+a mistake in `evaluate` is told before the first video is rendered.  Only how many tokens a phrase has is told by the
+stages that import CLIP, from pretrained on: its tokeniser takes ten times as long to import as all else here.
+
+This file checks, and derives no value: DVC watches the values themselves, so an edit of it re-runs no stage
+(tests/test_pipeline.py).
 """
 
 import dataclasses
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -16,6 +21,7 @@ import yaml
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from avsep.clips.phrases import phrase_of, refuse_unreadable, tokenise
 from avsep.errors import InputError
 
 _strict = ConfigDict(extra="forbid", strict=True)
@@ -42,7 +48,7 @@ class Videos:
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
 class ResNet:
-    width: Count
+    width: Annotated[int, Field(ge=8, multiple_of=8)]
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
@@ -100,6 +106,7 @@ class Pretrained:
     clip_epochs: Count
     clip_batch: Annotated[int, Field(ge=2)]
     clip_lr: Positive
+    clip_max_scale: Annotated[float, Field(gt=1)]
     held_out: Count
 
 
@@ -250,6 +257,7 @@ class Captions:
 @dataclass(frozen=True, kw_only=True, config=_strict)
 class Trimodal:
     epochs: Count
+    schedule: Literal["milestones", "cosine"]
     milestones: list[Count]
     lr_separation: NotNegative
     visual_weight: NotNegative
@@ -388,20 +396,26 @@ class IndexParams:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingParams:
+class LearningParams:
     """What every training stage reads."""
 
     seed: int
     device: Device
     threads: int
-    resnet: ResNet
     extract: Extract
     audio: Audio
     spectrogram: Spectrogram
-    frames: Frames
-    model: Model
     objective: Objective
     train: Train
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingParams(LearningParams):
+    """What CCoL's training stages and the baseline read."""
+
+    resnet: ResNet
+    frames: Frames
+    model: Model
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -436,18 +450,10 @@ class CaptionsParams:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class VastParams:
+class VastParams(LearningParams):
     """What VAST's training stages read."""
 
-    seed: int
-    device: Device
-    threads: int
-    extract: Extract
-    audio: Audio
-    spectrogram: Spectrogram
     clip: Clip
-    objective: Objective
-    train: Train
     vast: Vast
 
 
@@ -521,6 +527,8 @@ def load(stage_params: type[StageParams], path: Path | str = "params.yaml") -> S
     """
     params = read(path)
     names = [f.name for f in dataclasses.fields(stage_params)]  # type: ignore[arg-type]
+    if "clip" in names:  # of the stages that import CLIP anyway, the first is pretrained
+        _refuse(_unreadable_phrases(params, lambda phrase: tokenise([phrase], params.clip.context)))
     return stage_params(**{name: getattr(params, name) for name in names})
 
 
@@ -644,6 +652,7 @@ def _refuse_contradictions(p: Params) -> None:
         )
     if "{}" not in p.vast.phrase:
         problems.append(f"vast.phrase is {p.vast.phrase!r}: {{}} must stand where the class's name goes")
+    problems += _unreadable_phrases(p, refuse_unreadable)
     if p.vast.batch % p.train.devices:
         problems.append(f"vast.batch is {p.vast.batch}: no multiple of train.devices, {p.train.devices}")
     if p.frames.resize < p.frames.size:
@@ -668,6 +677,8 @@ def _refuse_contradictions(p: Params) -> None:
             problems.append(f"{name}.milestones is {phase.milestones}: not rising")
         if phase.milestones and phase.milestones[-1] >= phase.epochs:
             problems.append(f"{name}.milestones is {phase.milestones}: {name}.epochs ends at {phase.epochs}")
+    if p.trimodal.schedule == "cosine" and p.trimodal.milestones:
+        problems.append(f"trimodal.milestones is {p.trimodal.milestones}: trimodal.schedule cosine has none, give []")
     if len(set(p.evaluate.sources)) < len(p.evaluate.sources):
         problems.append(f"evaluate.sources is {p.evaluate.sources}: names a number twice")
     if p.videos.source == "demo" and max(p.evaluate.sources, default=0) > len(p.videos.classes):
@@ -676,8 +687,28 @@ def _refuse_contradictions(p: Params) -> None:
         problems.append(f"report.mixtures is {p.report.mixtures}: evaluate.examples keeps {p.evaluate.examples}")
     if problem := _missing_device(p.device, p.train.devices):
         problems.append(problem)
+    _refuse(problems)
+
+
+def _refuse(problems: Sequence[str]) -> None:
     if problems:
         raise InputError("params: " + "; ".join(problems))
+
+
+def _unreadable_phrases(p: Params, check: Callable[[str], object]) -> list[str]:
+    """What `check` refuses of the phrases that VAST is asked by, one problem a param."""
+    # a folder's classes are known when it is read: any letter stands for their names
+    classes = p.videos.classes if p.videos.source == "demo" else ["x"]
+    phrases = [("vast.phrase", phrase_of(name, p.vast.phrase)) for name in classes]
+    phrases += [(f"evaluate.synonyms.{name}", phrase) for name, phrase in p.evaluate.synonyms.items()]
+    phrases += [(f"evaluate.unmatched.{number}", phrase) for number, phrase in enumerate(p.evaluate.unmatched)]
+    problems: dict[str, str] = {}
+    for name, phrase in phrases:
+        try:
+            check(phrase)
+        except InputError as error:
+            problems.setdefault(name, f"{name}: {error}")
+    return list(problems.values())
 
 
 def _missing_device(device: str, count: int) -> str | None:

@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 import torch
 
+from avsep.clips.index import SOUNDING
 from avsep.clips.mixtures import hear
 from avsep.training.loop import keep_freed_memory
 from avsep.training.masks import weighted_l1
-from models.ccol import SOUNDING
 from models.resnet import FrameFeatures
 from models.sound_of_pixels import SoundOfPixels
 

@@ -14,12 +14,6 @@ from torch import Tensor, nn
 from models.resnet import FrameFeatures, FrozenFrames
 from models.unet import UNet
 
-# The objects of a training sample (docs/ccol.md): A and C are heard, B and D are only seen.
-SOUNDING = ("A", "C")
-SILENT = ("B", "D")
-PAIRS = (("A", "B"), ("C", "D"))  # the grounding gates decide which of a pair explains its sound
-OBJECTS = ("A", "B", "C", "D")
-
 
 class SoundEncoder(nn.Module):
     """VGG-like: (B, 1, F, T) -> (B, 8 channels), the global maximum."""

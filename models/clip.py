@@ -18,6 +18,7 @@ from torch import Tensor, nn
 START, END = 49406, 49407  # ids of the tokens around every phrase
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 STRIDE = 32  # pixels between two positions of the last map
+LOGIT_SCALE = 100.0  # of cosines, where OpenAI's training ended
 
 
 def build_clip(

@@ -75,13 +75,16 @@ class FrozenFrames(nn.Module):
     Frozen means: no gradient, and batch norm in eval mode also while the rest trains.  With
     `batch_statistics` the batch norms follow `train()` as in the published code, where they drift.
     `shared_trunk=False` keeps a trunk for each encoder, for published weights whose norms drifted apart.
-    `standardise` gives the map's channels the mean 0 and the deviation 1 over the pictures that `measure` is shown.
+    `standardise` gives the map's channels the mean 0 and the deviation 1 over the pictures that `measure` is shown; it
+    goes with frozen batch norm only.
     """
 
     def __init__(
         self, width: int = 64, batch_statistics: bool = False, shared_trunk: bool = True, standardise: bool = False
     ):
         super().__init__()
+        if batch_statistics and standardise:
+            raise ValueError("batch_statistics would move what `measure` found for standardise: one of them only")
         self.batch_statistics = batch_statistics
         self.trunk = Trunk(width)
         self.trunk_dilated = None if shared_trunk else Trunk(width)

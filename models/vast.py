@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.clip import LOGIT_SCALE
+
 Name = TypeVar("Name", bound=Hashable)
 
 
@@ -85,7 +87,7 @@ class Seen(NamedTuple):
 
     tokens: Tensor  # (B, N, P, Q): what CLIP sees at each position of each frame
     sentence: Tensor  # (B, Q): the embedding of the latent caption, or of a phrase
-    caption: Tensor  # (B,): the number of the latent caption, or -1
+    caption: Tensor  # (B,): the sentence's number; in training that of the latent caption, a row of VAST.captions
 
 
 class VAST(nn.Module):
@@ -123,7 +125,7 @@ def visual_query(tokens: Tensor) -> Tensor:
     return tokens.amax((1, 2))
 
 
-def attention_logits(embedding: Tensor, tokens: Tensor, scale: float = 100.0) -> Tensor:
-    """How much each position of each frame has to do with an embedding (B, Q): `scale` times the cosine with the tokens
-    (B, N, P, Q), (B, N, P); CLIP's own logit scale is 100."""
-    return scale * functional.cosine_similarity(embedding[:, None, None], tokens, dim=-1)
+def attention_logits(embedding: Tensor, tokens: Tensor) -> Tensor:
+    """How much each position of each frame has to do with an embedding (B, Q): CLIP's scale times the cosine with the
+    tokens (B, N, P, Q), (B, N, P)."""
+    return LOGIT_SCALE * functional.cosine_similarity(embedding[:, None, None], tokens, dim=-1)

@@ -17,7 +17,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from avsep.clips.mixtures import Heard, hear
+from avsep.clips.index import SOUNDING
+from avsep.clips.mixtures import Heard
 from avsep.params import BaselineParams
 from avsep.run import run
 from avsep.scoring import validation
@@ -27,9 +28,9 @@ from avsep.training.loop import Group, fit
 from avsep.training.masks import weighted_l1
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
-from models.ccol import SOUNDING
 from models.resnet import FrameFeatures
 from models.sound_of_pixels import SoundOfPixels
+from stages._training import of_loop, of_samples, of_waves
 
 START = Path("checkpoints/pretrained/resnet18.safetensors")
 
@@ -60,44 +61,28 @@ def main(params: BaselineParams) -> None:
         heard=SOUNDING,
         seen=SOUNDING,
         objects=params.baseline.frames == "objects",
-        repeats=params.train.repeats,
-        gain=params.train.gain,
-        seed=params.seed,
-        device=params.device,
         start=networks.start,
-        **asdict(params.extract),
-        **asdict(params.audio),
+        **of_samples(params),
         **asdict(params.frames),
     )
     fit(
         "baseline",
         networks,
         objective=partial(objective, max_target=params.objective.max_target),
-        validate=partial(
-            validation.separation,
-            n_fft=params.spectrogram.n_fft,
-            hop=params.spectrogram.hop,
-            align_corners=params.spectrogram.align_corners,
-        ),
+        validate=partial(validation.separation, **of_waves(params)),
         groups={
             "separation": Group(networks.separation.hearing(), params.train.lr * params.baseline.lr_separation),
             "frames": Group(networks.separation.seeing(), params.train.lr * params.baseline.lr_frames),
         },
         train=train,
         val=val,
-        hear=partial(hear, **asdict(params.spectrogram)),
         see=partial(see, networks.frames, FrameFeatures),
         fingerprint=fingerprint(asdict(params), [INDEX, START]),
-        seed=params.seed,
-        device=params.device,
         epochs=params.baseline.epochs,
         milestones=params.baseline.milestones,
         monitor=params.baseline.monitor,
-        decay=params.train.decay,
         batch=params.train.batch,
-        workers=params.train.workers,
-        devices=params.train.devices,
-        precision=params.train.precision,
+        **of_loop(params),
     )
 
 

@@ -12,17 +12,19 @@ checkpoints/pretrained/clip.safetensors, data/index -> checkpoints/captions
 
 import logging
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import open_clip
+import PIL
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+import avsep.clips.datasets
 import avsep.media.frames
-import avsep.training.captions
 import models.clip
 from avsep.clips.datasets import ClipReader
 from avsep.clips.index import Video, read_index
@@ -32,37 +34,31 @@ from avsep.media.frames import frame_path
 from avsep.media.incremental import digest, fingerprint
 from avsep.params import CaptionsParams
 from avsep.run import progress, run, write_metrics
-from avsep.training.captions import CAPTIONS, Caption, load_captions, save_captions
-from avsep.training.checkpoints import load_into, load_weights
+from avsep.training.captions import Caption, load_captions, save_captions
 from avsep.training.seeds import seed_everything
-from models.clip import FrozenCLIP, build_clip
+from avsep.training.teacher import CLIP, load_teacher
+from models.clip import LOGIT_SCALE, FrozenCLIP
 
-CLIP = Path("checkpoints/pretrained/clip.safetensors")
 INDEX = Path("data/index/train.csv")
-SCALE = 100.0  # CLIP's own of its cosines
 
 
 def main(params: CaptionsParams) -> None:
     seed_everything(params.seed)
-    clip = FrozenCLIP(build_clip(**asdict(params.clip))).to(params.device)
-    load_into(clip.clip, load_weights(CLIP), CLIP)
+    clip = load_teacher(**asdict(params.clip)).to(params.device)
     videos = read_index(INDEX)
     weights = digest([CLIP])
-    code = [Path(module.__file__ or "") for module in (models.clip, avsep.media.frames)] + [Path(__file__)]
-    settings = {
-        "seed": params.seed,
-        "threads": params.threads,  # another count, device or version gives other bits
-        "device": params.device,
-        "torch": torch.__version__,
-        "clip": [weights, asdict(params.clip)],
-        "captions": asdict(params.captions),
-    }
     middle = {video: centre_frame(video.frame_count, params.extract.fps, 1, 1, None) for video in videos}
-    made_from = {
-        video: fingerprint([frame_path(video.frames, middle[video])], code, {**settings, "video": video.name})
-        for video in videos
-    }
-    earlier = load_captions()[0] if CAPTIONS.is_file() else {}
+    made_from = fingerprints(
+        middle,
+        {
+            "seed": params.seed,
+            "threads": params.threads,
+            "device": params.device,
+            "clip": [weights, asdict(params.clip)],
+            "captions": asdict(params.captions),
+        },
+    )
+    earlier = load_captions()
     captions = {
         video.name: earlier[video.name]
         for video in videos
@@ -97,6 +93,20 @@ def main(params: CaptionsParams) -> None:
     write_metrics("captions", summary(clip, videos, captions, params.vast.phrase))
 
 
+def fingerprints(middle: Mapping[Video, int], settings: Mapping[str, object]) -> dict[Video, str]:
+    """Of each video: a hash of all that its caption is made from, its `middle` frame, the code and `settings`."""
+    code = [Path(module.__file__ or "") for module in (models.clip, avsep.media.frames, avsep.clips.datasets)]
+    versions = {"torch": torch.__version__, "open_clip": open_clip.__version__, "pillow": PIL.__version__}
+    return {
+        video: fingerprint(
+            [frame_path(video.frames, frame)],
+            [*code, Path(__file__)],
+            {**settings, **versions, "video": video.name},
+        )
+        for video, frame in middle.items()
+    }
+
+
 def start(clip: FrozenCLIP, seed: int, video: Video) -> Tensor:
     """Where a video's caption starts: K normal token embeddings (K, text_width)."""
     random = np.random.default_rng([seed, zlib.crc32(video.name.encode())])
@@ -109,29 +119,29 @@ def describe(
     """CLIP's embeddings of pictures (B, Q), and first token embeddings (B, K, text_width) -> the text embeddings (B, Q)
     of the highest cosine, and the cosines (B,) before and after.
 
-    A row rests from when it has not gained `min_gain` for `patience` steps; no row moves another.
+    A row rests when it has not gained `min_gain`, or anything if that is 0, for `patience` steps; no row moves another.
     """
     free = free.clone().requires_grad_()
     optimiser = torch.optim.SGD([free], lr)
-    best = marked = pictures.new_full((len(pictures),), -1.0)
+    best = marked = before = pictures.new_full((len(pictures),), -torch.inf)
     kept = torch.zeros_like(pictures)
     waited = torch.zeros_like(best)
-    before = best
+    running = torch.ones_like(best, dtype=torch.bool)
     for step in range(steps + 1):
         text = clip.latent(free)
         cosine = functional.cosine_similarity(text, pictures)
-        running = waited <= patience
         with torch.no_grad():
             if step == 0:
                 before = cosine.clone()
             better = running & (cosine > best)
             kept[better], best = text[better], torch.where(better, cosine, best)
-            gained = best >= marked + min_gain
+            gained = better & (best >= marked + min_gain)
             marked, waited = torch.where(gained, best, marked), torch.where(gained, 0, waited + 1)
+            running = waited < patience
         if step == steps or not running.any():
             break
         optimiser.zero_grad()
-        (-SCALE * cosine[running]).sum().backward()  # a sum: each row descends as if it were alone
+        (-LOGIT_SCALE * cosine[running]).sum().backward()  # a sum: each row descends as if it were alone
         optimiser.step()
     return kept, before, best
 

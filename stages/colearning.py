@@ -18,7 +18,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from avsep.clips.mixtures import Heard, hear
+from avsep.clips.index import OBJECTS, SOUNDING
+from avsep.clips.mixtures import Heard
 from avsep.params import ColearningParams
 from avsep.run import run
 from avsep.scoring import validation
@@ -28,8 +29,9 @@ from avsep.training.loop import Group, fit
 from avsep.training.losses import gated_separation, one_of, positive, solo_grounding
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
-from models.ccol import OBJECTS, SOUNDING, CCoL
+from models.ccol import CCoL
 from models.resnet import FrameFeatures
+from stages._training import of_loop, of_samples, of_waves
 
 START = Path("checkpoints/grounding/weights.safetensors")
 
@@ -71,12 +73,7 @@ def main(params: ColearningParams) -> None:
         networks.frames,
         heard=SOUNDING,
         seen=OBJECTS,
-        repeats=params.train.repeats,
-        gain=params.train.gain,
-        seed=params.seed,
-        device=params.device,
-        **asdict(params.extract),
-        **asdict(params.audio),
+        **of_samples(params),
         **asdict(params.frames),
     )
     fit(
@@ -89,12 +86,7 @@ def main(params: ColearningParams) -> None:
             symmetric=params.objective.symmetric,
             as_published=params.objective.as_published,
         ),
-        validate=partial(
-            validation.separation_and_grounding,
-            n_fft=params.spectrogram.n_fft,
-            hop=params.spectrogram.hop,
-            align_corners=params.spectrogram.align_corners,
-        ),
+        validate=partial(validation.separation_and_grounding, **of_waves(params)),
         groups={
             "grounding": Group(list(networks.grounding.parameters()), params.train.lr * params.colearning.lr_grounding),
             "separation": Group(networks.separation.hearing(), params.train.lr * params.colearning.lr_separation),
@@ -102,19 +94,13 @@ def main(params: ColearningParams) -> None:
         },
         train=train,
         val=val,
-        hear=partial(hear, **asdict(params.spectrogram)),
         see=partial(see, networks.frames, FrameFeatures),
         fingerprint=fingerprint(asdict(params), [INDEX, START]),
-        seed=params.seed,
-        device=params.device,
         epochs=params.colearning.epochs,
         milestones=params.colearning.milestones,
         monitor=params.colearning.monitor,
-        decay=params.train.decay,
         batch=params.train.batch,
-        workers=params.train.workers,
-        devices=params.train.devices,
-        precision=params.train.precision,
+        **of_loop(params),
     )
 
 

@@ -1,8 +1,9 @@
 """All systems on the same fixed test mixtures A + C beside the silent objects B and D, and on mixtures of N sources.
 
-First validation's mixtures calibrate the gate of each grounded system, unless params name one, and the threshold of
-the confidence with which VAST takes a phrase to be heard.  Then every test mixture is separated by all systems and
-scored in parallel processes, row by row.  At last the rows make every aggregate: avsep/scoring/summary.py.
+First validation's mixtures calibrate the gate of each grounded system, unless params name one, VAST's confidence that
+a phrase's sound is there, and the threshold from which it takes it to be heard.  Then every test mixture is separated
+by all systems and scored in parallel processes, row by row.  At last the rows make every aggregate:
+avsep/scoring/summary.py.
 
 checkpoints/{baseline,colearning,cyclic,trimodal,finetune}/best.safetensors, checkpoints/pretrained/clip.safetensors,
 data/index/{val,test}_sep.csv, data/videos/**/*.truth.json where there are such
@@ -20,12 +21,13 @@ import joblib
 import pandas as pd
 
 from avsep.clips.datasets import ClipReader, FixedMixtures
-from avsep.clips.index import Mixture, Video, read_index, read_mixtures
+from avsep.clips.index import OBJECTS, SOUNDING, Mixture, Video, read_index, read_mixtures
 from avsep.errors import InputError
 from avsep.params import EvaluateParams
 from avsep.run import progress, run, write_metrics
 from avsep.scoring import many, pairs
-from avsep.scoring.asking import Told, phrase_rows, present_confidences, tell
+from avsep.scoring.asking import Told, evidence_by_class, phrase_rows, tell
+from avsep.scoring.confidence import Confidence, calibrated
 from avsep.scoring.examples import write_example
 from avsep.scoring.grounding import calibrated_gate
 from avsep.scoring.localisation import COLUMNS as PLACES
@@ -34,15 +36,15 @@ from avsep.scoring.summary import DECIMALS, Rows, headline, summarise
 from avsep.scoring.systems import ASKED, GROUNDED, Outcome, separate_all, sounding_probabilities
 from avsep.training.checkpoints import load_into, load_weights
 from avsep.training.seeds import seed_everything
-from avsep.training.vast import CLIP
-from models.ccol import OBJECTS, SOUNDING, CCoL
-from models.clip import FrozenCLIP, build_clip
+from avsep.training.teacher import load_teacher
+from models.ccol import CCoL
+from models.clip import FrozenCLIP
 from models.sound_of_pixels import SoundOfPixels
 from models.vast import VAST
 
 METRICS = Path("metrics")
 PHRASES = ["mixture", "phrase", "kind", "confidence", "accepted"]
-SKIPPED = ["sources", "mixture", "reason"]
+SKIPPED = ["table", "sources", "mixture", "reason"]
 
 
 @dataclass
@@ -55,9 +57,10 @@ class Scored:
     sources: list[dict[str, Any]] = field(default_factory=list)
     skipped: list[dict[str, Any]] = field(default_factory=list)
 
-    def skip(self, sources: int, mixture: int, reason: str) -> None:
-        self.skipped.append({"sources": sources, "mixture": mixture, "reason": reason})
-        logging.warning("mixture %d of %d sources is skipped: %s", mixture, sources, reason)
+    def skip(self, table: str, sources: int, mixture: int, reason: str) -> None:
+        """Of pairs.csv or sources.csv, `table`."""
+        self.skipped.append({"table": table, "sources": sources, "mixture": mixture, "reason": reason})
+        logging.warning("%s: mixture %d of %d sources is skipped: %s", table, mixture, sources, reason)
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,7 @@ def read_split(split: str, index: Path = Path("data/index")) -> list[Mixture]:
 
 
 def read_clip(params: EvaluateParams) -> FrozenCLIP:
-    clip = FrozenCLIP(build_clip(**asdict(params.clip)))
-    load_into(clip.clip, load_weights(CLIP), CLIP)
-    return clip.to(params.device)
+    return load_teacher(**asdict(params.clip)).to(params.device)
 
 
 def read_networks(params: EvaluateParams) -> dict[str, Any]:
@@ -129,20 +130,22 @@ def readers_of(params: EvaluateParams) -> Readers:
 
 def calibrate(
     params: EvaluateParams, networks: Mapping[str, Any], val: FixedMixtures, told: Told
-) -> tuple[dict[str, float], float]:
-    """The gate of each grounded system, and the confidence from which a phrase is taken to be heard."""
+) -> tuple[dict[str, float], Confidence, float]:
+    """The gate of each grounded system, VAST's confidence, and its value from which a phrase is taken to be heard."""
     hearing: dict[str, Any] = {
         "spectrogram": asdict(params.spectrogram),
         "device": params.device,
         "batch": params.evaluate.batch,
     }
     unseen = FixedMixtures(val.mixtures, val.reader, heard=SOUNDING, seen=())
-    sure = present_confidences(networks["trimodal"], unseen, told, masked=params.vast.masked, **hearing)
-    threshold = calibrated_gate(sure, params.evaluate.max_false_mutes)
+    found, sounding = evidence_by_class(networks["trimodal"], unseen, told, masked=params.vast.masked, **hearing)
+    confidence = calibrated(found, sounding)
+    threshold = calibrated_gate(confidence(found[sounding]).tolist(), params.evaluate.max_false_mutes)
     if params.evaluate.gate is not None:
-        return dict.fromkeys(GROUNDED, params.evaluate.gate), threshold
+        return dict.fromkeys(GROUNDED, params.evaluate.gate), confidence, threshold
     probabilities = sounding_probabilities(networks, val, **hearing)
-    return {s: calibrated_gate(p, params.evaluate.max_false_mutes) for s, p in probabilities.items()}, threshold
+    gates = {s: calibrated_gate(p, params.evaluate.max_false_mutes) for s, p in probabilities.items()}
+    return gates, confidence, threshold
 
 
 def score_pairs(
@@ -169,7 +172,7 @@ def score_pairs(
     finished = parallel(joblib.delayed(kept)(outcome) for outcome in outcomes)
     for outcome, rows, reason in progress(finished, desc="evaluate", total=total, unit="mixture"):
         if reason is not None:
-            scored.skip(len(SOUNDING), outcome.number, reason)
+            scored.skip("pairs", len(SOUNDING), outcome.number, reason)
             continue
         scored.pairs += rows
         scored.phrases += phrase_rows(outcome.number, outcome.videos, outcome.confidences, told, threshold)
@@ -177,7 +180,8 @@ def score_pairs(
         if outcome.number < examples:
             write_example(folder / f"{outcome.number:03d}", outcome, rows, reader, told)
     if not scored.pairs:
-        raise InputError(f"none of {total} test mixtures can be scored; the first: {scored.skipped[0]['reason']}")
+        reasons = [row["reason"] for row in scored.skipped if row["table"] == "pairs"]
+        raise InputError(f"none of {total} test mixtures can be scored; the first: {reasons[0]}")
     shutil.rmtree(METRICS / "examples", ignore_errors=True)
     folder.replace(METRICS / "examples")
 
@@ -190,7 +194,7 @@ def audible(
     for sources, mixtures in drawn.items():
         for number, mixture in enumerate(mixtures):
             if silent := many.silent(mixture, reader):
-                scored.skip(sources, number, f"{silent[0].name} is silent in its window")
+                scored.skip("sources", sources, number, f"{silent[0].name} is silent in its window")
             else:
                 kept.setdefault(sources, {})[number] = mixture
     return kept
@@ -241,7 +245,7 @@ def main(params: EvaluateParams) -> None:
         params.evaluate.synonyms,
         params.evaluate.unmatched,
     )
-    gates, threshold = calibrate(params, networks, val, told)
+    gates, confidence, threshold = calibrate(params, networks, val, told)
     hearing: dict[str, Any] = {
         "spectrogram": asdict(params.spectrogram),
         "max_target": params.objective.max_target,
@@ -251,7 +255,7 @@ def main(params: EvaluateParams) -> None:
     sees = {"baseline": readers.baseline, **dict.fromkeys(GROUNDED, readers.objects)}
     fixed = {system: FixedMixtures(test, reader, heard=SOUNDING, seen=OBJECTS) for system, reader in sees.items()}
     score_pairs(
-        separate_all(networks, fixed, told, masked=params.vast.masked, **hearing),
+        separate_all(networks, fixed, told, confidence, masked=params.vast.masked, **hearing),
         scored,
         told,
         readers.objects,
@@ -276,7 +280,7 @@ def main(params: EvaluateParams) -> None:
     tables = summarise(rows, resamples=params.evaluate.resamples, bins=params.evaluate.bins, seed=params.seed)
     skipped = pd.DataFrame(scored.skipped, columns=SKIPPED)
     write_tables(rows, skipped, tables)
-    left_out = int((skipped["sources"] == len(SOUNDING)).sum())
+    left_out = int((skipped["table"] == "pairs").sum())
     write_metrics(
         "evaluate",
         {

@@ -7,7 +7,8 @@ alone are left:
 
 where those by latent caption c_X now weigh as much as those by picture q_X.
 
-checkpoints/trimodal/best.safetensors, checkpoints/captions, checkpoints/pretrained/clip.safetensors, data/index
+checkpoints/trimodal/best.safetensors, checkpoints/captions/captions.safetensors,
+checkpoints/pretrained/clip.safetensors, data/index
     -> checkpoints/finetune
 """
 
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from avsep.clips.mixtures import Heard, hear
+from avsep.clips.mixtures import Heard
 from avsep.params import FinetuneParams
 from avsep.run import run
 from avsep.training.captions import CAPTIONS
@@ -26,8 +27,10 @@ from avsep.training.data import INDEX
 from avsep.training.loop import Group, fit
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
-from avsep.training.vast import CLIP, mask_losses, optimizer, prepare, separate, validate, weighted_sum
+from avsep.training.teacher import CLIP
+from avsep.training.vast import mask_losses, optimizer, prepare, separate, validate, weighted_sum
 from models.vast import VAST, Seen
+from stages._training import of_loop, of_samples, of_waves
 
 START = Path("checkpoints/trimodal/best.safetensors")
 
@@ -46,16 +49,11 @@ def main(params: FinetuneParams) -> None:
         levels=params.vast.unet_levels,
         channels=params.vast.unet_channels,
         phrase=params.vast.phrase,
-        device=params.device,
         start=START,
         count=params.vast.frames,
         stride=params.vast.stride,
         cache=params.vast.cache,
-        repeats=params.train.repeats,
-        gain=params.train.gain,
-        seed=params.seed,
-        **asdict(params.extract),
-        **asdict(params.audio),
+        **of_samples(params),
     )
     fit(
         "finetune",
@@ -68,31 +66,20 @@ def main(params: FinetuneParams) -> None:
             },
             max_target=params.objective.max_target,
         ),
-        validate=partial(
-            validate,
-            n_fft=params.spectrogram.n_fft,
-            hop=params.spectrogram.hop,
-            align_corners=params.spectrogram.align_corners,
-        ),
+        validate=partial(validate, **of_waves(params)),
         groups={
             "separation": Group(list(networks.unet.parameters()), params.train.lr * params.finetune.lr_separation),
         },
         train=train,
         val=val,
-        hear=partial(hear, **asdict(params.spectrogram)),
         see=see,
         fingerprint=fingerprint(asdict(params), [INDEX, CAPTIONS, CLIP, START]),
-        seed=params.seed,
-        device=params.device,
         epochs=params.finetune.epochs,
         milestones=params.finetune.milestones,
         monitor=params.finetune.monitor,
-        decay=params.train.decay,
         batch=params.vast.batch,
-        workers=params.train.workers,
-        devices=params.train.devices,
-        precision=params.train.precision,
         optimizer=optimizer(params.vast.optimizer, params.vast.momentum, params.vast.weight_decay),
+        **of_loop(params),
     )
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from avsep.clips.mixtures import Heard, hear
+from avsep.clips.index import OBJECTS, SOUNDING
+from avsep.clips.mixtures import Heard
 from avsep.params import GroundingParams
 from avsep.run import run
 from avsep.scoring import validation
@@ -27,8 +28,9 @@ from avsep.training.loop import Group, fit
 from avsep.training.losses import one_of, solo_grounding
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
-from models.ccol import OBJECTS, SOUNDING, CCoL
+from models.ccol import CCoL
 from models.resnet import FrameFeatures
+from stages._training import of_loop, of_samples
 
 START = Path("checkpoints/pretrained/resnet18.safetensors")
 
@@ -56,13 +58,8 @@ def main(params: GroundingParams) -> None:
         networks.frames,
         heard=SOUNDING,
         seen=OBJECTS,
-        repeats=params.train.repeats,
-        gain=params.train.gain,
-        seed=params.seed,
-        device=params.device,
         start=networks.start,
-        **asdict(params.extract),
-        **asdict(params.audio),
+        **of_samples(params),
         **asdict(params.frames),
     )
     fit(
@@ -75,19 +72,13 @@ def main(params: GroundingParams) -> None:
         },
         train=train,
         val=val,
-        hear=partial(hear, **asdict(params.spectrogram)),
         see=partial(see, networks.frames, FrameFeatures),
         fingerprint=fingerprint(asdict(params), [INDEX, START]),
-        seed=params.seed,
-        device=params.device,
         epochs=params.grounding.epochs,
         milestones=params.grounding.milestones,
         monitor=params.grounding.monitor,
-        decay=params.train.decay,
         batch=params.train.batch,
-        workers=params.train.workers,
-        devices=params.train.devices,
-        precision=params.train.precision,
+        **of_loop(params),
     )
 
 

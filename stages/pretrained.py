@@ -206,6 +206,7 @@ def train(params: PretrainedParams) -> None:
             batch=p.clip_batch,
             text_lr=p.clip_text_lr,
             lr=p.clip_lr,
+            max_scale=p.clip_max_scale,
             seed=params.seed,
             live=live,
         )
@@ -296,14 +297,18 @@ def train_clip(
     batch: int,
     text_lr: float,
     lr: float,
+    max_scale: float,
     seed: int,
     live: Live,
 ) -> None:
     """Learns first which captions go together, for at most `text_steps` steps, then which pictures go with them.
 
     An epoch shows each picture once, with a caption drawn for it.  Both towers at once stay at chance for long: at the
-    start all captions have nearly the same embedding.  Captions alone lie apart after a minute's share of the time, and
-    pictures then learn as from a classifier whose weights are given.
+    start all captions have nearly the same embedding.  Captions alone soon lie apart (`text_steps` are few against the
+    pictures'), and pictures then learn as from a classifier whose weights are given.
+
+    `max_scale` of the cosines, 100 for CLIP, decides how near pictures come to their captions: at a high one it is
+    enough that other captions are farther away.
     """
     device = next(clip.parameters()).device
     for block in clip.visual.modules():
@@ -324,7 +329,7 @@ def train_clip(
     def captions_and_pictures(chosen: list[int], rng: np.random.Generator) -> dict[str, Tensor]:
         seen = clip_input(varied(network_input(pictures[chosen]), rng).to(device), clip.visual.image_size)
         with torch.no_grad():
-            clip.logit_scale.clamp_(max=math.log(100))  # as in CLIP
+            clip.logit_scale.clamp_(max=math.log(max_scale))
             said = read(chosen, rng)
         logits = clip.logit_scale.exp() * clip.encode_image(seen, normalize=True) @ said.T
         return {"contrastive": contrastive(logits, kinds(chosen))}
@@ -336,7 +341,7 @@ def train_clip(
     text = [p for name, p in clip.named_parameters() if not name.startswith(("visual.", "logit_scale"))]
     count = min(text_steps * batch, len(labels))
     clip.train()
-    fit("captions", captions_alike, optimiser(text), [text_lr], count, epochs=1, batch=batch, seed=seed, live=live)
+    fit("clip_text", captions_alike, optimiser(text), [text_lr], count, epochs=1, batch=batch, seed=seed, live=live)
     fit(
         "clip",
         captions_and_pictures,
@@ -349,6 +354,25 @@ def train_clip(
         live=live,
     )
     clip.eval()
+    some = np.random.default_rng([seed, zlib.crc32(b"level")]).permutation(len(labels))[:256].tolist()
+    captions = [caption(np.random.default_rng([seed, index]), classes[labels[index]]) for index in some]
+    seen = resized(network_input(pictures[some]).to(device), clip.visual.image_size)
+    level(clip, seen, tokenise(captions, clip.context_length).to(device))
+
+
+@torch.no_grad()
+def level(clip: CLIP, pictures: Tensor, captions: Tensor) -> None:
+    """Scales both towers' last projections so that a query of VAST's varies by 1 a value, by pictures (B, 3, H, W),
+    ImageNet-normalised, and by captions (B, context) alike: as the maps do that its U-Net sets a query beside.
+
+    No cosine changes.  Without it a query by picture varies five times as much as one by caption, and both share a
+    decoder and its batch norm.
+    """
+    pool, frozen = clip.visual.attnpool, FrozenCLIP(clip)
+    asked, told = visual_query(frozen.tokens(pictures)[:, None]), frozen.text(captions)
+    for query, parameters in ((asked, [pool.c_proj.weight, pool.c_proj.bias]), (told, [clip.text_projection])):
+        for parameter in parameters:
+            parameter.div_(query.std(0).square().mean().sqrt())
 
 
 def contrastive(logits: Tensor, labels: Tensor) -> Tensor:
@@ -403,10 +427,14 @@ def network_input(pictures: np.ndarray) -> Tensor:
     return torch.from_numpy(normalise(pictures)).to(memory_format=torch.channels_last)
 
 
+def resized(pictures: Tensor, size: int) -> Tensor:
+    """Squares (B, 3, H, H) -> (B, 3, size, size)"""
+    return F.interpolate(pictures, (size, size), mode="bicubic", antialias=True)
+
+
 def clip_input(pictures: Tensor, size: int) -> Tensor:
     """ImageNet-normalised squares (B, 3, H, H) -> CLIP's (B, 3, size, size)."""
-    resized = F.interpolate(pictures, (size, size), mode="bicubic", antialias=True)
-    return clip_normalised(resized).contiguous(memory_format=torch.channels_last)
+    return clip_normalised(resized(pictures, size)).contiguous(memory_format=torch.channels_last)
 
 
 def varied(pictures: Tensor, rng: np.random.Generator) -> Tensor:

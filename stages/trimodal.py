@@ -10,7 +10,7 @@ over its frames and positions, and its latent caption c_X (stage captions).  A m
 
 each the mean over the sources and the batch; KL, as published, also over the positions.
 
-checkpoints/captions, checkpoints/pretrained/clip.safetensors, data/index -> checkpoints/trimodal
+checkpoints/captions/captions.safetensors, checkpoints/pretrained/clip.safetensors, data/index -> checkpoints/trimodal
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from avsep.clips.mixtures import Heard, hear
+from avsep.clips.mixtures import Heard
 from avsep.params import TrimodalParams
 from avsep.run import run
 from avsep.training.captions import CAPTIONS
@@ -29,8 +29,11 @@ from avsep.training.data import INDEX
 from avsep.training.loop import Group, fit
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
-from avsep.training.vast import CLIP, VISUAL, mask_losses, optimizer, prepare, separate, validate, weighted_sum
+from avsep.training.teacher import CLIP
+from avsep.training.vast import VISUAL, mask_losses, optimizer, prepare, separate, validate, weighted_sum
+from models.clip import LOGIT_SCALE
 from models.vast import VAST, Seen, attention_logits
+from stages._training import of_loop, of_samples, of_waves
 
 PUBLISHED = {"visual_masks": 1.0, "text_masks": 1e-3, "consistency": 1e-3, "classification": 1e-3}
 
@@ -54,7 +57,7 @@ def objective(
         looks, told = attention_logits(sounds, tokens).log_softmax(-1), attention_logits(sentences, tokens).softmax(-1)
         terms["consistency"] = functional.kl_div(looks, told, reduction="none").mean()
         cosines = functional.normalize(sounds, dim=1) @ functional.normalize(networks.captions, dim=1).T
-        terms["classification"] = functional.cross_entropy(100 * cosines, captions)
+        terms["classification"] = functional.cross_entropy(LOGIT_SCALE * cosines, captions)
     return weighted_sum(terms, weights)
 
 
@@ -65,15 +68,10 @@ def main(params: TrimodalParams) -> None:
         levels=params.vast.unet_levels,
         channels=params.vast.unet_channels,
         phrase=params.vast.phrase,
-        device=params.device,
         count=params.vast.frames,
         stride=params.vast.stride,
         cache=params.vast.cache,
-        repeats=params.train.repeats,
-        gain=params.train.gain,
-        seed=params.seed,
-        **asdict(params.extract),
-        **asdict(params.audio),
+        **of_samples(params),
     )
     fit(
         "trimodal",
@@ -89,31 +87,21 @@ def main(params: TrimodalParams) -> None:
             masked=params.vast.masked,
             max_target=params.objective.max_target,
         ),
-        validate=partial(
-            validate,
-            n_fft=params.spectrogram.n_fft,
-            hop=params.spectrogram.hop,
-            align_corners=params.spectrogram.align_corners,
-        ),
+        validate=partial(validate, **of_waves(params)),
         groups={
             "separation": Group(list(networks.unet.parameters()), params.train.lr * params.trimodal.lr_separation),
         },
         train=train,
         val=val,
-        hear=partial(hear, **asdict(params.spectrogram)),
         see=see,
         fingerprint=fingerprint(asdict(params), [INDEX, CAPTIONS, CLIP]),
-        seed=params.seed,
-        device=params.device,
         epochs=params.trimodal.epochs,
         milestones=params.trimodal.milestones,
+        cosine=params.trimodal.schedule == "cosine",
         monitor=params.trimodal.monitor,
-        decay=params.train.decay,
         batch=params.vast.batch,
-        workers=params.train.workers,
-        devices=params.train.devices,
-        precision=params.train.precision,
         optimizer=optimizer(params.vast.optimizer, params.vast.momentum, params.vast.weight_decay),
+        **of_loop(params),
     )
 
 

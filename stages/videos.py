@@ -118,7 +118,8 @@ def _render_one(
 def survey(folder: Path) -> tuple[list[Source], int]:
     """The videos of a user's folder, and how many other files and folders are in it. Raises InputError.
 
-    Folders are the classes; a video is a file with one of SUFFIXES, in any case; hidden ones do not count.
+    Folders are the classes, and their names what VAST asks for; a video is a file with one of SUFFIXES, in any case;
+    hidden ones do not count.
     """
     if not folder.is_dir():
         raise InputError(f"videos.source is {folder}: no such folder; give demo, or your folder of <class>/<video>")
@@ -138,7 +139,12 @@ def survey(folder: Path) -> tuple[list[Source], int]:
     few: list[str] = []
     known: dict[str, Path] = {}
     for path in classes:
-        category = safe(path.name)
+        category = _latin(path.name)
+        if not any(map(str.isalpha, category)) and (not category or any(map(str.isalpha, path.name))):
+            raise InputError(
+                f"videos.source is {folder}: {printable(path.name)} has no Latin letter, and VAST asks for a class by"
+                " its folder's name: rename it in English"
+            )
         if (other := known.setdefault(category.lower(), path)) != path:
             raise InputError(f"{_names([other, path])} would both be class {category}: rename one of them")
         inside = sorted(path.iterdir())
@@ -187,8 +193,13 @@ def safe_ids(videos: Sequence[Path]) -> list[str]:
 
 def safe(name: str) -> str:
     """A name of ASCII letters, digits, - and _ that does not begin with -; 100 characters at most."""
+    return _latin(name) or "unnamed"
+
+
+def _latin(name: str) -> str:
+    """What is left of a name in `safe`'s characters."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", plain).strip("_-")[:100] or "unnamed"
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", plain).strip("_-")[:100]
 
 
 def printable(name: str) -> str:

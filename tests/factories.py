@@ -10,13 +10,13 @@ from PIL import Image
 from torch import Tensor
 
 from avsep.clips.datasets import ClipReader
-from avsep.clips.index import Video, video, write_index, write_mixtures
+from avsep.clips.index import OBJECTS, SOUNDING, Video, video, write_index, write_mixtures
 from avsep.clips.mixtures import Heard, hear, mixed
 from avsep.clips.splits import fixed_mixtures
 from avsep.media.detections import write_detections
 from avsep.media.frames import frame_path
 from avsep.media.wav import write_wav
-from models.ccol import OBJECTS, SOUNDING, CCoL
+from models.ccol import CCoL
 from models.clip import FrozenCLIP, build_clip
 from models.resnet import FrameFeatures
 
@@ -27,7 +27,7 @@ FRAMES = 12  # of each video: 3 s
 SPECTROGRAM: dict[str, Any] = {"n_fft": 62, "hop": 16, "log_bins": 16, "align_corners": True}
 SAMPLES = 255  # of a window: 16 frames of the spectrogram
 SIZE = 16  # pixels
-WIDTH = 4  # of the ResNet
+WIDTH = 8  # of the ResNet
 UNET: dict[str, Any] = {"unet_levels": 3, "unet_channels": 2, "unet_max_channels": 4, "embedding": 4}
 CLIP: dict[str, Any] = {
     **{"image_size": 64, "width": 2, "layers": [1, 1, 1, 1], "embedding": 8, "context": 12},

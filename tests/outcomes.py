@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from avsep.clips.datasets import FixedMixtures
-from avsep.clips.index import Mixture, Video
+from avsep.clips.index import OBJECTS, SOUNDING, Mixture, Video
 from avsep.scoring.asking import Told, tell
+from avsep.scoring.confidence import Confidence
 from avsep.scoring.systems import ASKED, GROUNDED, SYSTEMS, TRAINED, Outcome, separate_all
-from models.ccol import OBJECTS, SOUNDING
 from models.sound_of_pixels import SoundOfPixels
 from models.vast import VAST
 from tests import factories
@@ -18,6 +18,7 @@ from tests.factories import SPECTROGRAM, UNET, WIDTH, tiny_ccol, tiny_clip, tiny
 PROBABILITIES = {"A": 0.9, "B": 0.2, "C": 0.4, "D": 0.7}  # at a gate of 0.5, C is muted and D leaks
 SOLO = {"A": 0.8, "B": 0.6, "C": 0.7, "D": 0.1}
 GATES = dict.fromkeys(GROUNDED, 0.5)
+CONFIDENCE = Confidence(mean=np.zeros(3), deviation=np.ones(3), weights=np.array([1.0, 2.0, -1.0]), bias=-0.5)
 
 
 def outcome(videos: list[Video], number: int = 0, samples: int = 2000) -> Outcome:
@@ -69,7 +70,7 @@ def separate(videos: list[Video], batch: int) -> list[Outcome]:
     readers = {"baseline": tiny_reader(objects=False), **dict.fromkeys(GROUNDED, tiny_reader())}
     data = {name: FixedMixtures(test, reader, heard=SOUNDING, seen=OBJECTS) for name, reader in readers.items()}
     options = dict(masked="linear", spectrogram=SPECTROGRAM, max_target=5.0, device="cpu")
-    return list(separate_all(networks(), data, told(test), batch=batch, **options))  # type: ignore[arg-type]
+    return list(separate_all(networks(), data, told(test), CONFIDENCE, batch=batch, **options))  # type: ignore[arg-type]
 
 
 def asked_objects(system: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import functools
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,10 @@ MUSIC = [
     f"pretrained.detector_sha256={'0' * 64}",
     "pretrained.detector_classes=[accordion,cello,flute,tuba]",
 ]
+
+# It refuses params or hands them on as they are, and DVC watches them: an edit of it changes no output of a run that
+# passes, nor does one of what it alone imports.
+UNWATCHED = "avsep/params.py"
 
 each_stage = pytest.mark.parametrize("stage", STAGES)
 each_source = pytest.mark.parametrize("source", [path.relative_to(ROOT).as_posix() for path in SOURCES])
@@ -74,21 +79,22 @@ def imports(source: str) -> frozenset[str]:
 
 @functools.cache
 def reach(source: str) -> frozenset[str]:
-    """A file, and all that it imports, transitively."""
-    seen: set[str] = set()
+    """A file, and all that it imports, transitively; not UNWATCHED, and what that imports."""
+    seen: set[str] = {UNWATCHED}
     todo = [source]
     while todo:
         file = todo.pop()
         if file not in seen:
             seen.add(file)
             todo.extend(imports(file))
-    return frozenset(seen)
+    return frozenset(seen - {UNWATCHED})
 
 
 def test_the_import_walk_sees_what_it_should() -> None:
-    assert {"avsep/params.py", "avsep/errors.py"} <= imports("avsep/run.py")
+    assert {UNWATCHED, "avsep/errors.py"} <= imports("avsep/run.py")
     assert "avsep/errors.py" in reach("avsep/run.py")
-    assert "torch" in imported_names("avsep/params.py"), "an import within a function counts"
+    assert "avsep/clips/phrases.py" in imports(UNWATCHED) and "avsep/clips/phrases.py" not in reach("avsep/run.py")
+    assert "torch" in imported_names(UNWATCHED), "an import within a function counts"
 
 
 @each_stage
@@ -96,6 +102,27 @@ def test_deps_cover_every_import(stage: str) -> None:
     deps = code_deps(stage)
     uncovered = [file for file in reach(f"stages/{stage}.py") if not any(covers(dep, file) for dep in deps)]
     assert not uncovered, f"dvc.yaml: {stage} imports these and does not list them in deps: {sorted(uncovered)}"
+
+
+def test_params_are_handed_on_as_they_are() -> None:
+    """Why UNWATCHED is none of the deps: no class of it computes, and `load` gives the values of the file."""
+    for node in tree_of(UNWATCHED).body:
+        if isinstance(node, ast.ClassDef):
+            assert all(
+                (isinstance(part, ast.AnnAssign) and part.value is None)
+                or isinstance(part, ast.Pass)
+                or (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
+                for part in node.body
+            ), f"{node.name} has a default, a property or a method"
+    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for stage in STAGES:
+        given = params.load(params_of(stage), ROOT / "params.yaml")
+        for name, section in dataclasses.asdict(given).items():
+            assert json.loads(json.dumps(section)) == values[name]
+    for source in (path.relative_to(ROOT).as_posix() for path in SOURCES):
+        taken = {name for name in imported_names(source) if name.startswith("avsep.params.")}
+        if source.startswith("stages/"):
+            assert all(name.endswith("Params") for name in taken), f"{source} takes more than a stage is given"
 
 
 @each_stage
@@ -212,11 +239,14 @@ def fields_of(section: Any) -> list[str]:
     return [f.name for f in dataclasses.fields(section)] if dataclasses.is_dataclass(section) else []
 
 
+def params_of(stage: str) -> Any:
+    """avsep.params.<Stage>Params; stage `evaluate_scenes` has `EvaluateScenesParams`."""
+    return getattr(params, f"{''.join(word.capitalize() for word in stage.split('_'))}Params")
+
+
 def stage_sections(stage: str) -> dict[str, Any]:
-    """What `avsep.params.<Stage>Params` holds: name -> type. Stage `evaluate_scenes` has `EvaluateScenesParams`."""
-    words = [word.capitalize() for word in stage.split("_")]
-    stage_params = getattr(params, f"{''.join(words)}Params")
-    return {f.name: f.type for f in dataclasses.fields(stage_params)}
+    """What a stage's params hold: name -> type."""
+    return {f.name: f.type for f in dataclasses.fields(params_of(stage))}
 
 
 def leaves(sections: dict[str, Any]) -> set[str]:
@@ -304,7 +334,18 @@ def read_leaves(stage: str) -> frozenset[str]:
 def test_params_declared_are_the_params_that_the_stage_is_given(stage: str) -> None:
     declared = STAGES[stage]["params"]
     assert len(declared) == len(set(declared))
-    assert set(declared) == set(stage_sections(stage))
+    assert {name.split(".")[0] for name in declared} == set(stage_sections(stage))
+
+
+@each_stage
+def test_a_section_is_declared_by_its_leaves_or_whole(stage: str) -> None:
+    """By its leaves where a stage needs few of many: they are all that it reads of the section."""
+    declared = STAGES[stage]["params"]
+    for name in {name.split(".")[0] for name in declared if "." in name}:
+        assert name not in declared
+        own = {leaf for leaf in declared if leaf.startswith(f"{name}.")}
+        read = leaves({name: stage_sections(stage)[name]}) & read_leaves(stage)
+        assert own == read, f"dvc.yaml: {stage} declares {sorted(own)} and reads {sorted(read)}"
 
 
 @each_stage

@@ -66,6 +66,9 @@ def test_every_stage_left_its_metrics_and_the_page(project: Path) -> None:
     assert {"cyclic", "trimodal_visual", "whole_image", "centre_box", "random_box"} <= set(places["method"])
     assert set(pd.read_csv(project / "metrics/evaluate/sources.csv")["sources"]) == {2, 3, 4}
     assert evaluated["pairs"]["evaluated"] + evaluated["pairs"]["skipped"] == 4
+    scenes = json.loads((project / "metrics" / "evaluate_scenes.json").read_text())
+    assert scenes["scenes"] == len(scenes["kinds"]) == 6
+    assert scenes["oracle"]["snri"] > 5 and scenes["mixture"]["snri"] == 0
     assert (project / "metrics" / "report" / "index.html").stat().st_size > 100_000
 
 

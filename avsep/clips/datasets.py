@@ -74,8 +74,8 @@ class ClipReader:
 
 class _Mixtures(Dataset[dict[str, Any]]):
     """A sample has "waves": of the heard objects (L,), as they sound in the mixture, "videos": the names of the seen
-    objects' videos, and either "pictures": of the
-    seen objects (N, 3, H, W), or, where frozen features were computed before, "features": (N, ...) each."""
+    objects' videos, and either "pictures": of the seen objects (N, 3, H, W), or, where frozen features were computed
+    before, "features": (N, ...) each."""
 
     def __init__(
         self, reader: ClipReader, heard: Sequence[str], seen: Sequence[str], features: Features | None

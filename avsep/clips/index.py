@@ -15,7 +15,11 @@ from avsep.errors import InputError
 from avsep.media.frames import frame_path
 from avsep.media.paths import inside
 
-SOUNDING = ("A", "C")  # of a mixture's objects A to D
+# The objects of a mixture (docs/ccol.md): A and C are heard, B and D are only seen.
+OBJECTS = ("A", "B", "C", "D")
+SOUNDING = ("A", "C")
+SILENT = ("B", "D")
+PAIRS = (("A", "B"), ("C", "D"))  # the grounding gates decide which of a pair explains its sound
 
 
 @dataclass(frozen=True, order=True)

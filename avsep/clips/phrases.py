@@ -1,17 +1,20 @@
 """What a user asks for in words -> CLIP's token ids.
 
-A phrase that CLIP would not understand as it is written is refused: nothing is cut, and nothing stands for nothing.
+A phrase that CLIP would not understand as it is written is refused: nothing is cut or changed but case and blanks, and
+nothing stands for nothing.
 """
 
 import functools
+import html
+import string
 import unicodedata
 from collections.abc import Sequence
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from avsep.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SPECIAL = 2  # tokens around a phrase: its start and its end
 
@@ -22,11 +25,32 @@ def phrase_of(category: str, template: str) -> str:
     return template.replace("{}", category.replace("_", " "))
 
 
-def tokenise(phrases: Sequence[str], context: int) -> Tensor:
+def refuse_unreadable(phrase: str) -> None:
+    """Raises InputError for a phrase that is blank, or not in plain English: Latin letters, digits, ASCII's marks.
+
+    What needs no tokeniser, which takes seconds to import: any stage checks its params so.
+    """
+    for character in phrase:
+        letter = character.isalpha() and unicodedata.name(character, "").startswith("LATIN ")
+        if not letter and character not in string.printable:
+            raise InputError(
+                f"{_quoted(phrase)} holds {character!r}, no Latin letter, digit or ASCII mark: CLIP has learned"
+                " English, write it so"
+            )
+    for other in (html.unescape(phrase), unicodedata.normalize("NFKC", phrase)):
+        _refuse_change(phrase, other)
+    if not phrase.strip():
+        raise InputError(f"{_quoted(phrase)} is blank: say what is to be heard")
+
+
+def tokenise(phrases: Sequence[str], context: int) -> "Tensor":
     """Token ids (B, context) of English phrases, with CLIP's start and end token, then zeros.
 
-    Raises InputError for a phrase that is blank, has more tokens than fit, or is not in Latin letters.
+    Raises InputError for a phrase that `refuse_unreadable` refuses, that CLIP's tokeniser would change, or that has
+    more tokens than fit.
     """
+    import torch  # here, since every stage imports this file with its params, and most need no torch
+
     ids = torch.zeros(len(phrases), context, dtype=torch.long)
     for row, phrase in zip(ids, phrases, strict=True):
         tokens = _tokens(phrase, context - SPECIAL)
@@ -36,24 +60,30 @@ def tokenise(phrases: Sequence[str], context: int) -> Tensor:
 
 def _tokens(phrase: str, most: int) -> list[int]:
     """A phrase's ids, start and end included. Raises InputError."""
-    name = f"the phrase {phrase[:60]!r}{'...' if len(phrase) > 60 else ''}"
-    for letter in filter(str.isalpha, phrase):
-        if "LATIN" not in unicodedata.name(letter, ""):
-            raise InputError(f"{name} holds {letter!r}, no Latin letter: CLIP has learned English, write it so")
-    tokeniser = _tokeniser()
+    refuse_unreadable(phrase)
+    tokeniser, clean = _tokeniser()
+    _refuse_change(phrase, clean(phrase))
     words: list[int] = tokeniser.encode(phrase)
     start, end = tokeniser.all_special_ids
-    if not words:
-        raise InputError(f"{name} is blank: say what is to be heard")
     if start in words or end in words:
-        raise InputError(f"{name} holds CLIP's own mark of a start or an end: leave it out")
+        raise InputError(f"{_quoted(phrase)} holds CLIP's own mark of a start or an end: leave it out")
     if len(words) > most:
-        raise InputError(f"{name} has {len(words)} tokens: {most} fit (clip.context less {SPECIAL})")
+        raise InputError(f"{_quoted(phrase)} has {len(words)} tokens: {most} fit (clip.context less {SPECIAL})")
     return [start, *words, end]
+
+
+def _refuse_change(phrase: str, read: str) -> None:
+    if read.split() != phrase.split():
+        raise InputError(f"{_quoted(phrase)} is {_quoted(read)} to CLIP: write what is meant in plain letters")
+
+
+def _quoted(phrase: str) -> str:
+    return f"the phrase {phrase[:60]!r}{'...' if len(phrase) > 60 else ''}"
 
 
 @functools.cache
 def _tokeniser() -> Any:
-    from open_clip.tokenizer import SimpleTokenizer  # here, since importing it takes seconds
+    """open_clip's tokeniser, and how it cleans a text beforehand."""
+    from open_clip.tokenizer import SimpleTokenizer, basic_clean  # here, since importing it takes seconds
 
-    return SimpleTokenizer()
+    return SimpleTokenizer(), basic_clean

@@ -44,7 +44,7 @@ def write_example(
     for stem, wave in scene.stems.items():
         write_wav(folder / stem, wave, rate)
     for system in SHOWN:
-        for number, wave in enumerate(given[system].waves.cpu().numpy()):
+        for number, wave in enumerate(given[system].waves.numpy()):
             write_wav(folder / f"object_{number}_{system}.wav", wave, rate)
     players = {number: player for player, number in matched.items()}
     boxes = truth.boxes_at(len(frames), fps)[:, middle]

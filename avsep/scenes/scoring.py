@@ -86,7 +86,7 @@ def score_system(
     hearing: Hearing,
 ) -> Iterator[dict[str, Any]]:
     """All rows of a system that gives sounds to objects. `matched`: player -> object."""
-    waves = given.waves.cpu().numpy()
+    waves = given.waves.numpy()
     about = {**scene.about, "system": system}
     for number, player in enumerate(scene.truth.players):
         found = matched.get(number)
@@ -103,15 +103,15 @@ def score_system(
         row = {"role": other.what, "class": other.category, "level_db": level_db(stem)}
         yield {**about, **row, "passed": passed(given, stem, hearing)}
     rest = (1 - given.masks.sum(0)).clamp_min(0)  # (W, F, T)
-    left = hearing.let_through(rest, torch.from_numpy(scene.mixture).to(rest))
-    yield {**about, "role": "nobody", **_leaked(scene, left.cpu().numpy())}
+    left = hearing.let_through(rest, torch.from_numpy(scene.mixture))
+    yield {**about, "role": "nobody", **_leaked(scene, left.numpy())}
 
 
 def passed(given: Given, stem: Sound, hearing: Hearing) -> float:
     """The share of a stem's energy that the most open of the objects' masks lets through."""
     if not len(given.masks):
         return 0.0
-    wave = torch.from_numpy(stem).to(given.masks)
+    wave = torch.from_numpy(stem)
     through = hearing.let_through(given.masks.amax(0), wave)
     return float(through.square().sum() / wave.square().sum())
 

@@ -116,7 +116,7 @@ class Networks:
 
 @dataclass(frozen=True)
 class Given:
-    """What a system gives each object."""
+    """What a system gives each object, on the CPU."""
 
     masks: Tensor  # (O, W, F, T), zero where it is muted
     waves: Tensor  # (O, L)
@@ -147,17 +147,18 @@ def separate(
     cut = windows.cut(wave)
     audible = cut.square().mean(-1).sqrt() >= AUDIBLE  # (W,)
     heard = hearing.hear(cut)
-    masks, said = masks_by_crop(networks, heard, windows, frames, objects, hearing.rate, crops)
+    masks, sounding = masks_by_crop(networks, heard, windows, frames, objects, hearing.rate, crops)
     masks |= masks_by_query(networks, heard, windows, frames, objects, classes, hearing.rate, queries)
     given = {}
     for system, mask in masks.items():
         heard_at_all = audible.expand(len(objects), -1)
-        probabilities = said[system] * heard_at_all if system in said else None
+        probabilities = sounding[system] * heard_at_all if system in sounding else None
         muted = None if probabilities is None else (probabilities < gates[system]) | ~heard_at_all
         open_ = heard_at_all if muted is None else ~muted
         gated = mask * open_[..., None, None]
         waves = hearing.let_through(gated, wave) if objects else wave.new_zeros(0, len(wave))
-        given[system] = Given(gated, waves, probabilities, muted)
+        said = (None if values is None else values.cpu() for values in (probabilities, muted))
+        given[system] = Given(gated.cpu(), waves.cpu(), *said)
     return given
 
 

@@ -1,26 +1,25 @@
-"""Asks VAST: by what CLIP sees of an object, by a phrase, by a synonym; how sure it is, and where it looks.
-
-VAST says how sure it is that a phrase's sound is there, by the cosine of the phrase with the embedding of what it
-separates for it.
-"""
+"""Asks VAST: by what CLIP sees of an object, by a phrase, by a synonym; for what is there and what is not; and where it
+looks. How sure it is: avsep/scoring/confidence.py."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from avsep.clips.datasets import ClipReader, FixedMixtures
-from avsep.clips.index import Video
+from avsep.clips.index import OBJECTS, SOUNDING, Video
 from avsep.clips.mixtures import Heard, hear
 from avsep.clips.phrases import phrase_of, tokenise
 from avsep.run import progress
+from avsep.scoring.confidence import evidence
 from avsep.scoring.grounding import grounding_scores
-from models.ccol import OBJECTS, SOUNDING
 from models.clip import FrozenCLIP
 from models.vast import VAST, attention_logits, visual_query
 
@@ -94,18 +93,6 @@ def ask(network: VAST, heard: Heard, videos: Videos, told: Told, synonyms: Seque
     return masks
 
 
-def confidences(network: VAST, heard: Heard, told: Told, masked: str) -> Tensor:
-    """How sure VAST is that each of `told.probes` sounds in each mixture, (B, probes)."""
-    count = len(heard.mixture)
-    queries = {phrase: told.phrases[phrase].expand(count, -1) for phrase in told.probes}
-    masks = network.separate(heard.mixture, queries)
-    sure = [
-        torch.cosine_similarity(network.embed(heard.mixture, masks[phrase], masked), query)
-        for phrase, query in queries.items()
-    ]
-    return torch.stack(sure, dim=1)
-
-
 def attend(
     network: VAST, heard: Heard, mask: Tensor, videos: Sequence[Sequence[Video]], told: Told, masked: str
 ) -> Tensor:
@@ -121,7 +108,7 @@ def _middle(tokens: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def present_confidences(
+def evidence_by_class(
     network: VAST,
     mixtures: FixedMixtures,
     told: Told,
@@ -130,16 +117,19 @@ def present_confidences(
     spectrogram: Mapping[str, Any],
     device: str,
     batch: int,
-) -> list[float]:
-    """How sure VAST is of the phrases of what does sound in the mixtures, by which a threshold is calibrated."""
-    found: list[float] = []
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """What confidence is calibrated by: the evidence (N, 3) for each class's phrase in each mixture, and whether the
+    class sounds in it, (N,). Phrases that match no class stay unknown to it."""
+    phrases = torch.stack([told.phrases[phrase] for phrase in told.classes.values()])
+    found: list[Tensor] = []
+    sounding: list[bool] = []
     for at, samples in zip(range(0, len(mixtures), batch), DataLoader(mixtures, batch), strict=True):
         heard = hear({name: wave.to(device) for name, wave in samples["waves"].items()}, **spectrogram)
-        sure = confidences(network, heard, told, masked)
-        for row, mixture in zip(sure.tolist(), mixtures.mixtures[at : at + batch], strict=True):
-            by_phrase = dict(zip(told.probes, row, strict=True))
-            found += [by_phrase[told.classes[mixture[OBJECTS.index(name)].category]] for name in SOUNDING]
-    return found
+        found.append(torch.stack(evidence(network, heard, phrases, masked), dim=-1).flatten(0, 1))  # (B * classes, 3)
+        for mixture in mixtures.mixtures[at : at + batch]:
+            there = {mixture[OBJECTS.index(name)].category for name in SOUNDING}
+            sounding += [name in there for name in told.classes]
+    return torch.cat(found).double().cpu().numpy(), np.array(sounding)
 
 
 def phrase_rows(

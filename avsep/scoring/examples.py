@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 from avsep.clips.datasets import ClipReader, FixedMixtures
+from avsep.clips.index import SOUNDING
 from avsep.media.detections import most_confident, read_detections, squared
 from avsep.media.frames import frame_path, read_frame
 from avsep.media.wav import write_wav
 from avsep.scoring.asking import Told
 from avsep.scoring.separation import SCORES
 from avsep.scoring.systems import FRAME, GROUNDED, SYSTEMS, TRAINED, Outcome
-from models.ccol import SOUNDING
 
 
 def write_example(

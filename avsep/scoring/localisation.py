@@ -22,13 +22,12 @@ from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
 from avsep.clips.datasets import ClipReader, FixedMixtures
-from avsep.clips.index import Video
+from avsep.clips.index import PAIRS, Video
 from avsep.clips.mixtures import frame_seconds
 from avsep.errors import InputError
 from avsep.media.detections import most_confident, read_detections, squared, whole_pixels
 from avsep.media.frames import Box, read_frame
 from avsep.scoring.systems import GROUNDED, Outcome
-from models.ccol import PAIRS
 
 COLUMNS = ["mixture", "method", "object", "class", "video", "iou", "area", "silent_share"]
 HALF = 0.5  # of the highest attention, from which a position counts as where the sound is

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from avsep.clips.index import OBJECTS, PAIRS, SOUNDING
 from avsep.errors import InputError
 from avsep.scoring.separation import SCORES, gains, measure, sdr_as_published
 from avsep.scoring.silence import FLOOR_DB, leakage_db
 from avsep.scoring.systems import GROUNDED, SYSTEMS, Outcome
-from models.ccol import OBJECTS, PAIRS, SOUNDING
 
 GATED = "cyclic"  # whose separation the gates' controls take
 GATE_CONTROLS = ("always_sounding", "never_sounding", "chance")

@@ -15,12 +15,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from avsep.clips.datasets import FixedMixtures
-from avsep.clips.index import Video
+from avsep.clips.index import OBJECTS, PAIRS, SILENT, SOUNDING, Video
 from avsep.clips.mixtures import Heard, hear
 from avsep.media.spectrogram import apply_masks
 from avsep.scoring import asking
 from avsep.scoring.asking import Told
-from models.ccol import OBJECTS, PAIRS, SILENT, SOUNDING
+from avsep.scoring.confidence import Confidence, evidence
 
 GROUNDED = ("colearning", "cyclic")
 SHOWN = ("baseline", *GROUNDED)  # asked by frames
@@ -70,6 +70,7 @@ def separate_all(
     networks: Mapping[str, Any],
     mixtures: Mapping[str, FixedMixtures],
     told: Told,
+    confidence: Confidence,
     *,
     masked: str,
     spectrogram: Mapping[str, Any],
@@ -79,9 +80,10 @@ def separate_all(
 ) -> Iterator[Outcome]:
     """Each system's masks, estimates and probabilities, mixture by mixture.
 
-    `mixtures` are what each of SHOWN sees; VAST is asked by what CLIP has `told`.
+    `mixtures` are what each of SHOWN sees; VAST is asked by what CLIP has `told`, and its `confidence` is calibrated.
     """
     rows = mixtures["cyclic"].mixtures
+    phrases = torch.stack([told.phrases[phrase] for phrase in told.probes])
     loaders = {name: DataLoader(data, batch) for name, data in mixtures.items()}
     number = 0
     for batches in zip(*loaders.values(), strict=True):
@@ -95,7 +97,8 @@ def separate_all(
         masks.update(shown)
         masks.update(ask_vast(networks, heard, videos, told, synonyms=SOUNDING))
         masks.update(controls(masks))
-        sure = asking.confidences(networks["trimodal"], heard, told, masked).cpu()
+        found = evidence(networks["trimodal"], heard, phrases, masked)  # of (B, probes) each
+        sure = confidence(torch.stack(found, dim=-1).double().cpu().numpy())
         attention = look(networks["trimodal"], heard, masks, videos, told, masked)
         estimates = listen(masks, waves, spectrogram)
         for b in range(len(heard.mixture)):

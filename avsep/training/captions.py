@@ -1,22 +1,31 @@
-"""The file of latent captions: an embedding for each training video, and what each was made from.
+"""The latent captions on disk: an embedding for each training video, and beside them what each was made from.
 
-One safetensors file holds `embeddings` (V, Q) and the cosines with CLIP's picture `before` and `after` (V,).  Its one
-metadata entry names the videos in that order, each with the fingerprint of what its caption was made from, and the
-hash of the CLIP that read it: a caption of another CLIP means nothing.
+captions.safetensors holds `embeddings` (V, Q).  Its one metadata entry names the videos in that order, and the hash of
+the CLIP that read them: a caption of another CLIP means nothing.  What learns from captions depends on this file alone.
+
+captions.csv is its ledger: of each video the fingerprint of what its caption was made from, the cosines with CLIP's
+picture before and after, and the hash of its embedding.  Code that changes and leaves the captions as they were changes
+the ledger, and trains nothing anew.
 """
 
+import hashlib
 import json
+import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 from avsep.errors import InputError
 from avsep.training.checkpoints import load_weights, read_metadata, save_weights
+from avsep.training.teacher import CLIP
 
 CAPTIONS = Path("checkpoints/captions/captions.safetensors")
+COLUMNS = {"video": str, "fingerprint": str, "cosine_before": float, "cosine_after": float, "embedding": str}
 
 
 @dataclass(frozen=True)
@@ -30,34 +39,77 @@ class Caption:
 
 
 def save_captions(captions: Mapping[str, Caption], clip: str, path: Path = CAPTIONS) -> None:
-    """Writes captions by their videos' names, sorted, whole or not at all. `clip`: the hash of CLIP's weights."""
+    """Writes captions by their videos' names, sorted, and their ledger, each whole or not at all.
+
+    `clip`: the hash of CLIP's weights.
+    """
     known = dict(sorted(captions.items()))
-    about = {"clip": clip, "videos": {name: caption.fingerprint for name, caption in known.items()}}
-    state = {
-        "embeddings": torch.stack([caption.embedding for caption in known.values()]),
-        "before": torch.tensor([caption.before for caption in known.values()]),
-        "after": torch.tensor([caption.after for caption in known.values()]),
+    embeddings = torch.stack([caption.embedding for caption in known.values()])
+    save_weights(path, {"embeddings": embeddings}, ("captions", json.dumps({"clip": clip, "videos": list(known)})))
+    # after the embeddings: if the run is killed in between, their hashes are not those of the older ledger
+    rows = [(name, c.fingerprint, c.before, c.after, _hash(c.embedding)) for name, c in known.items()]
+    temporary = _ledger(path).with_suffix(".csv.tmp")
+    pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(temporary, index=False, lineterminator="\n")
+    os.replace(temporary, _ledger(path))
+
+
+def load_captions(path: Path = CAPTIONS) -> dict[str, Caption]:
+    """The captions that are as the ledger knows them, by their videos' names.
+
+    Of a file that cannot be read all are to be made anew: a line says so.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        embeddings, _ = load_embeddings(path)
+        rows = _read_ledger(_ledger(path))
+    except InputError as error:
+        logging.warning("%s; all captions are made anew", error)
+        return {}
+    return {
+        name: Caption(made_from, embeddings[name], before, after)
+        for name, made_from, before, after, digest in rows.itertuples(index=False)
+        if name in embeddings and _hash(embeddings[name]) == digest
     }
-    save_weights(path, state, ("captions", json.dumps(about)))
 
 
-def load_captions(path: Path = CAPTIONS) -> tuple[dict[str, Caption], str]:
-    """The captions by their videos' names, and the hash of the CLIP that they are of. Raises InputError."""
-    state, about = load_weights(path), json.loads(read_metadata(path, "captions"))
-    rows = zip(state["embeddings"], state["before"].tolist(), state["after"].tolist(), strict=True)
-    return (
-        {name: Caption(made_from, *row) for (name, made_from), row in zip(about["videos"].items(), rows, strict=True)},
-        about["clip"],
-    )
+def load_embeddings(path: Path = CAPTIONS) -> tuple[dict[str, Tensor], str]:
+    """The embeddings (Q,) by their videos' names, and the hash of the CLIP that read them. Raises InputError."""
+    state, about = load_weights(path), read_metadata(path, "captions")
+    try:
+        known = json.loads(about)
+        return dict(zip(known["videos"], state["embeddings"], strict=True)), known["clip"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path} is no file of latent captions ({error!r}): run stage captions again") from None
 
 
 def captions_of(videos: Sequence[str], clip: str, path: Path = CAPTIONS) -> Tensor:
     """The captions (V, Q) of just these videos. Raises InputError if the file is of others, or of another CLIP."""
-    known, of = load_captions(path)
+    known, of = load_embeddings(path)
     if of != clip:
-        raise InputError(f"{path} is of another CLIP than checkpoints/pretrained/clip.safetensors: run stage captions")
+        raise InputError(f"{path} is of another CLIP than {CLIP}: run stage captions")
     if missing := sorted(set(videos) - set(known)):
         raise InputError(f"{path} has no caption of {missing[0]}: run stage captions, which makes one")
     if unknown := sorted(set(known) - set(videos)):
         raise InputError(f"{path} is of other videos, {unknown[0]} is none to train on: run stage captions")
-    return torch.stack([known[name].embedding for name in videos])
+    return torch.stack([known[name] for name in videos])
+
+
+def _ledger(path: Path) -> Path:
+    return path.with_suffix(".csv")
+
+
+def _read_ledger(path: Path) -> pd.DataFrame:
+    """Raises InputError if it is missing, or none of this version."""
+    try:
+        # cosines as they were, to the last bit, so by way of text; a video may be called NA
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if list(rows.columns) != list(COLUMNS):
+            raise InputError(f"{path} is no ledger of captions of this version")
+        return rows.astype(COLUMNS)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is no ledger of captions ({error})") from None
+
+
+def _hash(embedding: Tensor) -> str:
+    return hashlib.sha256(embedding.contiguous().numpy().tobytes()).hexdigest()

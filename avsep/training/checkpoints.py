@@ -57,7 +57,7 @@ def load_into(network: nn.Module, weights: Mapping[str, Tensor], origin: Path | 
     own = network.state_dict()
     for name, tensor in own.items():
         if name not in weights:
-            raise InputError(f"{origin} lacks {name}: weights of another network, see params resnet, detector, model")
+            raise InputError(f"{origin} lacks {name}, which the network of params.yaml has: another network's")
         if weights[name].shape != tensor.shape:
             raise InputError(
                 f"{origin}: {name} has shape {tuple(weights[name].shape)}, the network of params.yaml"

@@ -1,6 +1,7 @@
 """Training's and validation's samples, with the frozen networks' part computed beforehand where that is possible."""
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -82,6 +83,7 @@ def frozen_features(
     """The frozen encoders' features of frames of videos, each computed once, on the CPU: by (video's name, frame).
 
     `frames`: normalised pictures (B, 3, H, W) -> a named tuple of features (B, ...).
+    Raises InputError after the first batch if all would not fit into this machine's memory.
     """
     frames = frames.to(device).eval()
     todo = sorted({(video.name, frame): video for video, frame in wanted}.items())
@@ -93,12 +95,27 @@ def frozen_features(
         seen = frames(pictures.to(device))
         for (key, _), *parts in zip(part, *(values.cpu() for values in seen), strict=True):
             features[key] = tuple(parts)
+        if start == 0:
+            size = len(todo) * sum(values.nbytes // len(values) for values in seen)
+            if size > (memory := physical_memory()):
+                raise InputError(
+                    f"the features of {len(todo)} frames take {size / 1e9:.1f} GB, and this machine has"
+                    f" {memory / 1e9:.1f} GB: set the stage's cache (frames.cache or vast.cache) to false"
+                )
     return features
 
 
-def see(frames: nn.Module, kind: Callable[..., FrozenFeatures], batch: Mapping[str, Any]) -> dict[str, FrozenFeatures]:
-    """What frozen `frames` make of each seen object, a `kind` of named tuple: computed before training, or now from
-    its pictures."""
+def physical_memory() -> int:
+    """Bytes of memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def see(
+    frames: nn.Module | None, kind: Callable[..., FrozenFeatures], batch: Mapping[str, Any]
+) -> dict[str, FrozenFeatures]:
+    """What frozen `frames` make of each seen object, a `kind` of named tuple: computed before training, which then
+    needs no `frames`, or now from its pictures."""
     if "features" in batch:
         return {name: kind(*features) for name, features in batch["features"].items()}
+    assert frames is not None
     return {name: frames(pictures) for name, pictures in batch["pictures"].items()}

@@ -64,11 +64,12 @@ class Phase(lightning.LightningModule):
         decay: float,
         seed: int,
         optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
+        cosine_epochs: int | None = None,
     ) -> None:
         super().__init__()
         self.networks = networks
         self.objective, self.validate_batch, self.hear, self.see = objective, validate, hear, see
-        self.optimizer = optimizer
+        self.optimizer, self.cosine_epochs = optimizer, cosine_epochs
         self.groups, self.milestones, self.decay, self.seed = groups, milestones, decay, seed
         networks.requires_grad_(False)
         for group in groups.values():
@@ -94,7 +95,12 @@ class Phase(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         groups = [{"params": list(g.parameters), "lr": g.lr, "name": name} for name, g in self.groups.items()]
         optimizer = self.optimizer(groups)
-        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(self.milestones), self.decay)
+        schedules = torch.optim.lr_scheduler
+        schedule: schedules.LRScheduler
+        if self.cosine_epochs is None:
+            schedule = schedules.MultiStepLR(optimizer, list(self.milestones), self.decay)
+        else:
+            schedule = schedules.CosineAnnealingLR(optimizer, self.cosine_epochs)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
 
@@ -224,19 +230,21 @@ def fit(
     devices: int,
     precision: str,
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
+    cosine: bool = False,
     out: Path = Path("checkpoints"),
     live: Path = Path("metrics"),
 ) -> None:
     """Trains `networks` and writes checkpoints/<stage>/{weights,best}.safetensors, the last epoch's and the best's, and
     metrics/<stage>.json.  `hear` and `see` turn a batch's "waves", and the batch itself, into what the objective takes.
 
+    Rates fall by `decay` at the milestones or, with `cosine`, from the first epoch on, to 0 after the last.
     A batch is over all devices: each takes batch / devices samples a step.  A run that was stopped goes on from its
     last whole epoch if the fingerprint is the same, and ends in the same bytes as one that was not.
     Raises InputError if the params ask for what cannot be, or the training diverges.
     """
     length = len(train)  # type: ignore[arg-type]
     if length < batch:
-        raise InputError(f"params: train.batch is {batch}: an epoch has {length} samples, raise train.repeats")
+        raise InputError(f"{stage}: a batch is {batch} samples, and an epoch has {length}: raise train.repeats")
     resume = ResumeFolder(stage, fingerprint)
     if resume.checkpoint:
         logging.info("%s: goes on from %s", stage, resume.checkpoint)
@@ -244,7 +252,9 @@ def fit(
     rank_zero_only(curves.restore)()
     networks.to(memory_format=torch.channels_last)  # faster on a CPU: see benchmarks
     keep_freed_memory()
-    phase = Phase(networks, objective, validate, groups, hear, see, milestones, decay, seed, optimizer)
+    phase = Phase(
+        networks, objective, validate, groups, hear, see, milestones, decay, seed, optimizer, epochs if cosine else None
+    )
     best = KeepBest(monitor, resume.best)
     last = ModelCheckpoint(resume.path, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     terminal = sys.stderr.isatty()

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from avsep.clips.index import OBJECTS, PAIRS, SOUNDING
 from avsep.clips.mixtures import Heard
 from avsep.training.masks import weighted_l1
-from models.ccol import OBJECTS, PAIRS, SOUNDING, CCoL, Grounded
+from models.ccol import CCoL, Grounded
 from models.resnet import FrameFeatures
 
 

@@ -21,10 +21,9 @@ from avsep.training import data
 from avsep.training.captions import captions_of
 from avsep.training.checkpoints import load_into, load_weights
 from avsep.training.masks import weighted_l1
-from models.clip import ClipFeatures, FrozenCLIP, build_clip
+from avsep.training.teacher import CLIP, load_teacher
+from models.clip import ClipFeatures, FrozenCLIP
 from models.vast import VAST, Seen, visual_query
-
-CLIP = Path("checkpoints/pretrained/clip.safetensors")
 
 # The two ways to ask for a source: by what is seen of it, and by its sentence.
 VISUAL, TEXT = "visual", "text"
@@ -65,8 +64,16 @@ def validate(
     return {**means, **{f"{way}_{name}": value for way, found in ways.items() for name, value in found.items()}}
 
 
-def see(batch: Mapping[str, Any], clip: FrozenCLIP, rows: Mapping[str, int], sentences: Tensor) -> dict[str, Seen]:
-    """What CLIP makes of each source's frames, beside its video's row of `sentences` (rows, Q)."""
+def see(
+    batch: Mapping[str, Any], clip: FrozenCLIP | None, rows: Mapping[str, int], sentences: Tensor
+) -> dict[str, Seen]:
+    """What CLIP makes of each source's frames, beside its video's row of `sentences` (rows, Q).
+
+    `clip` is needed where the tokens were not computed beforehand.  It is no part of the networks, so it goes here to
+    where the loop has put the batch: each process has a device of its own.
+    """
+    if clip is not None:
+        clip.to(next(iter(batch["pictures"].values())).device)
     seen = {}
     for name, (tokens,) in data.see(clip, ClipFeatures, batch).items():
         numbers = torch.tensor([rows[video] for video in batch["videos"][name]])
@@ -88,21 +95,22 @@ def prepare(
     channels: int,
     phrase: str,
     device: str,
+    cache: bool,
     start: Path | None = None,
     **reading: Any,
 ) -> Prepared:
     """VAST's networks, from `start` or new, and its samples of whole frames.
 
     `clip`: the sizes of CLIP, models.clip.build_clip's.  `phrase`: asks for a class in validation, whose videos
-    have no caption, as those of a user have none.  `reading`: what avsep.training.data.training_data takes.
+    have no caption, as those of a user have none.  `cache`: CLIP's tokens of all frames are computed now, once, and
+    CLIP is not kept.  `reading`: what else avsep.training.data.training_data takes.
     Raises InputError.
     """
-    teacher = FrozenCLIP(build_clip(**clip)).to(device)
-    load_into(teacher.clip, load_weights(CLIP), CLIP)
+    teacher = load_teacher(**clip)
     videos, unseen = (read_index(data.INDEX / f"{split}.csv") for split in ("train", "val"))
     captions = captions_of([video.name for video in videos], digest([CLIP]))
     classes = sorted({video.category for video in unseen})
-    phrases = teacher.text(tokenise([phrase_of(name, phrase) for name in classes], teacher.context).to(device))
+    phrases = teacher.text(tokenise([phrase_of(name, phrase) for name in classes], teacher.context))
     rows = {video.name: row for row, video in enumerate(videos)}
     rows.update({video.name: len(videos) + classes.index(video.category) for video in unseen})
 
@@ -119,10 +127,11 @@ def prepare(
         resize=clip["image_size"],
         size=clip["image_size"],
         device=device,
+        cache=cache,
         **reading,
     )
-    sentences = torch.cat([captions, phrases.cpu()])
-    return Prepared(networks, train, val, partial(see, clip=teacher, rows=rows, sentences=sentences))
+    sentences = torch.cat([captions, phrases])
+    return Prepared(networks, train, val, partial(see, clip=None if cache else teacher, rows=rows, sentences=sentences))
 
 
 def optimizer(name: str, momentum: float, weight_decay: float) -> Callable[..., torch.optim.Optimizer]:

@@ -93,8 +93,20 @@ REFUSED = {
     ),
     "index.min_seconds is 6: a centre frame needs 4 frames": changed(vast__stride=4),
     "vast.phrase": changed(vast__phrase="a person"),
+    "vast.phrase: the phrase 'a person playing the &amp; accordion' is": changed(
+        vast__phrase="a person playing the &amp; {}"
+    ),
+    "vast.phrase: the phrase 'играть на": changed(vast__phrase="играть на {}"),
+    "evaluate.synonyms.cello: the phrase ' ' is blank": changed(evaluate__synonyms={"cello": " "}),
+    "evaluate.synonyms.erhu: the phrase '二胡' holds": changed(evaluate__synonyms={"cello": "a cello", "erhu": "二胡"}),
+    "evaluate.unmatched.1: the phrase 'a dog \N{DOG}' holds": changed(
+        evaluate__unmatched=["an empty beach", "a dog \N{DOG}"]
+    ),
+    "resnet.width": changed(resnet__width=4),
     "vast.batch": changed(device="cuda", train__devices=3),
     "trimodal.milestones": changed(trimodal__milestones=[24]),
+    "trimodal.schedule cosine has none": changed(trimodal__milestones=[4]),
+    "pretrained.clip_max_scale": changed(pretrained__clip_max_scale=1.0),
     "finetune.milestones": changed(finetune__milestones=[2, 1]),
     "finetune.consistency_weight is no param": changed(finetune__consistency_weight=1.0),
     "baseline.milestones": changed(baseline__milestones=[10_000]),
@@ -142,6 +154,23 @@ def test_a_file_that_holds_no_params_is_refused(text: str, tmp_path: Path) -> No
     with pytest.raises(InputError, match=r"params\.yaml") as caught:
         params.read(path)
     assert "\n" not in str(caught.value)
+
+
+def test_how_many_tokens_a_phrase_has_is_told_by_the_first_stage_that_imports_clip(tmp_path: Path) -> None:
+    values = changed(evaluate__unmatched=["a very " * 10 + "long phrase"])
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    params.load(params.VideosParams, path)
+    with pytest.raises(InputError, match=r"evaluate\.unmatched\.0: .* has 22 tokens: 18 fit") as caught:
+        params.load(params.PretrainedParams, path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_phrase_that_suits_no_class_is_told_once() -> None:
+    with pytest.raises(InputError) as caught:
+        params.check(changed(vast__phrase="二胡 {}"))
+    assert str(caught.value).count("vast.phrase") == 1
+    params.check(changed(vast__phrase="{}"))
 
 
 def test_the_file_missing_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+from open_clip.model import CLIP
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -29,6 +30,20 @@ def tiny(**options: int) -> FrozenCLIP:
     return FrozenCLIP(network)
 
 
+def openais_rn50() -> CLIP:
+    """At its published size, with random weights."""
+    return build_clip(
+        image_size=224,
+        width=64,
+        layers=(3, 4, 6, 3),
+        embedding=1024,
+        context=77,
+        text_width=512,
+        text_heads=8,
+        text_layers=12,
+    )
+
+
 def last_maps(frozen: FrozenCLIP, pictures: Tensor) -> Tensor:
     """What the attention pool is given, (B, C, rows, columns)."""
     seen: list[Tensor] = []
@@ -39,12 +54,8 @@ def last_maps(frozen: FrozenCLIP, pictures: Tensor) -> Tensor:
     return seen[0]
 
 
-def test_a_token_is_what_the_pool_makes_of_a_position_that_attends_to_itself_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The pool's own code, with an attention that is the identity; its first row is the mean's token."""
-    frozen = tiny()
-    pictures = noise(2, 3, SIZE, SIZE, seed=0)
+def each_position_alone(monkeypatch: pytest.MonkeyPatch, frozen: FrozenCLIP, pictures: Tensor) -> Tensor:
+    """Tokens (B, P, Q) by the pool's own code, with an attention that is the identity; its first row is the mean's."""
     maps = last_maps(frozen, pictures)
     attend = F.multi_head_attention_forward
     positions = maps[0, 0].numel() + 1
@@ -56,10 +67,18 @@ def test_a_token_is_what_the_pool_makes_of_a_position_that_attends_to_itself_alo
         whole.append(out)
         return out, weights
 
-    monkeypatch.setattr(F, "multi_head_attention_forward", attend_to_oneself)
-    with torch.no_grad():
+    with monkeypatch.context() as patch, torch.no_grad():
+        patch.setattr(F, "multi_head_attention_forward", attend_to_oneself)
         frozen.clip.visual.attnpool(maps)
-    torch.testing.assert_close(frozen.tokens(pictures), whole[0][1:].transpose(0, 1))
+    return whole[0][1:].transpose(0, 1)
+
+
+def test_a_token_is_what_the_pool_makes_of_a_position_that_attends_to_itself_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frozen = tiny()
+    pictures = noise(2, 3, SIZE, SIZE, seed=0)
+    torch.testing.assert_close(frozen.tokens(pictures), each_position_alone(monkeypatch, frozen, pictures))
 
 
 def test_shapes_and_leading_axes() -> None:
@@ -146,18 +165,22 @@ def test_a_latent_caption_learns_and_the_network_does_not() -> None:
 def test_openais_rn50_has_these_sizes() -> None:
     """Shapes only: a network without memory."""
     with torch.device("meta"):
-        network = build_clip(
-            image_size=224,
-            width=64,
-            layers=(3, 4, 6, 3),
-            embedding=1024,
-            context=77,
-            text_width=512,
-            text_heads=8,
-            text_layers=12,
-        )
-        frozen = FrozenCLIP(network)
+        frozen = FrozenCLIP(openais_rn50())
         assert sum(parameter.numel() for parameter in frozen.parameters()) == 102_007_137  # as published
         assert (frozen.grid, frozen.context, frozen.text_width, frozen.embedding) == ((7, 7), 77, 512, 1024)
         assert frozen(torch.empty(2, 3, 3, 224, 224)).tokens.shape == (2, 3, 49, 1024)
         assert frozen.latent(torch.empty(2, 75, 512)).shape == (2, 1024)
+
+
+@pytest.mark.slow
+def test_openais_rn50_gives_its_tokens_and_captions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The path of the music profile at its real size, on random weights."""
+    torch.manual_seed(0)
+    frozen = FrozenCLIP(openais_rn50())
+    pictures = noise(2, 3, 224, 224, seed=0)
+    tokens = frozen.tokens(pictures)
+    assert tokens.shape == (2, 49, 1024)
+    torch.testing.assert_close(tokens, each_position_alone(monkeypatch, frozen, pictures))
+    free = noise(2, 75, 512, seed=1).requires_grad_()
+    F.cosine_similarity(frozen.latent(free), frozen.picture(pictures)).sum().backward()
+    assert free.grad is not None and free.grad.abs().amax((1, 2)).min() > 0

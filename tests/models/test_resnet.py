@@ -124,6 +124,11 @@ def test_batch_statistics_drift_as_published() -> None:
     assert not torch.equal(before, mean)
 
 
+def test_batch_statistics_and_standardised_maps_exclude_each_other() -> None:
+    with pytest.raises(ValueError, match="would move what `measure` found"):
+        FrozenFrames(8, batch_statistics=True, standardise=True)
+
+
 def test_other_networks_weights_are_refused() -> None:
     frames = FrozenFrames(4)
     with pytest.raises(RuntimeError, match="conv1"):

@@ -61,7 +61,26 @@ def test_a_video_whose_caption_gains_nothing_rests(patience: int, monkeypatch: p
 
     monkeypatch.setattr(clip, "latent", counted)
     described(clip, *given(clip), patience=patience, min_gain=2.0, steps=100)
-    assert len(steps) == patience + 2  # the first look is no wait
+    assert len(steps) == 1 + patience  # the first look is no wait
+
+
+def test_without_a_least_gain_any_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And none is none: a caption that stays where it is rests too."""
+    clip = tiny_clip()
+    pictures, free = given(clip)
+    looks = []
+    latent = clip.latent
+
+    def counted(free: Tensor) -> Tensor:
+        looks.append(len(free))
+        return latent(free)
+
+    monkeypatch.setattr(clip, "latent", counted)
+    _, before, after = described(clip, pictures, free, lr=0.0, patience=3, min_gain=0.0, steps=100)
+    assert len(looks) == 1 + 3 and torch.equal(before, after)
+    looks.clear()
+    described(clip, pictures, free, patience=3, min_gain=0.0, steps=15)
+    assert len(looks) == 1 + 15, "it gains a little with each"
 
 
 def test_no_row_moves_another() -> None:

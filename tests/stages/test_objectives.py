@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from avsep.clips.index import OBJECTS, SOUNDING
 from avsep.clips.mixtures import Heard
 from avsep.training.losses import gate, gated_separation, negative, positive
 from avsep.training.masks import weighted_l1
-from models.ccol import OBJECTS, SOUNDING, CCoL
+from models.ccol import CCoL
 from models.resnet import FrameFeatures
 from stages import baseline, colearning, cyclic, grounding
 from tests.factories import noise, part_of_batch, tiny_ccol, tiny_heard, tiny_seen

@@ -12,12 +12,14 @@ from torch import nn
 from torchvision.models import ResNet18_Weights
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
+from avsep.clips.phrases import tokenise
 from avsep.errors import InputError
 from avsep.params import Clip, Detector, Pretrained, PretrainedParams, ResNet, Videos
 from avsep.training.checkpoints import load_weights, read_metadata, save_weights
-from models.clip import build_clip
+from models.clip import FrozenCLIP, build_clip
 from models.detector import build_detector
 from models.resnet import ResNet18
+from models.vast import visual_query
 from stages import pretrained
 
 CLASSES = ["cello", "flute", "trumpet", "tuba"]
@@ -61,6 +63,7 @@ DEMO = PretrainedParams(
         clip_epochs=2,
         clip_batch=8,
         clip_lr=2e-3,
+        clip_max_scale=10.0,
         held_out=4,
     ),
 )
@@ -142,9 +145,27 @@ def test_the_demos_files_load_where_they_are_read() -> None:
     assert shares == {f"{tokens}accuracy_{view}" for tokens in ("", "tokens_") for view in ("whole", "near")}
     assert all(0 <= metrics["clip"][name] <= 1 for name in shares)
     assert all(-1 <= metrics["clip"][name] <= 1 for name in ("cosine_same", "cosine_other"))
-    for curve in ("resnet18/cross_entropy", "clip/contrastive"):
+    for curve in ("resnet18/cross_entropy", "clip_text/contrastive", "clip/contrastive"):
         lines = Path(f"metrics/pretrained/plots/metrics/{curve}.tsv").read_text().splitlines()
         assert lines[0].split("\t") == ["step", curve.split("/")[1]] and len(lines) > 1
+
+
+def test_queries_by_picture_and_by_caption_vary_alike_and_no_cosine_changes() -> None:
+    torch.manual_seed(0)
+    clip = build_clip(**dataclasses.asdict(DEMO.clip)).eval()
+    frozen = FrozenCLIP(clip)
+    size = DEMO.clip.image_size
+    pictures, captions = torch.randn(6, 3, size, size), tokenise(["a flute", "the tuba", "a cello"], frozen.context)
+
+    def cosines() -> torch.Tensor:
+        seen = torch.cat([frozen.picture(pictures), visual_query(frozen.tokens(pictures)[:, None])])
+        return torch.nn.functional.cosine_similarity(seen[:, None], frozen.text(captions)[None], dim=-1)
+
+    before = cosines()
+    pretrained.level(clip, pictures, captions)
+    torch.testing.assert_close(cosines(), before)
+    for query in (visual_query(frozen.tokens(pictures)[:, None]), frozen.text(captions)):
+        assert float(query.std(0).square().mean()) == pytest.approx(1.0, rel=1e-4)
 
 
 def test_captions_of_one_class_are_no_negatives_of_each_other() -> None:

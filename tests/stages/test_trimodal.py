@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from avsep.training.vast import see, validate
 from models.vast import VAST, Seen, visual_query
 from stages import finetune
 from stages.trimodal import PUBLISHED, objective
-from tests.factories import SPECTROGRAM, noise, tiny_heard, tiny_waves
+from tests.factories import CLIP, SPECTROGRAM, noise, tiny_clip, tiny_heard, tiny_waves
 
 B, N, P, Q, V = 3, 2, 4, 8, 5  # clips, frames, positions, values of an embedding, captions
 WEIGHTS = {"visual_masks": 0.7, "text_masks": 0.3, "consistency": 0.2, "classification": 0.1}
@@ -137,7 +136,16 @@ def test_each_source_is_asked_by_the_sentence_of_its_own_video() -> None:
     sentences = noise(4, Q, seed=1)
     features = {"A": [noise(2, N, P, Q, seed=2)], "C": [noise(2, N, P, Q, seed=3)]}
     batch = {"videos": {"A": ["x/1", "y/2"], "C": ["y/2", "z/3"]}, "features": features}
-    seen = see(batch, SimpleNamespace(), {"x/1": 2, "y/2": 0, "z/3": 3}, sentences)  # type: ignore[arg-type]
+    seen = see(batch, None, {"x/1": 2, "y/2": 0, "z/3": 3}, sentences)
     assert torch.equal(seen["A"].sentence, sentences[[2, 0]])
     assert seen["C"].caption.tolist() == [0, 3]
     assert torch.equal(seen["C"].tokens, features["C"][0])
+
+
+def test_the_teacher_goes_to_where_the_loop_has_put_the_pictures() -> None:
+    clip, side = tiny_clip(), CLIP["image_size"]
+    pictures = {name: torch.empty(1, N, 3, side, side, device="meta") for name in ("A", "C")}
+    batch = {"videos": {"A": ["x/1"], "C": ["y/2"]}, "pictures": pictures}
+    seen = see(batch, clip, {"x/1": 0, "y/2": 1}, noise(2, CLIP["embedding"], seed=0))
+    assert {parameter.device.type for parameter in clip.parameters()} == {"meta"}
+    assert all(values.device.type == "meta" for clip_sees in seen.values() for values in clip_sees)

@@ -129,6 +129,20 @@ def test_two_classes_that_would_be_one_are_refused(run: Run, folder: Callable[..
         run(source=str(source))
 
 
+@pytest.mark.parametrize("name", ["二胡", "Гитара 2", "!!!"])
+def test_a_class_that_could_not_be_asked_for_is_refused(name: str, run: Run, folder: Callable[..., Path]) -> None:
+    """Not taken as `unnamed`, which VAST would then ask for."""
+    source = folder(["cello", "flute", "tuba", name])
+    with pytest.raises(InputError, match=f"{name} has no Latin letter, and VAST asks for a class by"):
+        run(source=str(source))
+    assert not Path("data").exists()
+
+
+def test_a_class_may_be_a_number_or_have_other_letters_beside_latin_ones(run: Run, folder: Callable[..., Path]) -> None:
+    rows = run(source=str(folder(["cello", "flute", "02", "二胡 erhu"])))
+    assert {row["class"] for row in rows} == {"cello", "flute", "02", "erhu"}
+
+
 def test_videos_are_hard_links_or_copies_never_symbolic(
     run: Run, folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, clip: Path
 ) -> None:

@@ -12,10 +12,11 @@ from torch.utils.data import DataLoader
 
 from avsep.clips import mixtures
 from avsep.clips.datasets import AUDIBLE, EpochSampler, FixedMixtures, TrainingMixtures, View
-from avsep.clips.index import Mixture, Video
+from avsep.clips.index import OBJECTS, SOUNDING, Mixture, Video
+from avsep.errors import InputError
 from avsep.media.frames import normalise, read_frame
+from avsep.training import data
 from avsep.training.data import frozen_features
-from models.ccol import OBJECTS, SOUNDING
 from models.resnet import FrozenFrames
 from tests.factories import CLASSES, FPS, RATE, SAMPLES, SIZE, WIDTH, tiny_reader, write_data, write_video
 
@@ -224,6 +225,19 @@ def test_without_a_detection_or_when_told_so_all_is_seen(splits: dict[str, list[
     objects, whole = tiny_reader(), tiny_reader(objects=False)
     assert np.array_equal(objects.picture(video, 2), whole.picture(video, 2)), "frame 2 has no detection"
     assert not np.array_equal(objects.picture(video, 1), whole.picture(video, 1))
+
+
+def test_features_that_exceed_the_memory_are_refused_before_they_fill_it(
+    splits: dict[str, list[Video]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames, reader = FrozenFrames(WIDTH), tiny_reader()
+    wanted = [(splits["train"][0], frame) for frame in (1, 2, 3)]
+    need = 3 * 4 * 8 * WIDTH * 2  # frames, bytes, channels of the vector and of a map of one position
+    monkeypatch.setattr(data, "physical_memory", lambda: need)
+    frozen_features(frames, reader, wanted, "cpu", batch=2)
+    monkeypatch.setattr(data, "physical_memory", lambda: need - 1)
+    with pytest.raises(InputError, match=r"features of 3 frames take .* vast\.cache\) to false"):
+        frozen_features(frames, reader, wanted, "cpu", batch=2)
 
 
 def test_features_are_those_of_the_pictures(splits: dict[str, list[Video]]) -> None:

@@ -2,7 +2,19 @@ from pathlib import Path
 
 import pytest
 
-from avsep.clips.index import Mixture, Video, read_index, read_mixtures, video, write_index, write_mixtures
+from avsep.clips.index import (
+    OBJECTS,
+    PAIRS,
+    SILENT,
+    SOUNDING,
+    Mixture,
+    Video,
+    read_index,
+    read_mixtures,
+    video,
+    write_index,
+    write_mixtures,
+)
 from avsep.errors import InputError
 
 CLASSES = ("cello", "flute", "trumpet", "tuba")
@@ -120,3 +132,8 @@ def test_bad_mixtures(root: Path, videos: list[Video], row: str, match: str) -> 
     (root / "test_sep.csv").write_text(row + "\n")
     with pytest.raises(InputError, match=f"test_sep.csv line 1: .*{match}"):
         read_mixtures(root / "test_sep.csv", videos, root)
+
+
+def test_the_roles_are_consistent() -> None:
+    assert sorted(SOUNDING + SILENT) == sorted(OBJECTS) == sorted(name for pair in PAIRS for name in pair)
+    assert all(first in SOUNDING and second in SILENT for first, second in PAIRS)

@@ -1,5 +1,8 @@
 """Phrases become CLIP's tokens whole, or are refused in one line."""
 
+import subprocess
+import sys
+
 import open_clip
 import pytest
 import torch
@@ -19,7 +22,7 @@ def test_tokens_are_open_clips(context: int) -> None:
         "a person playing the violin",
         "  A Person\nplaying the VIOLIN ",
         "someone's erhu, 2 strings",
-        "Café &amp; oud",
+        "Café & oud",
     ]
     ids = tokenise(phrases, context)
     assert ids.shape == (4, context) and ids.dtype == torch.long
@@ -40,7 +43,16 @@ def test_a_phrase_that_just_fits_keeps_its_end() -> None:
     {
         "": "'' is blank",
         " \t\n": "is blank",
-        "&nbsp;": "is blank",
+        "&nbsp;": r"is the phrase '\\xa0' to CLIP",
+        "Café &amp; oud": "is the phrase 'Café & oud' to CLIP: write what is meant",
+        "&amp;amp;": "to CLIP",
+        "rock &amp roll": "to CLIP",
+        "a \N{LATIN SMALL LIGATURE FL}ute": "is the phrase 'a flute' to CLIP",
+        "\N{FULLWIDTH LATIN SMALL LETTER A} violin": "no Latin letter",
+        "a pi&NTILDE;ata": "is the phrase 'a piÑata' to CLIP",
+        "a violin \N{VIOLIN}": "no Latin letter, digit or ASCII mark",
+        "\N{LATIN CROSS} bells": "no Latin letter",
+        "a violin\x1b[0m": "no Latin letter",
         "скрипка": "no Latin letter",
         "a person playing the 二胡": "holds '二', no Latin letter",
         "violin \N{GREEK SMALL LETTER ALPHA}": "no Latin letter",
@@ -52,3 +64,11 @@ def test_what_clip_would_not_understand_is_refused(phrase: str, reason: str) -> 
     with pytest.raises(InputError, match=reason) as caught:
         tokenise(["a violin", phrase], 20)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
+
+
+def test_what_needs_no_tokeniser_imports_none() -> None:
+    """Each stage checks its params so: seconds that videos, extract, index and report would wait for."""
+    check = "from avsep.clips.phrases import refuse_unreadable; refuse_unreadable('a violin'); import sys"
+    subprocess.run(
+        [sys.executable, "-c", f"{check}; assert not {{'torch', 'open_clip'}} & set(sys.modules)"], check=True
+    )

@@ -2,15 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from avsep.clips.datasets import FixedMixtures
-from avsep.clips.index import Video
+from avsep.clips.index import OBJECTS, SOUNDING, Video
 from avsep.errors import InputError
 from avsep.scoring import asking
-from models.ccol import OBJECTS, SOUNDING
 from models.vast import VAST, visual_query
 from tests.factories import CLASSES, SPECTROGRAM, tiny_clip, tiny_heard, tiny_reader, write_data
 from tests.outcomes import mixtures_of, networks, told
@@ -66,10 +66,14 @@ def test_every_mixture_is_asked_for_every_class_and_what_matches_none(videos: li
     assert all(row["accepted"] == (row["confidence"] >= 0) for row in rows)
     mixtures = FixedMixtures(test, tiny_reader(), heard=SOUNDING, seen=())
     options = {"masked": "linear", "spectrogram": SPECTROGRAM, "device": "cpu"}
-    found = asking.present_confidences(vast, mixtures, said, batch=2, **options)  # type: ignore[arg-type]
-    assert len(found) == 2 * len(test)
-    again = asking.present_confidences(vast, mixtures, said, batch=3, **options)  # type: ignore[arg-type]
-    assert found == pytest.approx(again, abs=1e-5)
+    found, there = asking.evidence_by_class(vast, mixtures, said, batch=2, **options)  # type: ignore[arg-type]
+    assert found.shape == (len(test) * len(said.classes), 3), "and not for what matches no class"
+    assert there.reshape(len(test), -1).sum(1).tolist() == [2] * len(test)
+    assert there[: len(said.classes)].tolist() == [
+        name in (test[0].a.category, test[0].c.category) for name in said.classes
+    ]
+    again, _ = asking.evidence_by_class(vast, mixtures, said, batch=3, **options)  # type: ignore[arg-type]
+    np.testing.assert_allclose(found, again, atol=1e-5)
 
 
 def test_a_phrase_that_is_asked_for_twice_is_one(videos: list[Video]) -> None:

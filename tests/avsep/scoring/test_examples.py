@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from avsep.clips.index import OBJECTS, SOUNDING
 from avsep.scoring.examples import write_example
 from avsep.scoring.pairs import score
 from avsep.scoring.separation import SCORES
 from avsep.scoring.systems import ASKED, GROUNDED, SYSTEMS
-from models.ccol import OBJECTS, SOUNDING
 from tests.factories import CLASSES, RATE, tiny_reader, write_data
 from tests.outcomes import GATES, mixtures_of, separate, told
 

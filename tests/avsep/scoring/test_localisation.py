@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avsep.clips.index import OBJECTS, SOUNDING
 from avsep.errors import InputError
 from avsep.scoring.localisation import COLUMNS, attended, auc, iou, locate, region_of, silent_share, true_box
-from models.ccol import OBJECTS, SOUNDING
 from tests.factories import FPS, FRAMES, tiny_reader, write_data
 from tests.outcomes import separate
 

@@ -5,11 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from avsep.clips.index import Video
+from avsep.clips.index import OBJECTS, SOUNDING, Video
 from avsep.scoring.pairs import COLUMNS, GATE_CONTROLS, score
 from avsep.scoring.separation import SCORES, gains, measure
 from avsep.scoring.systems import GROUNDED, SYSTEMS
-from models.ccol import OBJECTS, SOUNDING
 from tests.factories import CLASSES, write_data
 from tests.outcomes import GATES, PROBABILITIES, SOLO, outcome
 

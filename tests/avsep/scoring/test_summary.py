@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from avsep.clips.index import OBJECTS, SOUNDING
 from avsep.scoring import localisation, many, pairs
 from avsep.scoring.separation import SCORES
 from avsep.scoring.summary import Rows, headline, summarise
 from avsep.scoring.systems import GROUNDED, SYSTEMS
-from models.ccol import OBJECTS, SOUNDING
 
 VIDEOS = {  # of each mixture's objects
     0: {"A": "cello/1", "B": "tuba/1", "C": "flute/1", "D": "violin/1"},

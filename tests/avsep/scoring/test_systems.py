@@ -5,11 +5,10 @@ import pytest
 import torch
 
 from avsep.clips.datasets import FixedMixtures
-from avsep.clips.index import Video
+from avsep.clips.index import OBJECTS, SOUNDING, Video
 from avsep.scoring import systems
 from avsep.scoring.pairs import GATE_CONTROLS, score
 from avsep.scoring.systems import GROUNDED, SYSTEMS, TRAINED, WRONG, Outcome, sounding_probabilities
-from models.ccol import OBJECTS, SOUNDING
 from tests.factories import CLASSES, SAMPLES, SPECTROGRAM, hear_tiny, tiny_reader, tiny_waves, write_data
 from tests.outcomes import GATES, asked_objects, mixtures_of, networks, separate
 

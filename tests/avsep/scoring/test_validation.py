@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from avsep.clips.index import OBJECTS, SOUNDING
 from avsep.clips.mixtures import Heard
 from avsep.scoring import validation
-from models.ccol import OBJECTS, SOUNDING
 from tests.factories import SPECTROGRAM, hear_tiny, noise, tiny_waves
 
 B = 4

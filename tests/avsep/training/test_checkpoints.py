@@ -60,7 +60,7 @@ def test_missing_foreign_and_unlabelled_files_are_refused(tmp_path):
 def test_weights_that_do_not_fit_are_refused_by_name():
     network = nn.Linear(2, 3)
     good = network.state_dict()
-    with pytest.raises(InputError, match="origin lacks bias"):
+    with pytest.raises(InputError, match=r"origin lacks bias, which the network of params\.yaml has"):
         load_into(network, {"weight": good["weight"]}, "origin")
     with pytest.raises(InputError, match=r"weight has shape \(3, 4\)"):
         load_into(network, good | {"weight": torch.zeros(3, 4)}, "origin")

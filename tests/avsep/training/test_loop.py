@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from avsep.clips.datasets import FixedMixtures, TrainingMixtures
-from avsep.clips.index import Video, read_mixtures
+from avsep.clips.index import OBJECTS, SOUNDING, Video, read_mixtures
 from avsep.clips.mixtures import Heard
 from avsep.errors import InputError
 from avsep.scoring import validation
@@ -22,7 +22,7 @@ from avsep.training.data import see
 from avsep.training.loop import Group, KeepBest, Phase, fit
 from avsep.training.resume import ResumeFolder
 from avsep.training.seeds import seed_everything
-from models.ccol import OBJECTS, SOUNDING, CCoL
+from models.ccol import CCoL
 from models.resnet import FrameFeatures
 from stages import colearning
 from tests.factories import SPECTROGRAM, hear_tiny, tiny_ccol, tiny_reader, write_data
@@ -223,6 +223,21 @@ def test_learning_rates_fall_at_the_milestones_for_each_group(splits: dict[str, 
     assert [r["separation"] for r in rates] == pytest.approx([1e-2, 5e-3, 5e-3, 2.5e-3])
 
 
+def test_rates_may_fall_as_a_cosine_over_all_epochs() -> None:
+    networks = tiny_ccol()
+    groups = {"separation": Group([networks.separation.synthesizer.scale], 1.0)}
+    phase = Phase(
+        networks, colearning.objective, lambda *_: {}, groups, hear_tiny, lambda _: {}, [], 0.5, 0, cosine_epochs=4
+    )  # fmt: skip
+    made = phase.configure_optimizers()
+    rates = []
+    for _ in range(5):
+        rates.append(made["optimizer"].param_groups[0]["lr"])
+        made["optimizer"].step()
+        made["lr_scheduler"].step()
+    assert rates == pytest.approx([(1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(5)])
+
+
 # --- Going on
 
 
@@ -316,7 +331,7 @@ def test_an_unknown_monitor_is_refused_with_the_choices(splits: dict[str, list[V
 
 
 def test_a_batch_that_exceeds_an_epoch_is_refused(splits: dict[str, list[Video]]) -> None:
-    with pytest.raises(InputError, match=r"train.batch is 46: .* 45 samples"):
+    with pytest.raises(InputError, match=r"a batch is 46 samples, and an epoch has 45: raise train\.repeats"):
         train(splits, batch=46)
     assert not Path("checkpoints").exists() and not Path("metrics").exists()
 
