@@ -1,7 +1,7 @@
 """Shows what came out: one HTML page with sound, pictures, masks, tables and curves.
 
-metrics/*.json, metrics/evaluate, metrics/{pairs,phrases,skipped}.csv, metrics/{scenes,scenes_by_kind}.csv,
-metrics/examples, the training stages' curves, data/index/rejected.csv
+metrics/*.json, metrics/evaluate, metrics/{pairs,phrases,skipped,scenes,scenes_by_kind}.csv, metrics/examples,
+the training stages' curves, data/index/rejected.csv
 -> metrics/report/index.html
 """
 
@@ -23,25 +23,27 @@ STAGES = (
 
 
 def main(params: ReportParams) -> None:
-    measured = read_measured(METRICS)
+    measured, scenes = read_measured(METRICS), read_scenes(METRICS)
+    rejected = tables.read_table(Path("data/index/rejected.csv"), tables.REJECTED)
+    stages = {stage: tables.flat(tables.read_json(METRICS / f"{stage}.json")) for stage in STAGES}
+    training = {stage: tables.read_curves(METRICS / stage / "plots" / "metrics") for stage in tables.TRAINING}
     pairs = tables.read_table(METRICS / "pairs.csv", tables.PAIRS)
     folders = sorted((METRICS / "examples").glob("[0-9]*"))[: params.report.mixtures]
     if params.report.mixtures and not folders:
         raise InputError("metrics/examples is empty: run `dvc repro evaluate` with evaluate.examples above 0")
     mixtures = [page.read_mixture(folder, pairs) for folder in progress(folders, "mixtures", len(folders))]
-    training = {stage: tables.read_curves(METRICS / stage / "plots" / "metrics") for stage in tables.TRAINING}
     drawn = charts.draw(METRICS, pairs, training, measured.headline)
 
     html = page.render(
         measured=measured,
         charts=drawn,
-        scenes=read_scenes(METRICS),
+        scenes=scenes,
         mixtures=mixtures,
         ticks=figures.frequency_ticks(
             params.extract.rate, params.spectrogram.n_fft, params.spectrogram.log_bins, params.spectrogram.align_corners
         ),
-        rejected=tables.read_table(Path("data/index/rejected.csv"), tables.REJECTED),
-        stages={stage: tables.flat(tables.read_json(METRICS / f"{stage}.json")) for stage in STAGES},
+        rejected=rejected,
+        stages=stages,
     )
 
     folder = METRICS / "report"

@@ -266,7 +266,7 @@ def source_tables(folder: Path) -> dict[str, Table]:
     for metric, own in table.groupby("metric"):
         if metric in MORE_SOURCES:
             share, numbers = metric == "muted", sorted(own["sources"].unique())
-            columns = {f"{n}": Column(f"{n} sources", 1 if share else 2, share, not share) for n in numbers}
+            columns = {f"{n}": Column(f"{n} sources", 1 if share else 2, share, metric in GAINS) for n in numbers}
             tables[metric] = tabulate(spread(own, "sources", {"mean": "", **INTERVAL}), SYSTEMS, columns)
     return {metric: tables[metric] for metric in MORE_SOURCES if metric in tables}
 

@@ -62,7 +62,7 @@ PAIRS = [
     *(*SCORES, "leakage_db", "muted"),
 ]
 REJECTED = ["class", "id", "stage", "reason"]
-SKIPPED = ["sources", "mixture", "reason"]
+SKIPPED = ["table", "sources", "mixture", "reason"]
 
 
 # --- Files
