@@ -468,8 +468,9 @@ class FinetuneParams(VastParams):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluateParams:
-    seed: int
+class SystemsParams:
+    """What the stages read that ask the trained systems."""
+
     device: Device
     threads: int
     resnet: ResNet
@@ -480,8 +481,13 @@ class EvaluateParams:
     frames: Frames
     model: Model
     objective: Objective
-    baseline: Baseline
     vast: Vast
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateParams(SystemsParams):
+    seed: int
+    baseline: Baseline
     evaluate: Evaluate
 
 
@@ -493,20 +499,9 @@ class ScenesParams:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluateScenesParams:
-    device: Device
-    threads: int
-    resnet: ResNet
+class EvaluateScenesParams(SystemsParams):
     detector: Detector
-    clip: Clip
-    extract: Extract
-    audio: Audio
-    spectrogram: Spectrogram
-    frames: Frames
     detect: Detect
-    model: Model
-    objective: Objective
-    vast: Vast
     evaluate_scenes: EvaluateScenes
 
 

@@ -33,14 +33,10 @@ from avsep.scoring.grounding import calibrated_gate
 from avsep.scoring.localisation import COLUMNS as PLACES
 from avsep.scoring.localisation import locate
 from avsep.scoring.summary import DECIMALS, Rows, headline, summarise
-from avsep.scoring.systems import ASKED, GROUNDED, Outcome, separate_all, sounding_probabilities
-from avsep.training.checkpoints import load_into, load_weights
+from avsep.scoring.systems import GROUNDED, Outcome, separate_all, sounding_probabilities
 from avsep.training.seeds import seed_everything
 from avsep.training.teacher import load_teacher
-from models.ccol import CCoL
-from models.clip import FrozenCLIP
-from models.sound_of_pixels import SoundOfPixels
-from models.vast import VAST
+from stages._systems import load_systems
 
 METRICS = Path("metrics")
 PHRASES = ["mixture", "phrase", "kind", "confidence", "accepted"]
@@ -74,36 +70,6 @@ class Readers:
 
 def read_split(split: str, index: Path = Path("data/index")) -> list[Mixture]:
     return read_mixtures(index / f"{split}_sep.csv", read_index(index / f"{split}.csv"))
-
-
-def read_clip(params: EvaluateParams) -> FrozenCLIP:
-    return load_teacher(**asdict(params.clip)).to(params.device)
-
-
-def read_networks(params: EvaluateParams) -> dict[str, Any]:
-    """The trained systems with the best of their weights, to be asked."""
-    unet: dict[str, Any] = {
-        "unet_levels": params.model.unet_levels,
-        "unet_channels": params.model.unet_channels,
-        "unet_max_channels": params.model.unet_max_channels,
-        "embedding": params.model.embedding,
-        "query_std": params.model.query_std,
-    }
-    ccol: dict[str, Any] = {"sound_channels": params.model.sound_channels, "head_std": params.model.head_std}
-    networks: dict[str, Any] = {
-        "baseline": SoundOfPixels(params.resnet.width, **unet),
-        "colearning": CCoL(params.resnet.width, **unet, **ccol),
-        "cyclic": CCoL(params.resnet.width, **unet, **ccol),
-    }
-    weights = {system: load_weights(f"checkpoints/{system}/best.safetensors") for system in (*networks, *ASKED)}
-    for system in ASKED:
-        captions = len(weights[system].get("captions", ()))
-        size = params.vast.unet_levels, params.vast.unet_channels, params.clip.embedding
-        networks[system] = VAST(captions, *size)
-    for system, network in networks.items():
-        load_into(network, weights[system], f"checkpoints/{system}/best.safetensors")
-        network.to(params.device).eval()
-    return networks
 
 
 def readers_of(params: EvaluateParams) -> Readers:
@@ -233,12 +199,12 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 def main(params: EvaluateParams) -> None:
     seed_everything(params.seed)
-    networks, readers, scored = read_networks(params), readers_of(params), Scored()
+    networks, readers, scored = load_systems(params), readers_of(params), Scored()
     test, val = read_split("test"), FixedMixtures(read_split("val"), readers.objects, heard=SOUNDING, seen=SOUNDING)
     val.mixtures = [mixture for mixture in val.mixtures if val.audible(mixture)]
     drawn = audible(draw_sources(params, read_index(Path("data/index/test.csv"))), readers.objects, scored)
     told = tell(
-        read_clip(params),
+        load_teacher(**asdict(params.clip)).to(params.device),
         [*test, *val.mixtures, *(mixture for mixtures in drawn.values() for mixture in mixtures.values())],
         readers.clip,
         params.vast.phrase,

@@ -27,7 +27,7 @@ from avsep.params import EvaluateScenesParams
 from avsep.run import progress, run, write_metrics
 from avsep.scenes.examples import write_example
 from avsep.scenes.files import list_scenes, read_stem, read_truth, video_path
-from avsep.scenes.networks import load_detector, load_networks, read_gates
+from avsep.scenes.networks import load_detector, read_gates
 from avsep.scenes.scoring import (
     COLUMNS,
     Scene,
@@ -38,9 +38,12 @@ from avsep.scenes.scoring import (
     summarise_detection,
     summarise_kinds,
 )
-from avsep.scenes.separate import Given, Hearing, Sight
+from avsep.scenes.separate import Given, Hearing, Networks, Sight
 from avsep.scenes.tracks import Object, match, true_objects
 from avsep.scenes.video import Separator, open_video
+from avsep.scoring.systems import ASKED
+from avsep.training.teacher import load_teacher
+from stages._systems import load_systems
 
 SCENES = Path("data/scenes")
 TRUE_BOXES = "cyclic_true_boxes"  # a control: what a detector without a fault would change
@@ -165,20 +168,12 @@ def make_separator(params: EvaluateScenesParams) -> Separator:
         nms=params.detect.nms,
         enlarge=params.evaluate_scenes.enlarge,
     )
-    networks = load_networks(
-        resnet_width=params.resnet.width,
-        unet={
-            "unet_levels": params.model.unet_levels,
-            "unet_channels": params.model.unet_channels,
-            "unet_max_channels": params.model.unet_max_channels,
-            "embedding": params.model.embedding,
-            "query_std": params.model.query_std,
-        },
-        grounding={"sound_channels": params.model.sound_channels, "head_std": params.model.head_std},
-        vast=(params.vast.unet_levels, params.vast.unet_channels),
-        clip=asdict(params.clip),
+    systems = load_systems(params)
+    networks = Networks(
+        by_crop={name: network for name, network in systems.items() if name not in ASKED},
+        by_query={name: systems[name] for name in ASKED},
+        clip=load_teacher(**asdict(params.clip)).to(params.device),
         phrase=params.vast.phrase,
-        device=params.device,
     )
     fps = params.extract.fps
     return Separator(
