@@ -3,6 +3,7 @@
 import csv
 import functools
 import io
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ import soundfile
 from PIL import Image, ImageDraw
 
 from avsep.report import tables
+from avsep.report.measured import PLACES
+from avsep.report.scenes import ASKED
+from avsep.scenes import scoring as scenes
 from avsep.scoring import many, pairs
-from avsep.scoring.localisation import COLUMNS as PLACES
+from avsep.scoring.localisation import COLUMNS as PLACE_COLUMNS
 from avsep.scoring.summary import Rows, headline, summarise
 
 RATE = 11025
@@ -22,6 +26,7 @@ SYSTEMS_OF = {"sounding": tuple(tables.SYSTEMS), "silent": ("colearning", "cycli
 LEVEL = {
     "mixture": 0.0,
     "oracle": 15.0,
+    "oracle_binary": 16.0,
     "baseline": 6.0,
     "colearning": 7.0,
     "cyclic": 8.5,
@@ -29,6 +34,9 @@ LEVEL = {
     "trimodal_text": 5.0,
     "finetune_visual": 7.4,
     "finetune_text": 5.8,
+    "trimodal_synonym": 4.0,
+    "baseline_wrong_picture": -3.5,
+    "cyclic_wrong_picture": -4.5,
     "trimodal_wrong_picture": -4.0,
     "trimodal_wrong_text": -3.0,
 }
@@ -43,12 +51,16 @@ def write_inputs(root: Path, classes: list[str], mixtures: int = 4, examples: in
         objects = {letter: _object(rng, letter, name) for letter, name in zip("ABCD", names, strict=True)}
         for letter, about in objects.items():
             beside = objects[pairs.BESIDE[letter]]["class"]
-            rows += [{**row, "beside": beside} for row in _rows(rng, number, letter, about)]
+            own = [{**row, "beside": beside} for row in _rows(rng, number, letter, about)]
+            rows += own + _gate_controls(own)
         if number < examples:
             _write_example(root / f"metrics/examples/{number:03d}", rng, number, objects, samples)
     table = pd.DataFrame(rows, columns=pairs.COLUMNS).round(6)
     table.to_csv(root / "metrics/pairs.csv", index=False)
     _write_metrics(root / "metrics", table, mixtures)
+    write_scenes(root / "metrics")
+    _phrases().to_csv(root / "metrics/phrases.csv", index=False)
+    pd.DataFrame(columns=tables.SKIPPED).to_csv(root / "metrics/skipped.csv", index=False)
     (root / "data/index").mkdir(parents=True)
     with (root / "data/index/rejected.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([tables.REJECTED, [classes[0], "clip_07", "extract", "no sound & <no> picture"]])
@@ -88,6 +100,17 @@ def _rows(rng: np.random.Generator, number: int, letter: str, about: dict[str, A
             row["open_leakage_db"] = row["leakage_db"]
         rows.append(row)
     return rows
+
+
+def _gate_controls(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Cyclic co-learning's row again, with the answer of each control."""
+    answers = {"always_sounding": 1.0, "never_sounding": 0.0, "chance": 0.6}
+    return [
+        {**row, "system": control, "probability": p, "solo_probability": p, "muted": int(p < 0.5)}
+        for row in rows
+        if row["system"] == pairs.GATED
+        for control, p in answers.items()
+    ]
 
 
 def _write_example(
@@ -132,10 +155,49 @@ def _write_example(
 
 @functools.cache  # the tests write the same inputs over and over
 def _summarised(pairs_csv: str) -> dict[str, pd.DataFrame]:
+    rows = pd.read_csv(io.StringIO(pairs_csv))
+    return summarise(Rows(rows, _phrases(), _places(rows), _sources(rows)), resamples=20, bins=10, seed=0)
+
+
+def _phrases() -> pd.DataFrame:
     kinds = ["present", "present", "absent", "absent", "unmatched"]
-    phrases = pd.DataFrame({"kind": kinds, "confidence": [0.9, 0.3, 0.8, 0.1, 0.2], "accepted": [1, 0, 1, 0, 0]})
-    empty = pd.DataFrame(columns=PLACES), pd.DataFrame(columns=many.COLUMNS)
-    return summarise(Rows(pd.read_csv(io.StringIO(pairs_csv)), phrases, *empty), resamples=20, bins=10, seed=0)
+    confidences = {"confidence": [0.9, 0.3, 0.8, 0.1, 0.2], "accepted": [1, 0, 1, 0, 0]}
+    return pd.DataFrame({"mixture": 0, "phrase": [f"phrase {n}" for n in range(5)], "kind": kinds, **confidences})
+
+
+def _places(rows: pd.DataFrame) -> pd.DataFrame:
+    own = rows[(rows["system"] == "cyclic") & (rows["role"] == "sounding")]
+    values = {"iou": 0.62, "area": 0.2, "silent_share": 0.1}
+    return pd.concat([own.assign(method=method, **values) for method in PLACES])[PLACE_COLUMNS]
+
+
+def _sources(rows: pd.DataFrame) -> pd.DataFrame:
+    own = rows[(rows["role"] == "sounding") & rows["system"].isin(many.SYSTEMS)]
+    return pd.concat([own.assign(sources=number) for number in (2, 3, 4)])[many.COLUMNS]
+
+
+def write_scenes(folder: Path, kinds: tuple[str, ...] = ("plain", "noise")) -> None:
+    """What stage evaluate_scenes leaves of one scene of each kind with two players, of whom the second is missed; of
+    your own videos, with no `kinds`, empty tables."""
+    rows = []
+    for kind, system in itertools.product(kinds, ASKED):
+        about = {"scene": f"{kind}_00", "kind": kind, "system": system, "role": "player", "class": "tuba"}
+        heard = {"snr": 4.0, "snri": 3.21, "sdr": 5.0, "nsdr": 4.5}
+        rows.append({**about, "player": 0, "label": "tuba", "playing": 1, "found": 1, "probability": 0.9, **heard})
+        rows.append({**about, "player": 1, "playing": 1, "found": 0, "snr": 0.0, "snri": -1.0})
+    table = pd.DataFrame(rows, columns=scenes.COLUMNS)
+    cyclic = table[table["system"] == "cyclic"]
+    told: dict[str, Any] = {"scenes": len(kinds)}
+    if rows:
+        told["detection"] = scenes.summarise_detection(cyclic)
+        told |= {system: scenes.summarise(table[table["system"] == system]) for system in ASKED}
+        told["kinds"] = {
+            kind: {"detection": scenes.summarise_detection(own), "cyclic": scenes.summarise(own)}
+            for kind, own in cyclic.groupby("kind")
+        }
+    table.to_csv(folder / "scenes.csv", index=False)
+    scenes.summarise_kinds(table).to_csv(folder / "scenes_by_kind.csv", index=False)
+    (folder / "evaluate_scenes.json").write_text(json.dumps(told), encoding="utf-8")
 
 
 def _write_metrics(folder: Path, table: pd.DataFrame, mixtures: int) -> None:
@@ -168,6 +230,7 @@ def _write_metrics(folder: Path, table: pd.DataFrame, mixtures: int) -> None:
         made.to_csv(folder / "evaluate" / name, index=False)
     evaluated = {
         **headline(summary),
+        "gates": {"colearning": 0.31, "cyclic": 0.17},
         "phrase_threshold": 0.417,
         "pairs": {"evaluated": mixtures, "skipped": 0},
     }

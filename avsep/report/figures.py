@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -27,6 +28,10 @@ STYLES = {
     "finetune": ("#01020a", "-."),
     "finetune_visual": ("#01020a", "-."),
     "finetune_text": ("#01020a", (0, (3, 1.6, 1, 1.6, 1, 1.6))),
+    "present": ("#01020b", "-"),
+    "absent": ("#01020c", "--"),
+    "unmatched": ("#01020d", ":"),
+    "threshold": ("#01020e", "-"),
 }
 OPACITY = 0.8  # of a heat map where it is highest
 
@@ -78,16 +83,42 @@ def frequency_ticks(rate: int, n_fft: int, log_bins: int, align_corners: bool) -
 
 
 def curve_chart(
-    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], x: str, y: str, span: Sequence[float] = ()
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    x: str,
+    y: str,
+    span: Sequence[float] = (),
+    marks: Mapping[str, float] | None = None,
+    diagonal: bool = False,
+    points: Mapping[str, Sequence[float]] | None = None,
 ) -> str:
-    """Inline SVG with one line per key of STYLES: key -> (x values, y values). The x axis holds `span` too."""
+    """Inline SVG with one line per key of STYLES: key -> (x values, y values). The x axis holds `span` too.
+
+    `marks`: key -> where on the x axis a thin upright line stands; `diagonal`: from 0 to 1, a thin line; `points`: key
+    -> the area of a dot at each value, as its share of all of them.
+    """
     figure = Figure(figsize=(3.7, 2.3), layout="constrained")
     axes = figure.subplots()
+    if diagonal:
+        axes.plot([0, 1], [0, 1], color=INK, alpha=0.4, linewidth=0.8)
+    for name, at in (marks or {}).items():
+        axes.axvline(at, color=STYLES[name][0], linestyle=STYLES[name][1], linewidth=0.8)
     for name, (horizontal, vertical) in lines.items():
         colour, dashes = STYLES[name]
         axes.plot(horizontal, vertical, color=colour, linestyle=dashes, linewidth=1.6)
+        if points:
+            axes.scatter(horizontal, vertical, s=[4 + 160 * share for share in points[name]], color=colour, linewidth=0)
     axes.update_datalim([(value, 0) for value in span], updatey=False)
     axes.autoscale_view()
+    _frame(axes, x, y)
+    buffer = io.StringIO()
+    # the salt makes the clip paths' names a function of their content; text stays text
+    with matplotlib.rc_context({"svg.hashsalt": f"{x} {y}", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return _inline(buffer.getvalue())
+
+
+def _frame(axes: Axes, x: str, y: str) -> None:
+    """Ticks, spines, grid and titles."""
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -98,11 +129,6 @@ def curve_chart(
     axes.grid(color=INK, alpha=0.12, linewidth=0.6)
     for label in (axes.xaxis.label, axes.yaxis.label):
         label.set(color=INK, size=9)
-    buffer = io.StringIO()
-    # the salt makes the clip paths' names a function of their content; text stays text
-    with matplotlib.rc_context({"svg.hashsalt": f"{x} {y}", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _inline(buffer.getvalue())
 
 
 def _inline(svg: str) -> str:

@@ -3,7 +3,7 @@
 import base64
 import io
 import zipfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +19,9 @@ from pydantic import Field
 
 from avsep.errors import InputError
 from avsep.report import figures, tables
+from avsep.report.charts import GATES, KINDS, Charts
+from avsep.report.measured import ACCEPTED, MORE_SOURCES, Measured
+from avsep.report.scenes import Scenes
 
 # Which systems give a sound to which object: only CCoL is asked about silent ones.
 SYSTEMS_OF = {
@@ -28,6 +31,23 @@ SYSTEMS_OF = {
 # VAST's by what it is asked with, for sounding objects.
 BY_PICTURE = ("trimodal_visual", "finetune_visual")
 BY_PHRASE = ("trimodal_text", "finetune_text")
+
+# Sections, each a template of that name -> their titles.
+CONTENTS = {
+    "separation": "Separation",
+    "grounding": "Grounding",
+    "silence": "Silence",
+    "phrases": "Phrases",
+    "places": "Where the sound is",
+    "sources": "More sources",
+    "scenes": "Scenes",
+    "mixtures": "Look and listen",
+    "classes": "By class",
+    "training": "Training",
+    "data": "Data",
+    "words": "How to read this",
+}
+SOUNDS = {"mixture": "mixtures", "solo": "solo sound"}
 
 Corners = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the frame
 
@@ -128,14 +148,6 @@ class Mixture:
 
     def names(self, role: str) -> list[str]:
         return [seen.about.name for seen in self.objects if seen.about.role == role]
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """How the objects of some systems spread: a chart, as SVG."""
-
-    systems: tuple[str, ...]
-    chart: str
 
 
 def read_mixture(folder: Path, pairs: pd.DataFrame) -> Mixture:
@@ -282,46 +294,41 @@ def data_uri(kind: str, content: bytes) -> str:
 
 def render(
     *,
-    evaluated: Mapping[str, Any],
-    best: Collection[tuple[str, str]],
-    by_class: pd.DataFrame,
-    by_pair: pd.DataFrame,
+    measured: Measured,
+    charts: Charts,
+    scenes: Scenes | None,
     mixtures: Sequence[Mixture],
     ticks: Sequence[figures.Tick],
-    distributions: Mapping[str, Distribution],
-    curves: Mapping[str, str],
     rejected: pd.DataFrame,
     stages: Mapping[str, Sequence[tuple[str, Any]]],
 ) -> str:
-    """The whole page. `best` are systems and scores to be marked; `curves` and the charts of `distributions`, one for
-    each method, are SVG; all else is escaped."""
+    """The whole page. `charts` are SVG; all else is escaped."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(decimal=tables.decimal, plain=tables.plain)
+    environment.filters.update(decimal=tables.decimal, plain=tables.plain, written=tables.written, bare=tables.bare)
     return environment.get_template("page.html").render(
+        contents=CONTENTS,
         titles=tables.SYSTEMS,
         score_names=tables.SCORES,
-        trained=tables.TRAINED,
-        controls=tables.CONTROLS,
-        best=best,
         training=tables.TRAINING,
         grounded=tables.GROUNDED,
-        grounding_names=tables.GROUNDING,
-        silence_names=tables.SILENCE,
-        accepted_names=tables.ACCEPTED,
-        worded_names=tables.WORDED,
-        evaluated=evaluated,
-        by_class=by_class,
-        by_pair=by_pair,
+        sounds=SOUNDS,
+        gate_names=GATES,
+        kind_names=KINDS,
+        accepted_names=ACCEPTED,
+        source_names=MORE_SOURCES,
+        evaluated=measured.headline,
+        marked=any(cell.best for line in measured.means.lines for cell in line.cells),
+        measured=measured,
+        charts=charts,
+        scenes=scenes,
         mixtures=mixtures,
         ticks=ticks,
-        distributions=distributions,
-        curves=curves,
         rejected=rejected,
         stages=stages,
     )

@@ -1,8 +1,12 @@
-"""The page's numbers: read from metrics/ and checked; nothing is computed here."""
+"""The page's tables: files of metrics/ read and checked, and their numbers put into lines, columns and text.
+
+Nothing is computed here: evaluation has taken all means, with their intervals.
+"""
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ from avsep.errors import InputError
 SYSTEMS = {
     "mixture": "Mixture, not separated",
     "oracle": "Ideal ratio mask (oracle)",
+    "oracle_binary": "Ideal binary mask (oracle)",
     "baseline": "Sound of Pixels (baseline)",
     "colearning": "Co-learning",
     "cyclic": "Cyclic co-learning",
@@ -21,11 +26,16 @@ SYSTEMS = {
     "trimodal_text": "VAST by phrase",
     "finetune_visual": "VAST fine-tuned, by picture",
     "finetune_text": "VAST fine-tuned, by phrase",
-    "trimodal_wrong_picture": "Control: VAST asked with another class's picture",
-    "trimodal_wrong_text": "Control: VAST asked with another class's phrase",
+    "trimodal_synonym": "Control: VAST by the phrase in other words",
+    "baseline_wrong_picture": "Control: Sound of Pixels by another class's picture",
+    "cyclic_wrong_picture": "Control: cyclic co-learning by another class's picture",
+    "trimodal_wrong_picture": "Control: VAST by another class's picture",
+    "trimodal_wrong_text": "Control: VAST by another class's phrase",
 }
-CONTROLS = ("trimodal_wrong_picture", "trimodal_wrong_text")
-TRAINED = tuple(system for system in SYSTEMS if system not in ("mixture", "oracle", *CONTROLS))
+FRAME = ("mixture", "oracle", "oracle_binary")
+CONTROLS = tuple(system for system, title in SYSTEMS.items() if title.startswith("Control: "))
+TRAINED = tuple(system for system in SYSTEMS if system not in (*FRAME, *CONTROLS))
+OPTIONAL = ("trimodal_synonym",)  # where params name synonyms of classes
 # The stages that train, in the order of every legend.
 TRAINING = {
     "grounding": "Grounding warm-up",
@@ -35,32 +45,27 @@ TRAINING = {
     "trimodal": "VAST",
     "finetune": "VAST fine-tuned",
 }
-SCORES = {"sdr": "SDR", "sir": "SIR", "sar": "SAR", "nsdr": "NSDR", "si_sdr": "SI-SDR", "si_sdri": "SI-SDRi"}
-# The systems that say who sounds -> the end of their names in metrics/evaluate.json.
-GROUNDED = {"colearning": "_colearning", "cyclic": ""}
-GROUNDING = {
-    "balanced_accuracy": "Balanced accuracy",
-    "roc_auc": "ROC AUC",
-    "average_precision": "Average precision",
+SCORES = {
+    "sdr": "SDR",
+    "sir": "SIR",
+    "sar": "SAR",
+    "nsdr": "NSDR",
+    "si_sdr": "SI-SDR",
+    "si_sdri": "SI-SDRi",
+    "snr": "SNR",
+    "snri": "SNRi",
 }
-SILENCE = {
-    "leakage_db": "Leakage in dB, mean",
-    "leakage_db_p95": "Leakage in dB, 95th percentile",
-    "false_mute_rate": "Share of sounding objects muted",
-}
-# Which phrases are taken as present, and what share of them should be.
-ACCEPTED = {
-    "accepted_present": ("Phrases of classes that sound", 100),
-    "accepted_absent": ("Phrases of classes that do not sound", 0),
-    "accepted_unmatched": ("Phrases that match nothing", 0),
-}
-WORDED = {
-    "phrase_nsdr": "The plain phrase",
-    "synonym_nsdr": "Synonyms",
-}
+GROUNDED = {system: SYSTEMS[system] for system in ("colearning", "cyclic")}  # the systems that say who sounds
 
-PAIRS = ["mixture", "system", "object", "role", "class", "video", "probability", *SCORES, "leakage_db", "muted"]
+PAIRS = [
+    *("mixture", "system", "object", "role", "class", "video", "probability", "solo_probability"),
+    *(*SCORES, "leakage_db", "muted"),
+]
 REJECTED = ["class", "id", "stage", "reason"]
+SKIPPED = ["table", "sources", "mixture", "reason"]
+
+
+# --- Files
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -76,7 +81,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return values
 
 
-def read_table(path: Path, columns: list[str], separator: str = ",") -> pd.DataFrame:
+def read_table(path: Path, columns: Sequence[str], separator: str = ",") -> pd.DataFrame:
     """A CSV file with a header, its `columns` checked. Raises InputError."""
     try:
         table = pd.read_csv(path, sep=separator, dtype=dict.fromkeys(("class", "beside", "id", "video"), str))
@@ -101,72 +106,6 @@ def read_curves(folder: Path) -> dict[str, pd.DataFrame]:
     return curves
 
 
-def read_evaluation(headline: Path, folder: Path) -> dict[str, Any]:
-    """Every number of metrics/evaluate.json and of the tables in metrics/evaluate that the page names, nested: by
-    system and score, then `grounding<suffix>`, `silent<suffix>`, `phrases` and `pairs`. Raises InputError."""
-    told = read_json(headline)
-    scores = read_table(folder / "scores.csv", ["system", "metric", "mean"])
-    grounding = read_table(folder / "grounding.csv", ["system", "sound", *GROUNDING])
-    silence = read_table(folder / "silence.csv", ["system", *SILENCE]).set_index("system")
-    phrases = read_table(folder / "phrases.csv", ["name", "value"])
-    by_suffix = {
-        "grounding": (grounding[grounding["sound"] == "mixture"].set_index("system"), GROUNDING),
-        "silent": (silence, SILENCE),
-    }
-    evaluated: dict[str, Any] = {
-        str(system): dict(zip(rows["metric"], rows["mean"], strict=True)) for system, rows in scores.groupby("system")
-    }
-    for name, (table, columns) in by_suffix.items():
-        for system, suffix in GROUNDED.items():
-            if system in table.index:
-                evaluated[f"{name}{suffix}"] = table.loc[system, list(columns)].to_dict()
-    evaluated["phrases"] = dict(zip(phrases["name"], phrases["value"], strict=True))
-    evaluated["phrases"]["threshold"] = told.get("phrase_threshold")
-    evaluated["pairs"] = told.get("pairs")
-    _refuse_gaps(evaluated, folder)
-    return evaluated
-
-
-def _refuse_gaps(evaluated: dict[str, Any], folder: Path) -> None:
-    """Raises InputError, naming it, for a number that the page needs and that is not there."""
-    there = dict(flat(evaluated))
-    needed = [f"{system}.{score}" for system in SYSTEMS for score in SCORES] + ["pairs.evaluated", "pairs.skipped"]
-    for suffix in GROUNDED.values():
-        needed += [f"grounding{suffix}.{name}" for name in GROUNDING] + [f"silent{suffix}.{name}" for name in SILENCE]
-    needed += [f"phrases.{name}" for name in ("accepted_present", "accepted_absent", "threshold", "roc_auc")]
-    for name in needed:
-        if not isinstance(there.get(name), int | float):
-            raise InputError(f"{folder} and {folder}.json tell no {name}: run `dvc repro evaluate`, which does")
-
-
-def read_best(folder: Path) -> set[tuple[str, str]]:
-    """Which trained system is, in which score, better than each other trained one by a difference whose 95 % interval
-    excludes 0: (system, score). Raises InputError."""
-    columns = ["metric", "system", "against", "difference", "significant"]
-    table = read_table(folder / "differences.csv", columns)
-    table = table[(table["significant"] == 1) & table["system"].isin(TRAINED) & table["against"].isin(TRAINED)]
-    better = table["system"].where(table["difference"] > 0, table["against"])
-    beaten = better.groupby([better, table["metric"]]).size()
-    return {key for key, count in beaten.items() if count == len(TRAINED) - 1}  # type: ignore[misc]
-
-
-def by_class(folder: Path, score: str = "nsdr") -> pd.DataFrame:
-    """Mean score of the sounding objects: one row per class, one column per trained system and oracle, `count`. Raises
-    InputError."""
-    table = read_table(folder / "by_class.csv", ["system", "class", "objects", score])
-    means = table.pivot(index="class", columns="system", values=score)
-    counts = table[table["system"] == "cyclic"].set_index("class")["objects"]
-    wanted = [system for system in ("oracle", *TRAINED) if system in means]
-    return means[wanted].assign(count=counts).sort_index()
-
-
-def by_pair_of_classes(folder: Path, system: str, score: str = "nsdr") -> pd.DataFrame:
-    """Mean score of a system: rows are the class that is asked for, columns the class that sounds beside it. Raises
-    InputError."""
-    table = read_table(folder / "by_pair.csv", ["system", "class", "beside", score])
-    return table[table["system"] == system].pivot(index="class", columns="beside", values=score).sort_index()
-
-
 def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     """Nested metrics as rows: `("grounding.roc_auc", 0.98)`."""
     rows: list[tuple[str, Any]] = []
@@ -176,6 +115,94 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         else:
             rows.append((f"{prefix}{key}", value))
     return rows
+
+
+# --- Lines and columns
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a table tells of each of its lines, and how it writes that."""
+
+    title: str
+    digits: int = 2
+    percent: bool = False  # of a share
+    sign: bool = False  # of gains
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number, with its 95 % interval if it has one."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+    best: bool = False  # better than each other trained system, significantly
+    faint: bool = False  # a difference that is not significant
+
+    @property
+    def has_interval(self) -> bool:
+        return not (math.isnan(self.low) or math.isnan(self.high))
+
+
+@dataclass(frozen=True)
+class Line:
+    title: str
+    group: str  # frame, trained, control: what stands apart
+    cells: Sequence[Cell]
+
+
+@dataclass(frozen=True)
+class Table:
+    columns: Sequence[Column]
+    lines: Sequence[Line]
+    drawn: int | None = None  # the column whose intervals are drawn beside it
+
+    def __bool__(self) -> bool:
+        return bool(self.lines)
+
+    def place(self, value: float) -> float:
+        """Where a value lies in the drawing of all lines' intervals, with 0 among them, in percent from the left."""
+        assert self.drawn is not None
+        cells = [line.cells[self.drawn] for line in self.lines]
+        ends = [0.0, *(end for cell in cells for end in (cell.value, cell.low, cell.high) if not math.isnan(end))]
+        low, high = min(ends), max(ends)
+        return 100 * (value - low) / ((high - low) or 1.0)
+
+
+def group_of(name: str) -> str:
+    return "trained" if name in TRAINED else "frame" if name in FRAME else "control"
+
+
+def tabulate(
+    frame: pd.DataFrame,
+    titles: Mapping[str, str],
+    columns: Mapping[str, Column],
+    best: Collection[tuple[str, str]] = (),
+    drawn: str | None = None,
+    group: str | None = None,
+) -> Table:
+    """A line for each of `titles` that is in the frame's index, a cell for each of its `columns`.
+
+    An interval's ends are in columns `<column>_low` and `<column>_high`, and whether a difference is significant in
+    `<column>_significant`, where the frame has such. `best`: lines and columns to be marked. `group`: of lines
+    that are no systems.
+    """
+    lines = []
+    for name, title in titles.items():
+        if name in frame.index:
+            row = frame.loc[name].to_dict()
+            cells = [_cell(row, column, (name, column) in best) for column in columns]
+            lines.append(Line(title, group or group_of(name), cells))
+    return Table(list(columns.values()), lines, None if drawn is None else list(columns).index(drawn))
+
+
+def _cell(row: Mapping[Any, Any], column: str, best: bool) -> Cell:
+    value, low, high = (float(row.get(name, math.nan)) for name in (column, f"{column}_low", f"{column}_high"))
+    return Cell(value, low, high, best, bool(row.get(f"{column}_significant", 1) == 0))
+
+
+# --- Text
 
 
 def decimal(value: Any, digits: int = 1, sign: bool = False) -> str:
@@ -188,6 +215,17 @@ def decimal(value: Any, digits: int = 1, sign: bool = False) -> str:
     if float(text) == 0:
         text = text.lstrip("+-")
     return text.replace("-", "\N{MINUS SIGN}")
+
+
+def bare(value: float, column: Column) -> str:
+    """A number as its column has it, without its unit."""
+    return decimal(100 * value if column.percent else value, column.digits, column.sign)
+
+
+def written(value: float, column: Column) -> str:
+    """A number as its column has it."""
+    text = bare(value, column)
+    return f"{text}\N{NO-BREAK SPACE}%" if column.percent and not math.isnan(value) else text
 
 
 def plain(value: Any) -> str:

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from avsep.media import spectrogram
-from avsep.report import figures, tables
+from avsep.report import charts, figures, tables
 
 
 def test_heatmap_has_low_frequencies_at_the_bottom() -> None:
@@ -69,10 +69,21 @@ def test_charts_of_one_span_share_their_x_axis() -> None:
 
 
 def test_every_style_has_its_line_and_its_colour_in_the_page() -> None:
-    page = (Path(figures.__file__).parent / "page.html").read_text(encoding="utf-8")
-    assert set(figures.STYLES) == {*tables.TRAINING, *tables.TRAINED, "oracle"}
+    page = (Path(figures.__file__).parent / "templates/style.css").read_text(encoding="utf-8")
+    assert set(figures.STYLES) == {*tables.TRAINING, *tables.TRAINED, "oracle", *charts.KINDS, "threshold"}
     for name in figures.STYLES:
-        assert f".swatch.{name}" in page
+        assert f".swatch.{name}" in page or name == "threshold"
         svg = figures.curve_chart({name: ([1, 2], [0.1, 0.5])}, "step", "value")
         (colour,) = set(re.findall(r"var\(--(\w+)\)", svg))
         assert page.count(f"--{colour}: #") == 2, "in light and in dark"
+
+
+def test_marks_points_and_the_diagonal_are_drawn_in_their_colours() -> None:
+    line = {"cyclic": ([0.1, 0.9], [0.2, 0.8])}
+    plain = figures.curve_chart(line, "x", "y")
+    marked = figures.curve_chart(line, "x", "y", marks={"colearning": 0.5})
+    diagonal = figures.curve_chart(line, "x", "y", diagonal=True)
+    dotted = figures.curve_chart(line, "x", "y", points={"cyclic": [0.3, 0.7]})
+    assert "var(--colearning)" in marked and "var(--colearning)" not in plain
+    assert diagonal.count("opacity: 0.4") == 1 and "opacity: 0.4" not in plain
+    assert dotted.count("var(--cyclic)") > plain.count("var(--cyclic)")

@@ -7,35 +7,6 @@ import pytest
 from avsep.errors import InputError
 from avsep.report import tables
 
-MEANS = pd.DataFrame(
-    [
-        ("cyclic", "cello", "flute", 2, 5.0),
-        ("cyclic", "flute", "cello", 1, 8.0),
-        ("baseline", "cello", "flute", 2, 2.0),
-        ("mixture", "cello", "flute", 2, 0.0),
-        ("trimodal_text", "cello", "flute", 2, 3.0),
-        ("trimodal_wrong_text", "cello", "flute", 2, -3.0),
-    ],
-    columns=["system", "class", "beside", "objects", "nsdr"],
-)
-
-
-def test_classes_have_a_row_and_what_is_shown_a_column(tmp_path: Path) -> None:
-    MEANS.drop(columns="beside").to_csv(tmp_path / "by_class.csv", index=False)
-    table = tables.by_class(tmp_path)
-    assert list(table.index) == ["cello", "flute"]
-    assert list(table.columns) == ["baseline", "cyclic", "trimodal_text", "count"], "neither the mixture nor controls"
-    assert table.loc["cello", "cyclic"] == 5.0 and table.loc["cello", "count"] == 2
-    assert table.loc["cello", "baseline"] == 2.0
-
-
-def test_pairs_of_classes_keep_who_was_asked_for(tmp_path: Path) -> None:
-    MEANS.to_csv(tmp_path / "by_pair.csv", index=False)
-    table = tables.by_pair_of_classes(tmp_path, "cyclic")
-    assert table.loc["cello", "flute"] == 5.0
-    assert table.loc["flute", "cello"] == 8.0
-    assert table.loc[["flute"], ["flute"]].isna().all(axis=None)
-
 
 def test_curves_are_found_by_split_and_name(tmp_path: Path) -> None:
     (tmp_path / "val").mkdir()
@@ -69,3 +40,29 @@ def test_a_gain_has_its_sign() -> None:
 
 def test_nested_metrics_become_rows() -> None:
     assert tables.flat({"a": {"b": 1, "c": {"d": 2}}, "e": 3}) == [("a.b", 1), ("a.c.d", 2), ("e", 3)]
+
+
+def test_a_cell_has_the_interval_and_the_significance_that_stand_beside_it() -> None:
+    frame = pd.DataFrame(
+        {"nsdr": [2.0, 1.0], "nsdr_low": [1.0, -1.0], "nsdr_high": [3.0, 2.0], "nsdr_significant": [1, 0], "sdr": 4.0},
+        index=["cyclic", "baseline"],
+    )
+    columns = {"nsdr": tables.Column("NSDR", sign=True), "sdr": tables.Column("SDR")}
+    table = tables.tabulate(frame, tables.SYSTEMS, columns, best={("cyclic", "nsdr")}, drawn="nsdr")
+    assert [line.title for line in table.lines] == ["Sound of Pixels (baseline)", "Cyclic co-learning"]
+    faint, best = (line.cells[0] for line in table.lines)
+    assert best == tables.Cell(2.0, 1.0, 3.0, best=True) and faint == tables.Cell(1.0, -1.0, 2.0, faint=True)
+    assert not table.lines[0].cells[1].has_interval
+    assert (table.place(-1), table.place(0), table.place(3)) == (0, 25, 100)
+
+
+def test_groups_are_what_stands_apart() -> None:
+    assert [tables.group_of(name) for name in ("oracle_binary", "finetune_text", "trimodal_synonym", "chance")] == [
+        *("frame", "trained", "control", "control"),
+    ]
+
+
+def test_shares_are_written_in_percent_once() -> None:
+    share = tables.Column("share", 1, percent=True)
+    assert tables.written(0.0312, share) == "3.1\u00a0%" and tables.bare(0.0312, share) == "3.1"
+    assert tables.written(math.nan, share) == "\u2013"

@@ -1,0 +1,101 @@
+"""The scenes: metrics/scenes.csv, scenes_by_kind.csv, evaluate_scenes.json -> the page's tables."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from avsep.errors import InputError
+from avsep.report.tables import SYSTEMS, Column, Table, read_json, read_table, tabulate
+
+KINDS = {  # column of a kind -> what is in such scenes
+    "plain": "Plain",
+    "twins": "Two of one class",
+    "offscreen": "Sound from offscreen",
+    "levels": "Unequal levels",
+    "silence": "Nobody plays",
+    "noise": "Noise",
+}
+ASKED = {
+    **{system: SYSTEMS[system] for system in ("mixture", "oracle", "baseline", "colearning", "cyclic")},
+    **{f"{stage}_{way}": SYSTEMS[f"{stage}_{way}"] for stage in ("trimodal", "finetune") for way in ("visual", "text")},
+    "cyclic_true_boxes": "Control: cyclic co-learning at the true boxes",
+}
+OVERALL = {
+    "snri": Column("SNRi", sign=True),
+    "snr": Column("SNR"),
+    "nsdr": Column("NSDR, if given anything", sign=True),
+    "heard": Column("Playing, told so", 1, percent=True),
+    "rejected": Column("Silent, told so", 1, percent=True),
+    "leakage_db": Column("Leakage to silent players", 1),
+    "false_leakage_db": Column("Leakage to false objects", 1),
+    "nobody_db": Column("Given to no object", 1),
+    "passed_offscreen": Column("Offscreen sound let through", 0, percent=True),
+    "passed_noise": Column("Noise let through", 0, percent=True),
+}
+# What is told kind by kind.
+BY_KIND = {
+    "snri": ("SNRi in dB", Column("", sign=True)),
+    "nsdr": ("NSDR in dB, of players that are given anything", Column("", sign=True)),
+    "balanced_accuracy": ("Balanced accuracy of who plays", Column("", 1, percent=True)),
+    "leakage_db": ("Leakage to silent players in dB", Column("", 1)),
+}
+FOUND = {
+    "scenes": Column("Scenes", 0),
+    "players": Column("Players", 0),
+    "playing": Column("Of them playing", 0),
+    "recall": Column("Players found", 1, percent=True),
+    "class_right": Column("Found as the right class", 1, percent=True),
+    "false_objects": Column("False objects a scene"),
+}
+
+
+@dataclass(frozen=True)
+class Scenes:
+    found: Table
+    overall: Table
+    by_kind: Mapping[str, Table]  # title -> table with a column for each kind
+
+
+def read_scenes(metrics: Path) -> Scenes | None:
+    """None if there are no scenes: they are rendered, and your own videos have none. Raises InputError."""
+    path = metrics / "evaluate_scenes.json"
+    told = read_json(path)
+    rows = read_table(metrics / "scenes.csv", ["scene", "kind", "system", "role", "playing"])
+    kinds = read_table(metrics / "scenes_by_kind.csv", ["kind", "system"])
+    if rows.empty:
+        return None
+    if missing := [name for name in ("detection", "kinds", "cyclic") if not isinstance(told.get(name), dict)]:
+        raise InputError(f"{path} tells no {missing[0]}: run `dvc repro evaluate_scenes`, which does")
+    names = {kind: title for kind, title in KINDS.items() if kind in told["kinds"]}
+    found = pd.DataFrame.from_dict(
+        {kind: about["detection"] for kind, about in told["kinds"].items()} | {"all": told["detection"]}, orient="index"
+    )
+    systems = pd.DataFrame.from_dict({name: told[name] for name in ASKED if name in told}, orient="index")
+    return Scenes(
+        found=tabulate(found.join(counts(rows)), {**names, "all": "All scenes"}, FOUND, group="trained"),
+        overall=tabulate(systems, ASKED, OVERALL),
+        by_kind={title: kind_table(kinds, name, column, names) for name, (title, column) in BY_KIND.items()},
+    )
+
+
+def counts(rows: pd.DataFrame) -> pd.DataFrame:
+    """How many scenes, players and playing ones each kind has, and all have together."""
+    players = rows[(rows["role"] == "player") & (rows["system"] == "cyclic")]
+    groups = [*rows.groupby("kind"), ("all", rows)]
+    numbers = {}
+    for kind, own in groups:
+        mine = players[players.index.isin(own.index)]
+        playing = int((mine["playing"] == 1).sum())
+        numbers[kind] = {"scenes": own["scene"].nunique(), "players": len(mine), "playing": playing}
+    return pd.DataFrame.from_dict(numbers, orient="index")
+
+
+def kind_table(kinds: pd.DataFrame, measure: str, column: Column, names: Mapping[str, str]) -> Table:
+    """One measure, a line for each system and a column for each kind of scene."""
+    wide = kinds.reindex(columns=["kind", "system", measure]).pivot(index="system", columns="kind", values=measure)
+    wide = wide.dropna(how="all")
+    return tabulate(
+        wide, ASKED, {kind: Column(title, column.digits, column.percent, column.sign) for kind, title in names.items()}
+    )
