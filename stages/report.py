@@ -1,7 +1,7 @@
 """Shows what came out: one HTML page with sound, pictures, masks, tables and curves.
 
-metrics/*.json, metrics/evaluate, metrics/{pairs,phrases,skipped,scenes,scenes_by_kind}.csv, metrics/examples,
-the training stages' curves, data/index/rejected.csv
+metrics/*.json, metrics/evaluate, metrics/{pairs,phrases,skipped,scenes,scenes_by_kind,scenes_found}.csv,
+metrics/examples, the training stages' curves, data/index/rejected.csv
 -> metrics/report/index.html
 """
 

@@ -1,4 +1,4 @@
-"""The scenes: metrics/scenes.csv, scenes_by_kind.csv, evaluate_scenes.json -> the page's tables."""
+"""The scenes: metrics/scenes.csv, scenes_by_kind.csv, scenes_found.csv -> the page's tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from avsep.errors import InputError
-from avsep.report.tables import SYSTEMS, Column, Table, read_json, read_table, tabulate
+from avsep.report.tables import SYSTEMS, Column, Table, read_table, tabulate
 
 KINDS = {  # column of a kind -> what is in such scenes
     "plain": "Plain",
@@ -28,6 +27,7 @@ OVERALL = {
     "nsdr": Column("NSDR, if given anything", sign=True),
     "heard": Column("Playing, told so", 1, percent=True),
     "rejected": Column("Silent, told so", 1, percent=True),
+    "balanced_accuracy": Column("Mean of both", 1, percent=True),
     "leakage_db": Column("Leakage to silent players", 1),
     "false_leakage_db": Column("Leakage to false objects", 1),
     "nobody_db": Column("Given to no object", 1),
@@ -60,22 +60,16 @@ class Scenes:
 
 def read_scenes(metrics: Path) -> Scenes | None:
     """None if there are no scenes: they are rendered, and your own videos have none. Raises InputError."""
-    path = metrics / "evaluate_scenes.json"
-    told = read_json(path)
     rows = read_table(metrics / "scenes.csv", ["scene", "kind", "system", "role", "playing"])
     kinds = read_table(metrics / "scenes_by_kind.csv", ["kind", "system"])
+    found = read_table(metrics / "scenes_found.csv", ["kind", "recall"]).set_index("kind")
     if rows.empty:
         return None
-    if missing := [name for name in ("detection", "kinds", "cyclic") if not isinstance(told.get(name), dict)]:
-        raise InputError(f"{path} tells no {missing[0]}: run `dvc repro evaluate_scenes`, which does")
-    names = {kind: title for kind, title in KINDS.items() if kind in told["kinds"]}
-    found = pd.DataFrame.from_dict(
-        {kind: about["detection"] for kind, about in told["kinds"].items()} | {"all": told["detection"]}, orient="index"
-    )
-    systems = pd.DataFrame.from_dict({name: told[name] for name in ASKED if name in told}, orient="index")
+    names = {kind: title for kind, title in KINDS.items() if kind in found.index}
+    overall = kinds[kinds["kind"] == "all"].set_index("system")
     return Scenes(
         found=tabulate(found.join(counts(rows)), {**names, "all": "All scenes"}, FOUND, group="trained"),
-        overall=tabulate(systems, ASKED, OVERALL),
+        overall=tabulate(overall, ASKED, OVERALL, drawn="snri"),
         by_kind={title: kind_table(kinds, name, column, names) for name, (title, column) in BY_KIND.items()},
     )
 
@@ -93,9 +87,15 @@ def counts(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def kind_table(kinds: pd.DataFrame, measure: str, column: Column, names: Mapping[str, str]) -> Table:
-    """One measure, a line for each system and a column for each kind of scene."""
-    wide = kinds.reindex(columns=["kind", "system", measure]).pivot(index="system", columns="kind", values=measure)
-    wide = wide.dropna(how="all")
+    """One measure, a line for each system and a column for each kind of scene, with its interval if it has one."""
+    ends = {end: kinds.reindex(columns=["kind", "system", f"{measure}{end}"]) for end in ("", "_low", "_high")}
+    wide = pd.concat(
+        [
+            of.pivot(index="system", columns="kind", values=f"{measure}{end}").add_suffix(end)
+            for end, of in ends.items()
+        ],
+        axis=1,
+    ).dropna(how="all")
     return tabulate(
         wide, ASKED, {kind: Column(title, column.digits, column.percent, column.sign) for kind, title in names.items()}
     )

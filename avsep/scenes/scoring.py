@@ -238,7 +238,5 @@ def intervals(rows: pd.DataFrame, draws: Bootstrap) -> dict[str, float]:
 
 def _by_kind(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Each kind's rows, then those of ALL."""
-    return [
-        *((str(kind), own) for kind, own in rows.groupby("kind", sort=False)),
-        *([] if rows.empty else [(ALL, rows)]),
-    ]
+    kinds = [(str(kind), own) for kind, own in rows.groupby("kind", sort=False)]
+    return [*kinds, (ALL, rows)] if kinds else []

@@ -349,7 +349,7 @@ def pickled(path: Path) -> None:
         ("metrics/skipped.csv", without("reason"), "has no column reason"),
         ("metrics/phrases.csv", without("kind"), "has no column kind"),
         ("metrics/scenes.csv", Path.unlink, "scenes.csv is missing"),
-        ("metrics/evaluate_scenes.json", lambda path: path.write_text("{}"), "evaluate_scenes.json tells no detection"),
+        ("metrics/scenes_found.csv", without("recall"), "scenes_found.csv has no column recall"),
         ("metrics/evaluate/differences.csv", without("significant"), "has no column significant"),
         ("metrics/evaluate/by_class.csv", Path.unlink, "by_class.csv is missing"),
         ("metrics/cyclic.json", Path.unlink, "cyclic.json is missing"),

@@ -12,7 +12,9 @@ def test_each_kind_of_scene_has_a_line_and_a_column(tmp_path: Path) -> None:
     assert [line.title for line in shown.found.lines] == ["Plain", "Noise", "All scenes"], "in one order"
     assert [cell.value for cell in shown.found.lines[0].cells][:4] == [1, 2, 2, 0.5]
     assert [column.title for column in shown.by_kind["SNRi in dB"].columns] == ["Plain", "Noise"]
-    assert shown.by_kind["SNRi in dB"].lines[0].cells[0] == Cell((3.21 - 1) / 2)
+    mean = (3.21 - 1) / 2
+    assert shown.by_kind["SNRi in dB"].lines[0].cells[0] == Cell(mean, mean, mean), "of one scene"
+    assert shown.overall.lines[0].cells[0] == Cell(mean, mean, mean)
     assert [line.title for line in shown.overall.lines] == list(scenes.ASKED.values())
 
 
