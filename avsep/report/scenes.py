@@ -69,7 +69,7 @@ def read_scenes(metrics: Path) -> Scenes | None:
     overall = kinds[kinds["kind"] == "all"].set_index("system")
     return Scenes(
         found=tabulate(found.join(counts(rows)), {**names, "all": "All scenes"}, FOUND, group="trained"),
-        overall=tabulate(overall, ASKED, OVERALL, drawn="snri"),
+        overall=tabulate(overall, ASKED, OVERALL),
         by_kind={title: kind_table(kinds, name, column, names) for name, (title, column) in BY_KIND.items()},
     )
 
