@@ -143,7 +143,7 @@ def score_pairs(
         scored.pairs += rows
         scored.phrases += phrase_rows(outcome.number, outcome.videos, outcome.confidences, told, threshold)
         scored.places += locate(outcome, reader, Path("data/videos"), pairs.ROUNDED, seed)
-        if outcome.number < examples:
+        if len(list(folder.iterdir())) < examples:
             write_example(folder / f"{outcome.number:03d}", outcome, rows, reader, told)
     if not scored.pairs:
         reasons = [row["reason"] for row in scored.skipped if row["table"] == "pairs"]
@@ -202,6 +202,8 @@ def main(params: EvaluateParams) -> None:
     networks, readers, scored = load_systems(params), readers_of(params), Scored()
     test, val = read_split("test"), FixedMixtures(read_split("val"), readers.objects, heard=SOUNDING, seen=SOUNDING)
     val.mixtures = [mixture for mixture in val.mixtures if val.audible(mixture)]
+    if not val.mixtures:
+        raise InputError("in no validation mixture both sources sound in their windows: nothing calibrates the gates")
     drawn = audible(draw_sources(params, read_index(Path("data/index/test.csv"))), readers.objects, scored)
     told = tell(
         load_teacher(**asdict(params.clip)).to(params.device),

@@ -42,6 +42,7 @@ from avsep.scenes.separate import Given, Hearing, Networks, Sight
 from avsep.scenes.tracks import Object, match, true_objects
 from avsep.scenes.video import Separator, open_video
 from avsep.scoring.systems import ASKED
+from avsep.training.seeds import seed_everything
 from avsep.training.teacher import load_teacher
 from stages._systems import load_systems
 
@@ -68,6 +69,7 @@ class Outcome:
 
 
 def main(params: EvaluateScenesParams) -> None:
+    seed_everything(params.seed)
     names = list_scenes(SCENES)
     examples = Path("metrics/scene_examples")
     shutil.rmtree(examples, ignore_errors=True)
@@ -112,7 +114,7 @@ def separate_all(names: Sequence[str], separator: Separator, fps: int, overlap: 
 def keep_examples(
     outcomes: Iterable[Outcome], folder: Path, per_kind: int, separator: Separator, fps: int
 ) -> Iterator[Outcome]:
-    """Hands all outcomes on, and writes the first `per_kind` of each kind of scene for the report."""
+    """Hands all outcomes on, and writes the first `per_kind` of each kind of scene to open as files."""
     kept: Counter[str] = Counter()
     for outcome in outcomes:
         truth = outcome.scene.truth

@@ -1,4 +1,4 @@
-"""What is kept of a scene for the report, in a folder of its own.
+"""What is kept of a scene to look at and to listen to, in a folder of its own.
 
 `frame.jpg`, its middle frame; `mixture.wav`; `<stem>.wav` as in the scene's truth, at the networks' rate;
 `object_<number>_<system>.wav` of each object and each system in SHOWN; and `example.json`:

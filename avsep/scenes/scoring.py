@@ -41,7 +41,8 @@ SUMMARY = (
 )
 INTERVALS = ("snri_low", "snri_high", "balanced_accuracy_low", "balanced_accuracy_high")
 DETECTION = ("recall", "false_objects", "class_right")
-ALL = "all"  # in the place of a kind: the scenes of all kinds
+SILENCE = "silence"  # the kind of scene in which nobody plays
+ALL = "all"  # in the place of a kind: all scenes
 
 Sound = NDArray[np.floating]
 
@@ -170,7 +171,8 @@ def summarise(rows: pd.DataFrame) -> dict[str, float]:
 
     `snr`, `snri`, `sdr`, `nsdr`: means over players who play.  `heard`, `rejected`: the share of players who play that
     are said to sound, and of the others that are not; a player who was missed is said to be silent.
-    `leakage_db`, `false_leakage_db`: what silent players and what false objects are given, re the mixture.
+    `leakage_db`, `false_leakage_db`: what silent players that were found, and what false objects, are given, re the
+    mixture: that a missed one is given nothing is no merit.
     `given_db`: level of what silent players and false objects are given.  `nobody_db`: what is given to none, re the
     mixture.  `passed_offscreen`, `passed_noise`: the share of its energy that objects are given.
     """
@@ -181,7 +183,7 @@ def summarise(rows: pd.DataFrame) -> dict[str, float]:
     if players["probability"].notna().any():
         means["heard"] = playing["probability"].fillna(0) >= DECISION
         means["rejected"] = silent["probability"].fillna(0) < DECISION
-    means["leakage_db"], means["false_leakage_db"] = silent["leakage_db"], false["leakage_db"]
+    means["leakage_db"], means["false_leakage_db"] = silent[silent["found"] == 1]["leakage_db"], false["leakage_db"]
     means["given_db"] = pd.concat([silent["given_db"], false["given_db"]])
     means["nobody_db"] = rows.loc[rows["role"] == "nobody", "leakage_db"]
     for what in ("offscreen", "noise"):
@@ -207,10 +209,14 @@ def summarise_detection(rows: pd.DataFrame) -> dict[str, float]:
 
 
 def summarise_kinds(rows: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
-    """`summarise` of each kind of scene, and of all, and each system, a row each, with 95 % intervals of two of the
-    measures: a bootstrap of whole scenes."""
+    """`summarise` of each kind of scene and each system, a row each, with 95 % intervals of two of the measures: a
+    bootstrap of whole scenes.
+
+    ALL leaves out those in which nobody plays: what leaks there is next to nothing by construction, and would flatter a
+    mean.
+    """
     summaries = []
-    for kind, some in _by_kind(rows):
+    for kind, some in _by_kind(rows, rows[rows["kind"] != SILENCE]):
         draws = Bootstrap(sorted(some["scene"].unique()), resamples, seed)
         for system, own in some.groupby("system", sort=False):
             summaries.append({"kind": kind, "system": system, **summarise(own), **intervals(own, draws)})
@@ -218,8 +224,8 @@ def summarise_kinds(rows: pd.DataFrame, *, resamples: int, seed: int) -> pd.Data
 
 
 def detect_kinds(rows: pd.DataFrame) -> pd.DataFrame:
-    """`summarise_detection` of each kind of scene, and of all, a row each, of one system's rows."""
-    found = [{"kind": kind, **summarise_detection(some)} for kind, some in _by_kind(rows)]
+    """`summarise_detection` of each kind of scene, and of ALL, a row each, of one system's rows."""
+    found = [{"kind": kind, **summarise_detection(some)} for kind, some in _by_kind(rows, rows)]
     return pd.DataFrame(found, columns=["kind", *DETECTION])
 
 
@@ -236,7 +242,7 @@ def intervals(rows: pd.DataFrame, draws: Bootstrap) -> dict[str, float]:
     return found
 
 
-def _by_kind(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+def _by_kind(rows: pd.DataFrame, everything: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Each kind's rows, then those of ALL."""
     kinds = [(str(kind), own) for kind, own in rows.groupby("kind", sort=False)]
-    return [*kinds, (ALL, rows)] if kinds else []
+    return [*kinds, *([] if everything.empty else [(ALL, everything)])]

@@ -200,6 +200,8 @@ def masks_by_query(
     sight: Sight,
 ) -> dict[str, Tensor]:
     """Of VAST asked by each object's picture and by its class's phrase, the masks (O, W, F, T)."""
+    if not networks.by_query:
+        return {}
     clip, device = networks.clip, heard.mixture.device
     numbers = sight.samples(windows, rate, len(frames)).to(device)
     queries: dict[tuple[str, int], Tensor] = {}

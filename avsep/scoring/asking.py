@@ -129,7 +129,7 @@ def evidence_by_class(
         for mixture in mixtures.mixtures[at : at + batch]:
             there = {mixture[OBJECTS.index(name)].category for name in SOUNDING}
             sounding += [name in there for name in told.classes]
-    return torch.cat(found).double().cpu().numpy(), np.array(sounding)
+    return torch.cat(found).cpu().double().numpy(), np.array(sounding)
 
 
 def phrase_rows(

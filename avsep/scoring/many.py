@@ -121,7 +121,7 @@ def _scores(
     estimates: Mapping[str, Mapping[str, np.ndarray]], waves: Mapping[str, Tensor]
 ) -> dict[str, dict[str, np.ndarray]]:
     """System -> each of SCORES, (N, B)."""
-    true = torch.stack(list(waves.values())).double().cpu()  # (N, B, L)
+    true = torch.stack(list(waves.values())).cpu().double()  # (N, B, L)
     scores: dict[str, dict[str, np.ndarray]] = {}
     for system in SYSTEMS:  # the mixture first
         given = torch.stack([torch.from_numpy(estimates[system][name]) for name in waves]).double()

@@ -72,6 +72,8 @@ def headline(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
         suffix = "" if system == "cyclic" else f"_{system}"
         summary[f"grounding{suffix}"] = _picked(grounded, system, "balanced_accuracy", "roc_auc")
         summary[f"silent{suffix}"] = _picked(muted, system, "leakage_db", "false_mute_rate")
+    told = tables["phrases.csv"].set_index("name")["value"]
+    summary["phrases"] = {name: float(told[name]) for name in ("roc_auc", "roc_auc_unmatched") if name in told}
     return summary
 
 
@@ -161,7 +163,9 @@ def silence(pairs: pd.DataFrame, draws: Bootstrap) -> pd.DataFrame:
         false_mutes = draws.mean(muted[sounds], own.loc[sounds, "video"].tolist())
         row = {"system": system, "objects": len(own), **_ends(leakage, "leakage_db", named=True)}
         row |= _ends(false_mutes, "false_mute_rate", named=True)
-        rows.append({**row, **gated(own, muted.to_numpy())})
+        # of the means under the gate those that have no interval above
+        rest = {name: float(value) for name, value in gated(own, muted.to_numpy()).items() if name not in row}
+        rows.append({**row, **rest})
     return pd.DataFrame(rows)
 
 

@@ -98,7 +98,7 @@ def separate_all(
         masks.update(ask_vast(networks, heard, videos, told, synonyms=SOUNDING))
         masks.update(controls(masks))
         found = evidence(networks["trimodal"], heard, phrases, masked)  # of (B, probes) each
-        sure = confidence(torch.stack(found, dim=-1).double().cpu().numpy())
+        sure = confidence(torch.stack(found, dim=-1).cpu().double().numpy())
         attention = look(networks["trimodal"], heard, masks, videos, told, masked)
         estimates = listen(masks, waves, spectrogram)
         for b in range(len(heard.mixture)):

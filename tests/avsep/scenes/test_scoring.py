@@ -189,6 +189,24 @@ def test_the_summary_follows_from_the_rows() -> None:
     assert found["kind"].tolist() == ["some", "other", "all"] and found["recall"].tolist() == pytest.approx([2 / 3] * 3)
 
 
+def test_who_was_missed_is_no_merit_and_silence_flatters_no_mean() -> None:
+    """Of two silent players one is missed; a scene in which nobody plays has a row of its own, and no other."""
+    players = pd.DataFrame(
+        {
+            "scene": "a",
+            "kind": "plain",
+            "system": "baseline",
+            "role": "player",
+            "playing": [1, 0, 0],
+            "found": [1, 1, 0],
+            "leakage_db": [np.nan, -10.0, -80.0],
+        }
+    ).reindex(columns=COLUMNS)
+    quiet = players.assign(scene="b", kind="silence", playing=0, leakage_db=-70.0)
+    kinds = summarise_kinds(pd.concat([players, quiet]), resamples=50, seed=0).set_index("kind")["leakage_db"]
+    assert kinds.to_dict() == {"plain": -10, "silence": -70, "all": -10}
+
+
 def test_intervals_are_of_whole_scenes() -> None:
     """Two scenes of two players each, alike within: half of the resamples hold one scene alone."""
     players = pd.DataFrame(
