@@ -54,3 +54,8 @@ def test_files_that_a_page_names_are_there(page: str) -> None:
     named += [(ROOT / page).parent / link for link in re.findall(r"\]\((?!http)(.*?)\)", text)]
     missing = [path for path in named if not path.exists() and path != ROOT / "conf/profile/mine.yaml"]
     assert named and not missing
+
+
+@pytest.mark.parametrize("page", sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/*.md")))
+def test_no_page_holds_a_gap_to_be_filled(page: str) -> None:
+    assert not re.findall(r"@@|TODO|TBD|XXX", (ROOT / page).read_text(encoding="utf-8"))
