@@ -67,7 +67,8 @@ def test_every_stage_left_its_metrics_and_the_page(project: Path) -> None:
     assert set(pd.read_csv(project / "metrics/evaluate/sources.csv")["sources"]) == {2, 3, 4}
     assert evaluated["pairs"]["evaluated"] + evaluated["pairs"]["skipped"] == 4
     scenes = json.loads((project / "metrics" / "evaluate_scenes.json").read_text())
-    assert scenes["scenes"] == len(scenes["kinds"]) == 6
+    found = pd.read_csv(project / "metrics/scenes_found.csv")
+    assert scenes["scenes"] == 6 and len(found) == 7, "a row for each kind, and one for all"
     assert scenes["oracle"]["snri"] > 5 and scenes["mixture"]["snri"] == 0
     assert (project / "metrics" / "report" / "index.html").stat().st_size > 100_000
 
