@@ -141,7 +141,7 @@ def test_results_of_videos_that_are_gone_go_too() -> None:
 
 def test_missing_frames_and_foreign_weights_are_refused() -> None:
     with pytest.raises(InputError, match="weights of other params"):
-        detect.main(params(width=4))
+        detect.main(params(width=16))
     Path("data/frames/cello/a.mp4/000002.jpg").unlink()
     with pytest.raises(InputError, match=r"a\.mp4: its frames are not numbered 1 to 2"):
         detect.main(params())
