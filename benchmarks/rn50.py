@@ -9,10 +9,12 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 
 import torch
 from torch.nn import functional
 
+from avsep.params import RN50
 from models.clip import FrozenCLIP, build_clip
 
 FRAMES, CAPTIONS, ROUNDS = 8, 16, 5
@@ -33,18 +35,7 @@ def peak_megabytes() -> float:
 
 def main() -> None:
     torch.manual_seed(0)
-    frozen = FrozenCLIP(
-        build_clip(
-            image_size=224,
-            width=64,
-            layers=(3, 4, 6, 3),
-            embedding=1024,
-            context=77,
-            text_width=512,
-            text_heads=8,
-            text_layers=12,
-        )
-    )
+    frozen = FrozenCLIP(build_clip(**asdict(RN50)))
     weights = sum(parameter.numel() * parameter.element_size() for parameter in frozen.parameters()) / 2**20
     print(f"{torch.get_num_threads()} threads; weights {weights:.0f} MiB; process with them {peak_megabytes():.0f} MiB")
 

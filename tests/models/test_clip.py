@@ -1,5 +1,6 @@
 """The frozen CLIP: its dense tokens, its latent captions, and that nothing about it moves or leaks between pictures."""
 
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avsep.media import frames
+from avsep.params import RN50
 from models import clip as module
 from models.clip import END, START, FrozenCLIP, build_clip, clip_normalised
 from tests.factories import noise
@@ -32,16 +34,7 @@ def tiny(**options: int) -> FrozenCLIP:
 
 def openais_rn50() -> CLIP:
     """At its published size, with random weights."""
-    return build_clip(
-        image_size=224,
-        width=64,
-        layers=(3, 4, 6, 3),
-        embedding=1024,
-        context=77,
-        text_width=512,
-        text_heads=8,
-        text_layers=12,
-    )
+    return build_clip(**asdict(RN50))
 
 
 def last_maps(frozen: FrozenCLIP, pictures: Tensor) -> Tensor:
