@@ -83,8 +83,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def read_table(path: Path, columns: Sequence[str], separator: str = ",") -> pd.DataFrame:
     """A CSV file with a header, its `columns` checked. Raises InputError."""
-    try:
-        table = pd.read_csv(path, sep=separator, dtype=dict.fromkeys(("class", "beside", "id", "video"), str))
+    text = dict.fromkeys(("class", "beside", "id", "video"), str)
+    try:  # a class may be called NA
+        table = pd.read_csv(path, sep=separator, dtype=text, keep_default_na=False, na_values=["", "nan"])
     except FileNotFoundError:
         raise InputError(f"{path} is missing: run `dvc repro`, which makes it") from None
     except (ValueError, pd.errors.ParserError) as error:

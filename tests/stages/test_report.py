@@ -27,7 +27,7 @@ from tests.report_inputs import write_inputs, write_scenes
 ROOT = Path(__file__).parents[2]
 PARAMS = load(ReportParams, ROOT / "params.yaml")
 HOSTILE = "<script>alert('cello')</script>"
-CLASSES = [HOSTILE, "flute", 'tuba" onload="x', "violin", "erhu & fiddle"]
+CLASSES = [HOSTILE, "flute", 'tuba" onload="x', "NA", "erhu & fiddle"]
 
 
 class Page(HTMLParser):
@@ -204,6 +204,11 @@ def test_only_what_is_significantly_best_is_marked(inputs: Path) -> None:
 
 def marked() -> list[str]:
     return [tag for tag, attributes in Page(made()).tags if attributes.get("class") == "best"]
+
+
+def test_a_class_may_have_the_name_of_nothing(untouched: Path) -> None:
+    table = tables.read_table(untouched / "metrics/pairs.csv", ["class"])
+    assert "NA" in set(table["class"]) and not table["class"].isna().any()
 
 
 def test_rates_of_phrases_are_in_percent(html: str) -> None:
