@@ -10,6 +10,7 @@ same: its caption depends on no other video, so that new ones cost their own tim
 checkpoints/pretrained/clip.safetensors, data/index -> checkpoints/captions
 """
 
+import hashlib
 import logging
 import zlib
 from collections.abc import Mapping, Sequence
@@ -30,7 +31,7 @@ from avsep.clips.datasets import ClipReader
 from avsep.clips.index import Video, read_index
 from avsep.clips.mixtures import centre_frame
 from avsep.clips.phrases import phrase_of, tokenise
-from avsep.media.frames import frame_path
+from avsep.media.frames import read_jpeg
 from avsep.media.incremental import digest, fingerprint
 from avsep.params import CaptionsParams
 from avsep.run import progress, run, write_metrics
@@ -97,14 +98,15 @@ def fingerprints(middle: Mapping[Video, int], settings: Mapping[str, object]) ->
     """Of each video: a hash of all that its caption is made from, its `middle` frame, the code and `settings`."""
     code = [Path(module.__file__ or "") for module in (models.clip, avsep.media.frames, avsep.clips.datasets)]
     versions = {"torch": torch.__version__, "open_clip": open_clip.__version__, "pillow": PIL.__version__}
+    shared = fingerprint([], [*code, Path(__file__)], {**settings, **versions})
     return {
-        video: fingerprint(
-            [frame_path(video.frames, frame)],
-            [*code, Path(__file__)],
-            {**settings, **versions, "video": video.name},
-        )
+        video: fingerprint([], [], {"shared": shared, "video": video.name, "picture": _hash_frame(video, frame)})
         for video, frame in middle.items()
     }
+
+
+def _hash_frame(video: Video, frame: int) -> str:
+    return hashlib.sha256(read_jpeg(video.frames, frame)).hexdigest()
 
 
 def start(clip: FrozenCLIP, seed: int, video: Video) -> Tensor:

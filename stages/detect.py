@@ -23,7 +23,7 @@ import models.resnet
 from avsep.errors import InputError
 from avsep.media import detections
 from avsep.media.detections import Rows, read_detections, write_detections
-from avsep.media.frames import frame_path, read_frame
+from avsep.media.frames import ARCHIVE, count_frames, read_frame
 from avsep.media.incremental import Item, Ledger, digest, fingerprint, prune
 from avsep.params import DetectParams
 from avsep.run import progress, run, write_metrics
@@ -37,10 +37,10 @@ WEIGHTS = Path("checkpoints/pretrained/detector.safetensors")
 
 
 class Video(NamedTuple):
-    """One video's folder of frames, and where what is found in them lies."""
+    """One video's archive of frames, and where what is found in them lies."""
 
     item: Item
-    folder: Path
+    archive: Path
     frames: int
     result: Path
 
@@ -73,7 +73,7 @@ def main(params: DetectParams) -> None:
     with Ledger(LEDGER, ["frames"]) as ledger:
         ledger.keep({video.item for video in videos})
         made_from = {
-            video.item: fingerprint([video.folder], code, settings)
+            video.item: fingerprint([video.archive], code, settings)
             for video in progress(videos, "checking", len(videos), "video")
         }
         todo = [video for video in videos if not ledger.is_current(video.item, made_from[video.item], [video.result])]
@@ -112,12 +112,10 @@ def main(params: DetectParams) -> None:
 def list_videos(root: Path) -> list[Video]:
     """The videos of data/frames, sorted by class and id. Raises InputError if there is none, or a frame is missing."""
     videos = []
-    for folder in sorted(root.glob("*/*.mp4")):
-        frames = len(list(folder.glob("*.jpg")))
-        if frames == 0 or not frame_path(folder, frames).is_file():
-            raise InputError(f"{folder}: its frames are not numbered 1 to {frames}: run stage extract again")
-        result = RESULTS / folder.parent.name / f"{folder.name}.npy"
-        videos.append(Video((folder.parent.name, folder.stem), folder, frames, result))
+    for archive in sorted(root.glob(f"*/*.mp4{ARCHIVE}")):
+        category, name = archive.parent.name, archive.name.removesuffix(ARCHIVE)
+        result = RESULTS / category / f"{name}.npy"
+        videos.append(Video((category, name.removesuffix(".mp4")), archive, count_frames(archive), result))
     if not videos:
         raise InputError(f"{root} holds no video's frames: run stage extract")
     return videos
@@ -127,7 +125,7 @@ def list_videos(root: Path) -> list[Video]:
 def detect(detector: FasterRCNN, batch: Batch) -> Rows:
     """The rows (N, 7) of a batch's frames."""
     device = next(detector.parameters()).device
-    pictures = [pil_to_tensor(read_frame(batch.video.folder, number)) for number in batch.numbers]
+    pictures = [pil_to_tensor(read_frame(batch.video.archive, number)) for number in batch.numbers]
     found = detector([picture.to(device).float() / 255 for picture in pictures])
     rows = [
         torch.column_stack([torch.full_like(one["scores"], number), one["labels"], one["scores"], one["boxes"]])

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from joblib import Parallel, delayed
 
 from avsep.errors import InputError
-from avsep.media import ffmpeg
+from avsep.media import ffmpeg, frames
 from avsep.media.incremental import Item, Ledger, fingerprint, prune
 from avsep.media.paths import inside
 from avsep.params import ExtractParams
@@ -49,7 +49,7 @@ class Result(NamedTuple):
 def main(params: ExtractParams) -> None:
     sources = read_manifest(VIDEOS / "manifest.csv")
     fps, rate = params.extract.fps, params.extract.rate
-    code = [Path(__file__), Path(ffmpeg.__file__)]
+    code = [Path(__file__), Path(ffmpeg.__file__), Path(frames.__file__)]
     settings = {"fps": fps, "rate": rate, "ffmpeg": ffmpeg.version()}
     parallel = Parallel(n_jobs=-1, prefer="threads", return_as="generator")  # ffmpeg's processes do the work
     with Ledger(LEDGER, COLUMNS) as ledger:
@@ -106,7 +106,7 @@ def read_manifest(path: Path) -> list[Source]:
         sources[item] = Source(
             item,
             inside(path.parent, row["file"], where),
-            inside(FRAMES, f"{item[0]}/{item[1]}.mp4", where),
+            inside(FRAMES, f"{item[0]}/{item[1]}.mp4{frames.ARCHIVE}", where),
             inside(AUDIO, f"{item[0]}/{item[1]}.wav", where),
         )
     if not sources:

@@ -25,7 +25,7 @@ from avsep.clips.index import Video, read_index, read_mixtures, video, write_ind
 from avsep.clips.splits import Splits, check_disjoint, fixed_mixtures, split
 from avsep.errors import InputError
 from avsep.media.detections import read_detections
-from avsep.media.frames import frame_path
+from avsep.media.frames import count_frames
 from avsep.media.incremental import Item, digest, recorded_outputs
 from avsep.media.paths import inside
 from avsep.media.wav import duration, loudest_db
@@ -135,9 +135,12 @@ def problem(
 ) -> str | None:
     """Why a video cannot be used, or None. `detected`: the digest of what stage detect wrote for each video."""
     frames = one.frame_count / fps
-    for number in (1, one.frame_count):
-        if not frame_path(one.frames, number).is_file():
-            return f"frames: {frame_path(one.frames, number)} is missing"
+    try:
+        count = count_frames(one.frames)
+    except InputError as error:
+        return f"frames: {error}"
+    if count < one.frame_count:
+        return f"frames: {one.frames} holds {count}, extract wrote {one.frame_count}"
     try:
         sound = duration(one.audio, rate)
         level = loudest_db(one.audio, rate)

@@ -1,6 +1,8 @@
 """Tiny networks, samples and data: everything is real, and a training step takes milliseconds."""
 
-from collections.abc import Mapping, Sequence
+import tempfile
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from avsep.clips.index import OBJECTS, SOUNDING, Video, video, write_index, writ
 from avsep.clips.mixtures import Heard, hear, mixed
 from avsep.clips.splits import fixed_mixtures
 from avsep.media.detections import write_detections
-from avsep.media.frames import frame_path
+from avsep.media.frames import frame_name, pack
 from avsep.media.wav import write_wav
 from models.ccol import CCoL
 from models.clip import FrozenCLIP, build_clip
@@ -83,6 +85,27 @@ def part_of_batch(
     return part, {name: FrameFeatures(f.vector[w], f.map[w]) for name, f in seen.items()}
 
 
+def write_frames(path: Path, pictures: Iterable[np.ndarray]) -> None:
+    """Writes pictures, uint8 (H, W, 3) each, as a video's archive of frames."""
+    with tempfile.TemporaryDirectory() as folder:
+        for number, picture in enumerate(pictures, start=1):
+            Image.fromarray(picture).save(Path(folder) / frame_name(number))
+        pack(Path(folder), path)
+
+
+def read_archive(path: Path) -> dict[str, bytes]:
+    """An archive's members by their names."""
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def write_archive(path: Path, members: Mapping[str, bytes]) -> None:
+    """An archive of any members, also of such as no video has."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
 def write_video(root: Path, category: str, name: str, *, seed: int, silent_until: float = 0.0) -> Video:
     """The extracted files of a video: noise with a tone of its own, from second `silent_until` on; noisy pictures."""
     made = video(root, category, name, FRAMES)
@@ -91,9 +114,7 @@ def write_video(root: Path, category: str, name: str, *, seed: int, silent_until
     frequency = 50 + 80 * (seed % 10) + 3 * (seed // 10)
     wave = 0.3 * np.sin(2 * np.pi * frequency * seconds) + 0.03 * random.standard_normal(len(seconds))
     write_wav(made.audio, np.where(seconds < silent_until, 0.0, wave), RATE)
-    made.frames.mkdir(parents=True)
-    for number in range(1, FRAMES + 1):
-        Image.fromarray(random.integers(0, 256, (18, 24, 3), dtype=np.uint8)).save(frame_path(made.frames, number))
+    write_frames(made.frames, [random.integers(0, 256, (18, 24, 3), dtype=np.uint8) for _ in range(FRAMES)])
     rows = [[number, 1, 0.9, 2, 1, 20, 16] for number in range(1, FRAMES, 2)]  # nothing is seen in every other frame
     write_detections(made.detections, np.asarray(rows, np.float32))
     return made

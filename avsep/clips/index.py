@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from avsep.errors import InputError
-from avsep.media.frames import frame_path
+from avsep.media.frames import ARCHIVE, count_frames
 from avsep.media.paths import inside
 
 # The objects of a mixture (docs/ccol.md): A and C are heard, B and D are only seen.
@@ -29,7 +29,7 @@ class Video:
     category: str
     id: str  # unique in its class
     audio: Path  # sound file
-    frames: Path  # folder of 000001.jpg, ...
+    frames: Path  # archive of 000001.jpg, ..., see avsep.media.frames
     detections: Path  # .npy file; it may be missing
     frame_count: int
 
@@ -50,9 +50,14 @@ class Mixture(NamedTuple):
 
 def video(root: Path, category: str, name: str, frame_count: int) -> Video:
     """The video `<class>/<id>` in the folders that extract and detect write below `root`."""
-    frames = root / "frames" / category / f"{name}.mp4"
-    audio = root / "audio" / category / f"{name}.wav"
-    return Video(category, name, audio, frames, _detections(root, frames), frame_count)
+    return _video(root / "audio" / category / f"{name}.wav", root / "frames" / category / f"{name}.mp4", frame_count)
+
+
+def _video(audio: Path, listed: Path, frame_count: int) -> Video:
+    """A video by its sound and the published name of its frames, data/frames/<class>/<id>.mp4."""
+    frames = listed.with_name(listed.name + ARCHIVE)
+    detections = listed.parents[2] / "detection_results" / listed.parent.name / f"{listed.name}.npy"
+    return Video(listed.parent.name, listed.stem, audio, frames, detections, frame_count)
 
 
 def read_index(path: Path, root: Path = Path("data")) -> list[Video]:
@@ -69,7 +74,7 @@ def read_index(path: Path, root: Path = Path("data")) -> list[Video]:
         audio, frames = _path(root, "audio", row[0], where), _path(root, "frames", row[1], where)
         if not row[2].isascii() or not row[2].isdigit() or int(row[2]) < 1:
             raise InputError(f"{where}: {row[2]!r} is no number of frames")
-        found = Video(frames.parent.name, frames.stem, audio, frames, _detections(root, frames), int(row[2]))
+        found = _video(audio, frames, int(row[2]))
         if (audio.parent.name, audio.stem) != (found.category, found.id):
             raise InputError(f"{where}: the sound {row[0]} and the frames {row[1]} are not of one video")
         if found.name in listed:
@@ -77,16 +82,19 @@ def read_index(path: Path, root: Path = Path("data")) -> list[Video]:
         listed[found.name] = where
         if not audio.is_file():
             raise InputError(f"{where}: {audio} is missing")
-        for number in (1, found.frame_count):
-            if not frame_path(frames, number).is_file():
-                raise InputError(f"{where}: {frame_path(frames, number)} is missing")
+        try:
+            count = count_frames(found.frames)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+        if count < found.frame_count:
+            raise InputError(f"{where}: {found.frames} holds {count} frames, not {found.frame_count}")
         videos.append(found)
     return videos
 
 
 def write_index(path: Path, videos: Iterable[Video]) -> None:
     """Writes a list of videos, whole or not at all."""
-    _write(path, [(_below(v.audio), _below(v.frames), str(v.frame_count)) for v in videos])
+    _write(path, [(_below(v.audio), _below(v.frames).removesuffix(ARCHIVE), str(v.frame_count)) for v in videos])
 
 
 def read_mixtures(path: Path, videos: Iterable[Video], root: Path = Path("data")) -> list[Mixture]:
@@ -114,10 +122,6 @@ def read_mixtures(path: Path, videos: Iterable[Video], root: Path = Path("data")
 def write_mixtures(path: Path, mixtures: Iterable[Mixture]) -> None:
     """Writes a list of mixtures, whole or not at all."""
     _write(path, [tuple(_below(video.audio) for video in mixture) for mixture in mixtures])
-
-
-def _detections(root: Path, frames: Path) -> Path:
-    return root / "detection_results" / frames.parent.name / f"{frames.name}.npy"
 
 
 def _below(path: Path) -> str:

@@ -15,6 +15,8 @@ import imageio_ffmpeg
 import numpy as np
 import soundfile
 
+from avsep.media.frames import pack
+
 BITEXACT = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact", "-map_metadata", "-1"]
 
 
@@ -141,16 +143,17 @@ def _span(container: av.container.InputContainer, stream: av.stream.Stream) -> t
 
 
 def extract(video: Path, frames: Path, wav: Path, fps: int, rate: int) -> tuple[int, int]:
-    """Writes a video's pictures as `frames`/000001.jpg, ... and its sound as `wav`, mono, 16 bit, both or neither.
+    """Writes a video's pictures as the archive `frames` (avsep/media/frames.py) and its sound as `wav`, mono, 16 bit,
+    both or neither.
 
     Frame n (from 1) is what is seen at (n - 0.5) / fps seconds; sample 0 of the sound is heard at second 0.
     What lay at `frames` and `wav` goes first.  Returns the numbers of frames and of samples.
     Raises Unusable, leaving nothing behind, also if less came out than the file says it holds.
     """
     temporary = frames.with_name(f".{frames.name}.tmp")
-    for folder in (frames, temporary):
-        shutil.rmtree(folder, ignore_errors=True)
-    wav.unlink(missing_ok=True)
+    shutil.rmtree(temporary, ignore_errors=True)
+    for file in (frames, wav):
+        file.unlink(missing_ok=True)
     ends = probe(video)
     temporary.mkdir(parents=True)
     wav.parent.mkdir(parents=True, exist_ok=True)
@@ -165,11 +168,11 @@ def extract(video: Path, frames: Path, wav: Path, fps: int, rate: int) -> tuple[
             raise Unusable(f"truncated: pictures end at {count / fps:.1f} s of {ends.pictures:.1f} s")
         if samples < (ends.sound - END_TOLERANCE) * rate:
             raise Unusable(f"truncated: sound ends at {samples / rate:.1f} s of {ends.sound:.1f} s")
+        pack(temporary, temporary / "frames.zip")
+        os.replace(temporary / "frames.zip", frames)
         os.replace(temporary / "sound.wav", wav)
-        os.replace(temporary, frames)
-    except BaseException:
+    finally:
         shutil.rmtree(temporary)
-        raise
     return count, samples
 
 

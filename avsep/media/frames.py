@@ -1,5 +1,17 @@
-"""Pictures <-> arrays: a video's frames, cropped to their object and brought to what the networks see."""
+"""Pictures <-> arrays: a video's frames, cropped to their object and brought to what the networks see.
 
+The frames of a video are one file, <id>.mp4.zip: an archive of 000001.jpg, 000002.jpg, ..., each as ffmpeg wrote it,
+not compressed again.  So DVC hashes, stores and fetches one file a video and not one a picture, a picture is read from
+anywhere in it, and `unzip` gives the published folder of pictures.  Nothing here writes by a member's name.
+"""
+
+import functools
+import io
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,25 +24,102 @@ from avsep.errors import InputError
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 
+# what zipfile raises for a file that is none, was cut off or written over, or uses what it does not know
+_DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, RuntimeError)
+
+ARCHIVE = ".zip"  # what a video's archive is called beyond the published name of its folder of frames
+OPEN = 32  # archives that a process keeps open: a sample reads neighbouring frames of a few videos
+
 Box = tuple[int, int, int, int]
 """x1, y1, x2, y2 in whole pixels, ends excluded."""
 
 
-def frame_path(folder: Path, number: int) -> Path:
-    """Where frame `number` of a video lies; the first is 1."""
-    return folder / f"{number:06d}.jpg"
+def frame_name(number: int) -> str:
+    """What frame `number` of a video is called; the first is 1."""
+    return f"{number:06d}.jpg"
 
 
-def read_frame(folder: Path, number: int) -> Image.Image:
-    """Frame `number` (from 1) of a video's folder, RGB. Raises InputError if it is missing or unreadable."""
-    path = frame_path(folder, number)
+def pack(folder: Path, path: Path) -> int:
+    """Writes the pictures 000001.jpg, ... of a folder as the archive `path`, whole or not at all; makes its folder.
+
+    The same pictures give the same bytes, whenever and wherever.  Other files of the folder are left out.  Returns the
+    number of frames.  Raises InputError if there are none, their numbers have a gap, or one is no JPEG.
+    """
+    names = sorted(file.name for file in folder.glob("*.jpg"))
+    _check_numbers(names, str(folder))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with Image.open(path) as picture:
-            return picture.convert("RGB")
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+            for name in names:
+                content = (folder / name).read_bytes()
+                if not content.startswith(b"\xff\xd8"):
+                    raise InputError(f"{folder / name} is no JPEG picture")
+                member = zipfile.ZipInfo(name)  # of 1980, whatever the clock says
+                member.create_system, member.external_attr = 3, 0o644 << 16  # as on Unix, wherever it is made
+                archive.writestr(member, content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return len(names)
+
+
+def count_frames(path: Path) -> int:
+    """The number of a video's frames. Raises InputError if its archive is none, or they are not numbered from 1 on."""
+    names = sorted(_archive(path).namelist())
+    _check_numbers(names, str(path))
+    return len(names)
+
+
+def _check_numbers(names: Sequence[str], where: str) -> None:
+    if not names:
+        raise InputError(f"{where} holds no frames {frame_name(1)}, {frame_name(2)}, ...")
+    for number, name in enumerate(names, start=1):
+        if name != frame_name(number):
+            raise InputError(f"{where} holds {name!r} in place of {frame_name(number)}: frames are numbered from 1 on")
+
+
+def read_jpeg(path: Path, number: int) -> bytes:
+    """Frame `number` (from 1) of a video's archive, as it is stored. Raises InputError if it is missing or damaged."""
+    archive = _archive(path)
+    try:
+        member = archive.getinfo(frame_name(number))
+        # what is compressed might unfold to any size; what is stored cannot be larger than the file
+        if member.compress_type != zipfile.ZIP_STORED or member.file_size > path.stat().st_size:
+            raise InputError(f"{path}: {member.filename} is not stored as it is: run stage extract again")
+        return archive.read(member)
+    except KeyError:
+        raise InputError(f"{path} holds no {frame_name(number)}: run stage extract again") from None
+    except _DAMAGED as error:
+        raise InputError(f"{path}: {frame_name(number)} is damaged ({error}): run stage extract again") from None
+
+
+def _archive(path: Path) -> zipfile.ZipFile:
+    """A video's archive, open: reading its list of frames anew would take as long as a picture's decoding."""
+    try:
+        status = path.stat()
+        return _open(path, (status.st_ino, status.st_size, status.st_mtime_ns), os.getpid())
     except FileNotFoundError:
         raise InputError(f"{path} is missing: run stage extract again") from None
+    except _DAMAGED as error:
+        raise InputError(f"{path} is no archive of frames ({error}): run stage extract again") from None
+
+
+@functools.lru_cache(OPEN)
+def _open(path: Path, state: tuple[int, int, int], process: int) -> zipfile.ZipFile:
+    """`state` tells a file from one that took its place, `process` a worker's files from those of the process that it
+    was forked from: both would move one position in the file."""
+    return zipfile.ZipFile(path)
+
+
+def read_frame(path: Path, number: int) -> Image.Image:
+    """Frame `number` (from 1) of a video's archive, RGB. Raises InputError if it is missing or unreadable."""
+    try:
+        with Image.open(io.BytesIO(read_jpeg(path, number))) as picture:
+            return picture.convert("RGB")
     except (OSError, Image.DecompressionBombError) as error:  # Pillow's own errors are OSErrors
-        raise InputError(f"{path} is no picture that can be read ({error}): run stage extract again") from None
+        unreadable = f"{frame_name(number)} is no picture that can be read ({error})"
+        raise InputError(f"{path}: {unreadable}: run stage extract again") from None
 
 
 def crop_and_resize(

@@ -24,7 +24,7 @@ def open_video(path: Path, fps: int, rate: int) -> tuple[list[Image.Image], Wave
     Raises InputError for a video that nothing can be made of.
     """
     with tempfile.TemporaryDirectory() as folder:
-        frames, wav = Path(folder) / "frames", Path(folder) / "sound.wav"
+        frames, wav = Path(folder) / "frames.zip", Path(folder) / "sound.wav"
         try:
             count, _ = extract(path, frames, wav, fps, rate)
         except Unusable as unusable:

@@ -1,7 +1,6 @@
 """metrics/examples: a few test mixtures as the report shows them, with sounds, masks, pictures and scores."""
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from avsep.clips.datasets import ClipReader, FixedMixtures
 from avsep.clips.index import SOUNDING
 from avsep.media.detections import most_confident, read_detections, squared
-from avsep.media.frames import frame_path, read_frame
+from avsep.media.frames import read_frame, read_jpeg
 from avsep.media.wav import write_wav
 from avsep.scoring.asking import Told
 from avsep.scoring.separation import SCORES
@@ -67,7 +66,7 @@ def _object(folder: Path, outcome: Outcome, name: str, reader: ClipReader, told:
     frame = FixedMixtures([], reader, heard=(), seen=()).centre(video)
     picture = read_frame(video.frames, frame)
     found = most_confident(read_detections(video.detections, video.frame_count), frame, *picture.size)
-    shutil.copyfile(frame_path(video.frames, frame), folder / f"{name}.jpg")
+    (folder / f"{name}.jpg").write_bytes(read_jpeg(video.frames, frame))
     about = {
         "video": video.name,
         "class": video.category,

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from avsep.errors import InputError
 from avsep.media.detections import read_detections
@@ -15,6 +14,7 @@ from avsep.params import Detect, Detector, DetectParams, ResNet
 from avsep.training.checkpoints import save_weights
 from models.detector import build_detector
 from stages import detect
+from tests.factories import read_archive, write_archive, write_frames
 
 CLASSES = ["cello", "flute", "tuba"]
 VIDEOS = {"cello/a": 3, "cello/b": 5, "tuba/c": 1}  # their frames
@@ -42,11 +42,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_weights(seed=0)
     rng = np.random.default_rng(0)
     for name, frames in VIDEOS.items():
-        folder = Path(f"data/frames/{name}.mp4")
-        folder.mkdir(parents=True)
-        for number in range(1, frames + 1):
-            picture = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
-            Image.fromarray(picture).save(folder / f"{number:06d}.jpg")
+        pictures = [rng.integers(0, 256, (48, 64, 3), dtype=np.uint8) for _ in range(frames)]
+        write_frames(Path(f"data/frames/{name}.mp4.zip"), pictures)
 
 
 @pytest.fixture
@@ -103,7 +100,9 @@ def test_only_what_changed_is_detected_again(looked_at: list[tuple[str, int]]) -
     assert looked_at == [] and results() == first and detect.LEDGER.read_bytes() == ledger
 
     # a frame of one video; results of another that are no longer what was written
-    shutil.copy("data/frames/cello/b.mp4/000001.jpg", "data/frames/cello/b.mp4/000002.jpg")
+    archive = Path("data/frames/cello/b.mp4.zip")
+    pictures = read_archive(archive)
+    write_archive(archive, {**pictures, "000002.jpg": pictures["000001.jpg"]})
     Path("data/detection_results/tuba/c.mp4.npy").write_bytes(b"cut off")
     detect.main(params())
     assert looked_at == [("b", number) for number in range(1, 6)] + [("c", 1)]
@@ -142,8 +141,9 @@ def test_results_of_videos_that_are_gone_go_too() -> None:
 def test_missing_frames_and_foreign_weights_are_refused() -> None:
     with pytest.raises(InputError, match="weights of other params"):
         detect.main(params(width=16))
-    Path("data/frames/cello/a.mp4/000002.jpg").unlink()
-    with pytest.raises(InputError, match=r"a\.mp4: its frames are not numbered 1 to 2"):
+    archive = Path("data/frames/cello/a.mp4.zip")
+    write_archive(archive, {name: content for name, content in read_archive(archive).items() if "2" not in name})
+    with pytest.raises(InputError, match=r"a\.mp4\.zip holds '000003\.jpg' in place of 000002\.jpg"):
         detect.main(params())
     shutil.rmtree("data/frames")
     with pytest.raises(InputError, match="run stage extract"):

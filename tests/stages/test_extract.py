@@ -7,8 +7,10 @@ import pytest
 
 from avsep.errors import InputError
 from avsep.media import ffmpeg
+from avsep.media.frames import count_frames
 from avsep.params import Extract, ExtractParams
 from stages import extract
+from tests.factories import read_archive, write_archive
 
 MakeVideo = Callable[..., Path]
 WriteManifest = Callable[[Path], None]
@@ -44,7 +46,7 @@ def test_everything_is_written_once_and_the_same(project: Path, taken_apart: lis
     assert lines[0].startswith("class,id,frames,samples,status,reason,")
     assert [line.split(",")[:2] for line in lines[1:]] == sorted(line.split(",")[:2] for line in lines[1:])
     assert lines[1].startswith("cello,cello_0,7,77175,ok,,")
-    assert Path("data/audio/tuba/tuba_2.wav").is_file() and Path("data/frames/tuba/tuba_2.mp4/000007.jpg").is_file()
+    assert Path("data/audio/tuba/tuba_2.wav").is_file() and count_frames(Path("data/frames/tuba/tuba_2.mp4.zip")) == 7
     metrics = json.loads(Path("metrics/extract.json").read_text())
     assert metrics["videos"] == metrics["usable"] == 12 and metrics["rejected"] == {"total": 0}
     assert metrics["seconds"] == {"frames": 84.0, "sound": 84.0}
@@ -80,11 +82,12 @@ def test_only_what_changed_is_redone(
     write_manifest(videos)
     extract.main(PARAMS)
     assert taken_apart == ["new.mp4"]
-    assert not Path("data/frames/cello/cello_0.mp4").exists() and not Path("data/audio/cello/cello_0.wav").exists()
+    assert not Path("data/frames/cello/cello_0.mp4.zip").exists() and not Path("data/audio/cello/cello_0.wav").exists()
 
     taken_apart.clear()
     Path("data/audio/cello/cello_1.wav").write_bytes(b"spoilt")
-    Path("data/frames/tuba/tuba_0.mp4/000002.jpg").unlink()
+    archive = Path("data/frames/tuba/tuba_0.mp4.zip")
+    write_archive(archive, {name: content for name, content in read_archive(archive).items() if "2" not in name})
     extract.main(PARAMS)
     assert sorted(taken_apart) == ["cello_1.mp4", "tuba_0.mp4"]
     assert made()["data/audio/cello/cello_1.wav"] == first["data/audio/cello/cello_1.wav"]
@@ -158,7 +161,7 @@ def test_what_a_killed_run_left_is_cleaned_and_what_it_did_is_kept(
         patched.setattr(ffmpeg, "extract", stopped)
         extract.main(PARAMS)
     assert not Path("metrics/extract.json").exists()
-    half = Path("data/frames/cello/.gone.mp4.tmp")
+    half = Path("data/frames/cello/.gone.mp4.zip.tmp")
     half.mkdir(parents=True)
     (half / "000001.jpg").write_bytes(b"half")
     done = len(Path("data/extract.csv").read_text().splitlines()) - 1

@@ -14,6 +14,7 @@ from avsep.media.incremental import Ledger
 from avsep.media.wav import write_wav
 from avsep.params import Audio, Extract, ExtractParams, Index, IndexParams
 from stages import extract, index
+from tests.factories import read_archive, write_archive
 
 RATE = 11025
 PARAMS = IndexParams(
@@ -51,7 +52,7 @@ def extracted(tiny_videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
         shutil.copytree(tiny_videos, "data/videos")
         extract.main(ExtractParams(extract=PARAMS.extract))
         for frames in Path("data/frames").glob("*/*"):
-            detect(f"{frames.parent.name}/{frames.stem}")
+            detect(f"{frames.parent.name}/{frames.name.removesuffix('.mp4.zip')}")
     return folder
 
 
@@ -68,11 +69,9 @@ def data(extracted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 def add(category: str, name: str, wave: np.ndarray, frames: int = 7) -> None:
     """Adds a video as if extracted and detected."""
     write_wav(Path(f"data/audio/{category}/{name}.wav"), wave, RATE)
-    shutil.copytree(f"data/frames/{category}/{category}_0.mp4", f"data/frames/{category}/{name}.mp4")
-    for number in range(8, frames + 1):
-        shutil.copy(
-            f"data/frames/{category}/{category}_0.mp4/000001.jpg", f"data/frames/{category}/{name}.mp4/{number:06d}.jpg"
-        )
+    picture = read_archive(Path(f"data/frames/{category}/{category}_0.mp4.zip"))["000001.jpg"]
+    pictures = {f"{number:06d}.jpg": picture for number in range(1, frames + 1)}
+    write_archive(Path(f"data/frames/{category}/{name}.mp4.zip"), pictures)
     detect(f"{category}/{name}", frames)
     with Path("data/extract.csv").open("a") as file:
         file.write(f"{category},{name},{frames},{len(wave)},ok,,x,x\n")
@@ -121,7 +120,7 @@ def test_the_index_changes_with_what_it_points_to(data: Path) -> None:
 
 def spoil(kind: str) -> None:
     """Spoils cello/spare, one way or another."""
-    wav, frames = Path("data/audio/cello/spare.wav"), Path("data/frames/cello/spare.mp4")
+    wav, frames = Path("data/audio/cello/spare.wav"), Path("data/frames/cello/spare.mp4.zip")
     npy = Path("data/detection_results/cello/spare.mp4.npy")
     table = Path("data/extract.csv")
     row = "cello,spare,7,77175,ok,,x,x"
@@ -136,7 +135,6 @@ def spoil(kind: str) -> None:
         case "silent":
             write_wav(wav, noise[: 7 * RATE] * 1e-4, RATE)
         case "sound ends":
-            shutil.rmtree(frames)
             table.write_text(table.read_text().replace(row + "\n", ""))
             add("cello", "spare", noise[: 7 * RATE], frames=9)
         case "no wav":
@@ -144,7 +142,11 @@ def spoil(kind: str) -> None:
         case "other rate":
             write_wav(wav, noise, 11000)
         case "frame missing":
-            (frames / "000007.jpg").unlink()
+            write_archive(frames, {name: b"" for name in list(read_archive(frames))[:-1]})
+        case "no frames":
+            frames.unlink()
+        case "frames cut off":
+            frames.write_bytes(frames.read_bytes()[:1000])
         case "no detections":
             npy.unlink()
         case "another's detections":
@@ -166,6 +168,8 @@ def spoil(kind: str) -> None:
         ("no wav", "index", "sound"),
         ("other rate", "index", "sound"),
         ("frame missing", "index", "frames"),
+        ("no frames", "index", "frames"),
+        ("frames cut off", "index", "frames"),
         ("no detections", "index", "detections"),
         ("another's detections", "index", "detections"),
         ("another's detections, as long", "index", "detections"),

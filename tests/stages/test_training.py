@@ -20,7 +20,7 @@ from avsep.clips.index import read_index
 from avsep.clips.mixtures import centre_frame
 from avsep.errors import InputError
 from avsep.media import frames
-from avsep.media.frames import frame_path
+from avsep.media.frames import frame_name
 from avsep.media.wav import write_wav
 from avsep.scoring.summary import Rows, headline, summarise
 from avsep.training.captions import CAPTIONS, Caption, captions_of, load_captions, load_embeddings, save_captions
@@ -367,13 +367,13 @@ def test_an_edit_of_its_code_makes_all_captions_anew(
 @pytest.mark.parametrize(("number", "anew"), [(1, []), (MIDDLE, [1])])
 def test_another_middle_frame_makes_its_videos_caption_anew(number: int, anew: list[int], described: list[int]) -> None:
     video = read_index(captions.INDEX)[2]
-    before, path = load_captions(), frame_path(video.frames, number)
-    content = path.read_bytes()
-    path.write_bytes(frame_path(video.frames, number + 1).read_bytes())
+    before, content = load_captions(), video.frames.read_bytes()
+    pictures = factories.read_archive(video.frames)
+    factories.write_archive(video.frames, {**pictures, frame_name(number): pictures[frame_name(number + 1)]})
     try:
         run("captions")
     finally:
-        path.write_bytes(content)
+        video.frames.write_bytes(content)
     after = load_captions()
     changed = {name for name in after if not torch.equal(after[name].embedding, before[name].embedding)}
     assert described == anew and changed == ({video.name} if anew else set())

@@ -16,6 +16,7 @@ from avsep.clips.index import (
     write_mixtures,
 )
 from avsep.errors import InputError
+from tests.factories import write_archive
 
 CLASSES = ("cello", "flute", "trumpet", "tuba")
 
@@ -27,14 +28,13 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def videos(root: Path) -> list[Video]:
-    """One video of 24 frames for each class, as extract leaves it: empty files."""
+    """One video of 24 frames for each class, as extract leaves it: an empty sound, frames that are no pictures."""
     made = [video(root, category, f"{category}_a.b", 24) for category in CLASSES]
     for one in made:
         one.audio.parent.mkdir(parents=True)
         one.audio.touch()
-        one.frames.mkdir(parents=True)
-        for number in range(1, 25):
-            (one.frames / f"{number:06d}.jpg").touch()
+        one.frames.parent.mkdir(parents=True)
+        write_archive(one.frames, {f"{number:06d}.jpg": b"" for number in range(1, 25)})
     return made
 
 
@@ -75,7 +75,8 @@ BAD_ROWS = {
     "/cello/cello_a.b.wav,/cello/cello_a.b.mp4,0": "'0' is no number",
     "/cello/cello_a.b.wav,/cello/cello_a.b.mp4,-3": "'-3' is no number",
     "/cello/cello_a.b.wav,/cello/cello_a.b.mp4,2.5": "'2.5' is no number",
-    "/cello/cello_a.b.wav,/cello/cello_a.b.mp4,25": r"000025\.jpg is missing",
+    "/cello/cello_a.b.wav,/cello/cello_a.b.mp4,25": r"cello_a\.b\.mp4\.zip holds 24 frames, not 25",
+    "/cello/cello_a.b.wav,/cello/cello_a.b.mp4.zip,24": "not of one video",
     "/cello/gone.wav,/cello/gone.mp4,24": r"gone\.wav is missing",
     "/cello/cello_a.b.wav,/flute/flute_a.b.mp4,24": "not of one video",
     "/../cello.wav,/cello/cello_a.b.mp4,24": "no path inside",
