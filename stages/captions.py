@@ -12,6 +12,7 @@ checkpoints/pretrained/clip.safetensors, data/index -> checkpoints/captions
 
 import hashlib
 import logging
+import time
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -34,7 +35,7 @@ from avsep.clips.phrases import phrase_of, tokenise
 from avsep.media.frames import read_jpeg
 from avsep.media.incremental import digest, fingerprint
 from avsep.params import CaptionsParams
-from avsep.run import progress, run, write_metrics
+from avsep.run import progress, run, write_made, write_metrics
 from avsep.training.captions import Caption, load_captions, save_captions
 from avsep.training.seeds import seed_everything
 from avsep.training.teacher import CLIP, load_teacher
@@ -44,6 +45,7 @@ INDEX = Path("data/index/train.csv")
 
 
 def main(params: CaptionsParams) -> None:
+    began = time.monotonic()
     seed_everything(params.seed)
     clip = load_teacher(**asdict(params.clip)).to(params.device)
     videos = read_index(INDEX)
@@ -92,6 +94,9 @@ def main(params: CaptionsParams) -> None:
         save_captions(captions, weights)
     save_captions(captions, weights)
     write_metrics("captions", summary(clip, videos, captions, params.vast.phrase))
+    gone = len(earlier.keys() - captions.keys())
+    made, seconds = len(todo), time.monotonic() - began
+    write_made("captions", made=made, kept=len(videos) - made, gone=gone, seconds=seconds)
 
 
 def fingerprints(middle: Mapping[Video, int], settings: Mapping[str, object]) -> dict[Video, str]:

@@ -7,6 +7,7 @@ keeps what each result was made from.  metrics/detect.json counts what was found
 
 import json
 import logging
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ from avsep.media.detections import Rows, read_detections, write_detections
 from avsep.media.frames import ARCHIVE, count_frames, read_frame
 from avsep.media.incremental import Item, Ledger, digest, fingerprint, prune
 from avsep.params import DetectParams
-from avsep.run import progress, run, write_metrics
+from avsep.run import progress, run, write_made, write_metrics
 from avsep.training.checkpoints import load_into, load_weights, read_metadata
 from models.detector import build_detector
 
@@ -57,6 +58,7 @@ class Batch(NamedTuple):
 
 
 def main(params: DetectParams) -> None:
+    start = time.monotonic()
     videos = list_videos(FRAMES)
     classes = json.loads(read_metadata(WEIGHTS, "classes"))
     code = [Path(module.__file__ or "") for module in (models.detector, models.resnet, detections)] + [Path(__file__)]
@@ -70,10 +72,11 @@ def main(params: DetectParams) -> None:
         "sizes": [params.detector.min_size, params.detector.max_size],
         "detect": [params.detect.threshold, params.detect.nms, params.detect.batch],
     }
+    shared = fingerprint([], code, settings)
     with Ledger(LEDGER, ["frames"]) as ledger:
-        ledger.keep({video.item for video in videos})
+        gone = ledger.keep({video.item for video in videos})
         made_from = {
-            video.item: fingerprint([video.archive], code, settings)
+            video.item: fingerprint([video.archive], [], {"shared": shared}, ledger.hashes)
             for video in progress(videos, "checking", len(videos), "video")
         }
         todo = [video for video in videos if not ledger.is_current(video.item, made_from[video.item], [video.result])]
@@ -107,6 +110,8 @@ def main(params: DetectParams) -> None:
                 rows = []
         prune(RESULTS, {video.result for video in videos})
     write_metrics("detect", summary(videos, classes))
+    made = len(todo)
+    write_made("detect", made=made, kept=len(videos) - made, gone=gone, seconds=time.monotonic() - start)
 
 
 def list_videos(root: Path) -> list[Video]:

@@ -7,6 +7,7 @@ nor sound; data/extract.csv says why, and the stages behind see only the others.
 
 import csv
 import logging
+import time
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from avsep.media import ffmpeg, frames
 from avsep.media.incremental import Item, Ledger, fingerprint, prune
 from avsep.media.paths import inside
 from avsep.params import ExtractParams
-from avsep.run import progress, run, write_metrics
+from avsep.run import progress, run, write_made, write_metrics
 
 VIDEOS = Path("data/videos")
 FRAMES = Path("data/frames")
@@ -49,15 +50,16 @@ class Result(NamedTuple):
 def main(params: ExtractParams) -> None:
     sources = read_manifest(VIDEOS / "manifest.csv")
     fps, rate = params.extract.fps, params.extract.rate
-    code = [Path(__file__), Path(ffmpeg.__file__), Path(frames.__file__)]
-    settings = {"fps": fps, "rate": rate, "ffmpeg": ffmpeg.version()}
+    start = time.monotonic()
+    code = [Path(module.__file__ or "") for module in (ffmpeg, frames)] + [Path(__file__)]
+    shared = fingerprint([], code, {"fps": fps, "rate": rate, "ffmpeg": ffmpeg.version()})
     parallel = Parallel(n_jobs=-1, prefer="threads", return_as="generator")  # ffmpeg's processes do the work
     with Ledger(LEDGER, COLUMNS) as ledger:
-        ledger.keep({source.item for source in sources})
+        gone = ledger.keep({source.item for source in sources})
 
         def made_from(source: Source) -> tuple[str, bool]:
             """A source's fingerprint, and whether what lies there was made from just that."""
-            found = fingerprint([source.file], code, settings)
+            found = fingerprint([source.file], [], {"shared": shared}, ledger.hashes)
             return found, ledger.is_current(source.item, found, source.outputs)
 
         checked = progress(parallel(delayed(made_from)(s) for s in sources), "checking", len(sources), "video")
@@ -84,6 +86,8 @@ def main(params: ExtractParams) -> None:
     if not usable:
         raise InputError(f"none of the {len(sources)} videos can be used: {LEDGER} says why, for each")
     write_metrics("extract", summary(rows, fps=fps, rate=rate))
+    made = len(todo)
+    write_made("extract", made=made, kept=len(sources) - made, gone=gone, seconds=time.monotonic() - start)
 
 
 def read_manifest(path: Path) -> list[Source]:

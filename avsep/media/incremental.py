@@ -4,13 +4,16 @@ DVC leaves the outputs of a stage alone where it declares `persist`; what is sti
 stage to know.  A stage keeps one `Ledger` beside its outputs.  An item, (class, id), is *current* if the ledger
 holds the same fingerprint (the input's bytes, the settings, the code) and its outputs are still the bytes that
 were recorded.  All else is redone, and `prune` removes what no item owns: outputs of items that are gone and
-the temporary files of a killed run.  The ledger lies beside the outputs, never in a folder that later stages
-depend on: an edit of the code that leaves the outputs as they were changes its fingerprints, and nothing else.
+the temporary files of a killed run.  A file is read only if it may have changed since it was last hashed
+(avsep/media/hashes.py): a run that finds nothing to do looks at names, sizes and times alone.
+
+The ledger lies beside the outputs, never in a folder that later stages depend on: an edit of the code that leaves
+the outputs as they were changes its fingerprints, and nothing else.
 
     with Ledger(Path("data/extract.csv"), ["frames", "status"]) as ledger:
         ledger.keep(items)
         for item in items:
-            made_from = fingerprint([video[item]], code=[Path(__file__)], settings={"fps": 1})
+            made_from = fingerprint([video[item]], code=[Path(__file__)], settings={"fps": 1}, hashes=ledger.hashes)
             if not ledger.is_current(item, made_from, outputs[item]):
                 ...  # make the outputs, each whole or not at all
                 ledger.record(item, made_from, outputs[item], frames="24", status="ok")
@@ -23,17 +26,20 @@ import json
 import logging
 import os
 import shutil
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from avsep.errors import InputError
+from avsep.media.hashes import Hashes
 
 Item = tuple[str, str]
 """(class, id) of a video."""
 
-SAVE_EVERY = 32  # records between two writes of the ledger: what a kill can lose
+SAVE_EVERY = 32  # records between two writes of the ledger: what a kill can lose ...
+WRITING_SHARE = 20  # ... or, of a ledger of many thousand items, what was made in so many times the time of a write
 
 
 class Entry(NamedTuple):
@@ -49,14 +55,17 @@ class Ledger:
 
     It depends on the items alone, not on which of them were redone, or when: a stage may have it among its
     outputs.  As a context manager it is written, whole or not at all, every `SAVE_EVERY` records and at the
-    end, also if that end is an exception.  A file with other columns, or none, starts an empty ledger.
+    end, also if that end is an exception; less often where writing it takes long.  A file with other columns, or none,
+    starts an empty ledger.  `hashes`, in .hashes beside it, are those of the inputs and outputs.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self.path = path
         self.columns = list(columns)
         self.entries: dict[Item, Entry] = {}
+        self.hashes = Hashes(path.with_name(".hashes"))
         self._unsaved = 0
+        self._next_write = 0.0  # on the clock of time.monotonic
 
     def __enter__(self) -> Self:
         header = ["class", "id", *self.columns, "fingerprint", "outputs"]
@@ -74,10 +83,13 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.write()
+        self.hashes.close()
 
-    def keep(self, items: Collection[Item]) -> None:
-        """Forgets all items but these."""
+    def keep(self, items: Collection[Item]) -> int:
+        """Forgets all items but these. Returns how many."""
+        before = len(self.entries)
         self.entries = {item: entry for item, entry in self.entries.items() if item in items}
+        return before - len(self.entries)
 
     def is_current(self, item: Item, fingerprint: str, outputs: Iterable[Path]) -> bool:
         """Whether `outputs`, files or folders, are what was recorded for `item`, made with this fingerprint.
@@ -85,19 +97,22 @@ class Ledger:
         Outputs that are recorded as absent, those of a rejected video, must still be absent.
         """
         entry = self.entries.get(item)
-        return entry is not None and entry.fingerprint == fingerprint and entry.outputs == digest(outputs)
+        if entry is None or entry.fingerprint != fingerprint:
+            return False
+        return entry.outputs == digest(outputs, self.hashes)
 
     def record(self, item: Item, fingerprint: str, outputs: Iterable[Path], **values: str) -> None:
         """Notes that `outputs`, as they lie on the disk now, were made with this fingerprint."""
         if list(values) != self.columns:
             raise ValueError(f"columns {list(values)}: this ledger has {self.columns}")
-        self.entries[item] = Entry(values, fingerprint, digest(outputs))
+        self.entries[item] = Entry(values, fingerprint, digest(outputs, self.hashes))
         self._unsaved += 1
-        if self._unsaved >= SAVE_EVERY:
+        if self._unsaved >= SAVE_EVERY and time.monotonic() >= self._next_write:
             self.write()
 
     def write(self) -> None:
         """Writes the ledger, whole or not at all."""
+        start = time.monotonic()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_name(self.path.name + ".tmp")
         with temporary.open("w", newline="", encoding="utf-8") as file:
@@ -107,6 +122,8 @@ class Ledger:
                 rows.writerow([*item, *entry.values.values(), entry.fingerprint, entry.outputs])
         os.replace(temporary, self.path)
         self._unsaved = 0
+        end = time.monotonic()
+        self._next_write = end + WRITING_SHARE * (end - start)
 
 
 def recorded_outputs(path: Path) -> dict[Item, str]:
@@ -118,23 +135,29 @@ def recorded_outputs(path: Path) -> dict[Item, str]:
         raise InputError(f"{path} is missing or no ledger ({error!r}): run stage {path.stem} again") from None
 
 
-def fingerprint(inputs: Iterable[Path], code: Iterable[Path], settings: Mapping[str, Any]) -> str:
+def fingerprint(
+    inputs: Iterable[Path], code: Iterable[Path], settings: Mapping[str, Any], hashes: Hashes | None = None
+) -> str:
     """A hash of all that decides an item's outputs: bytes of `inputs` and of `code`, plain values in `settings`.
 
-    `code` are the source files whose change must not leave old outputs in place.
+    `code` are the source files whose change must not leave old outputs in place.  `hashes` are those of `inputs`; what
+    all items of a stage share is best hashed once, and given as a setting.
     """
     plain = json.dumps(settings, sort_keys=True, allow_nan=False)
-    return hashlib.sha256("\n".join([digest(inputs), digest(code), plain]).encode()).hexdigest()
+    return hashlib.sha256("\n".join([digest(inputs, hashes), digest(code), plain]).encode()).hexdigest()
 
 
-def digest(paths: Iterable[Path]) -> str:
-    """A hash of files, of folders with all that lies below them, and of what is missing: names and bytes."""
+def digest(paths: Iterable[Path], hashes: Hashes | None = None) -> str:
+    """A hash of files, of folders with all that lies below them, and of what is missing: names and bytes.
+
+    With `hashes`, files that did not change since they were hashed are not read.
+    """
     whole = hashlib.sha256()
     for path in paths:
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         for file in files:
             name = file.relative_to(path.parent).as_posix()
-            whole.update(json.dumps([name, _hash(file)]).encode())
+            whole.update(json.dumps([name, hashes.sha256(file) if hashes else _hash(file)]).encode())
     return whole.hexdigest()
 
 

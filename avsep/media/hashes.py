@@ -1,0 +1,104 @@
+"""Hashes of files, remembered from run to run, so that a file is read again only if it may have changed.
+
+A hash holds for a path while size, inode, and the times of the last change of its bytes (mtime) and of anything about
+it (ctime, which no program can set back) are what they were, as git and DVC have it.  A file that changed less than two
+seconds before it was read is not remembered: clocks of file systems are coarse, and it could change again unseen.
+"""
+
+import contextlib
+import hashlib
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+COARSE = 2_000_000_000  # nanoseconds: the coarsest clock of a file system in use, FAT's
+
+
+class Hashes:
+    """sha256 of files, kept in the SQLite file `path`; threads and processes may use one file at once.
+
+    It is a cache: one that is damaged is made anew, and where none can be written every file is read.  Rows of files
+    that are gone stay; they take some 200 bytes each.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._usable = True
+
+    def __reduce__(self) -> tuple[type["Hashes"], tuple[Path]]:
+        return Hashes, (self.path,)  # another process opens the file for itself
+
+    def sha256(self, file: Path) -> str | None:
+        """The hash of a file's bytes; None if there is no file."""
+        try:
+            before = file.stat()
+            known = self._ask("SELECT hash FROM sha256 WHERE path = ? AND state = ?", os.fsencode(file), _state(before))
+            if known:
+                return str(known[0][0])
+            now = time.time_ns()
+            with file.open("rb") as opened:
+                found = hashlib.file_digest(opened, "sha256").hexdigest()
+                after = os.fstat(opened.fileno())
+        except FileNotFoundError:
+            return None
+        settled = now - max(before.st_mtime_ns, before.st_ctime_ns) > COARSE
+        if settled and _state(before) == _state(after):
+            self._ask("INSERT OR REPLACE INTO sha256 VALUES (?, ?, ?)", os.fsencode(file), _state(after), found)
+        return found
+
+    def close(self) -> None:
+        """Closes the file. Another use opens it again."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+
+    def _ask(self, query: str, *values: str | bytes) -> Sequence[Any]:
+        """The rows of a query; none if the cache does not work."""
+        with self._lock:
+            for _ in range(2):
+                if not self._usable:
+                    break
+                try:
+                    if self._connection is None:
+                        self._connection = self._open()
+                    return self._connection.execute(query, values).fetchall()
+                except sqlite3.OperationalError:  # no such folder, read only, a full disk, another process too long
+                    break
+                except sqlite3.DatabaseError:
+                    self._usable = self._remove()
+        return []
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")  # readers and a writer do not wait for each other
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("CREATE TABLE IF NOT EXISTS sha256 (path BLOB PRIMARY KEY, state TEXT, hash TEXT)")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _remove(self) -> bool:
+        """Whether a damaged file could be removed."""
+        with contextlib.suppress(sqlite3.Error):
+            if self._connection is not None:
+                self._connection.close()
+        self._connection = None
+        try:
+            for suffix in ("", "-wal", "-shm"):
+                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        except OSError:
+            return False
+        return True
+
+
+def _state(status: os.stat_result) -> str:
+    return f"{status.st_size} {status.st_ino} {status.st_mtime_ns} {status.st_ctime_ns}"
