@@ -2,7 +2,8 @@
 
 The frames of a video are one file, <id>.mp4.zip: an archive of 000001.jpg, 000002.jpg, ..., each as ffmpeg wrote it,
 not compressed again.  So DVC hashes, stores and fetches one file a video and not one a picture, a picture is read from
-anywhere in it, and `unzip` gives the published folder of pictures.  Nothing here writes by a member's name.
+anywhere in it, and `unzip` gives the published folder of pictures.  No name in an archive is trusted as a path: frames
+are known by their numbers.
 """
 
 import functools
@@ -69,6 +70,18 @@ def count_frames(path: Path) -> int:
     names = sorted(_archive(path).namelist())
     _check_numbers(names, str(path))
     return len(names)
+
+
+def unpack(path: Path, folder: Path) -> int:
+    """Writes the frames of the archive `path` as `folder`/000001.jpg, ..., as published. Returns their number.
+
+    `folder` must not be there yet.  Raises InputError for an archive that is none, or damaged.
+    """
+    count = count_frames(path)
+    folder.mkdir(parents=True)
+    for number in range(1, count + 1):
+        (folder / frame_name(number)).write_bytes(read_jpeg(path, number))
+    return count
 
 
 def _check_numbers(names: Sequence[str], where: str) -> None:
