@@ -157,11 +157,14 @@ def digest(paths: Iterable[Path], hashes: Hashes | None = None) -> str:
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         for file in files:
             name = file.relative_to(path.parent).as_posix()
-            whole.update(json.dumps([name, hashes.sha256(file) if hashes else _hash(file)]).encode())
+            whole.update(json.dumps([name, file_hash(file, hashes)]).encode())
     return whole.hexdigest()
 
 
-def _hash(path: Path) -> str | None:
+def file_hash(path: Path, hashes: Hashes | None = None) -> str | None:
+    """sha256 of a file's bytes, which are read unless `hashes` know them; None if there is no file."""
+    if hashes is not None:
+        return hashes.sha256(path)
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -291,11 +291,13 @@ def test_only_new_videos_are_described(described: list[int]) -> None:
     files = CAPTIONS, CAPTIONS.with_suffix(".csv")
     whole = [path.read_bytes() for path in files]
 
-    def check() -> None:
+    def check(made: int, gone: int = 0) -> None:
         run("captions")
         assert [path.read_bytes() for path in files] == whole
+        counts = json.loads(Path("metrics/made/captions.json").read_text())
+        assert (counts["made"], counts["kept"], counts["gone"]) == (made, 5 - made, gone)
 
-    check()
+    check(made=0)
     assert described == []
     assert "made" not in json.loads(Path("metrics/captions.json").read_text()), (
         "metrics tell what there is, not what ran"
@@ -304,17 +306,17 @@ def test_only_new_videos_are_described(described: list[int]) -> None:
     known, clip = known_captions()
     del known["trumpet/trumpet_train"]  # the first of its batch now, where it was the last
     save_captions(known, clip)
-    check()  # the same caption whichever others are made beside it
+    check(made=1)  # the same caption whichever others are made beside it
     assert described == [1], "one batch, filled up"
 
     known, clip = known_captions()
     known["cello/gone"] = known["flute/flute_train"]
     save_captions(known, clip)
-    check()  # a video that is gone is forgotten
+    check(made=0, gone=1)  # a video that is gone is forgotten
     assert described == [1]
     run("captions", captions={"steps": 4})
     assert described == [1, 3, 2], "with other params all five are described anew, in two batches"
-    check()
+    check(made=5)
 
 
 @pytest.mark.parametrize("how", ["gone", "cut off", "another file"])
