@@ -147,6 +147,8 @@ def extract(video: Path, frames: Path, wav: Path, fps: int, rate: int) -> tuple[
     both or neither.
 
     Frame n (from 1) is what is seen at (n - 0.5) / fps seconds; sample 0 of the sound is heard at second 0.
+    Pictures are as a player shows them, upright, of square pixels and not interlaced; of several streams the first is
+    taken.
     What lay at `frames` and `wav` goes first.  Returns the numbers of frames and of samples.
     Raises Unusable, leaving nothing behind, also if less came out than the file says it holds.
     """
@@ -176,13 +178,25 @@ def extract(video: Path, frames: Path, wav: Path, fps: int, rate: int) -> tuple[
     return count, samples
 
 
+def _filters(fps: int) -> list[str]:
+    """What turns pictures into frames: each leaves alone what needs none of it. ffmpeg has turned them upright."""
+    return [
+        "scale",  # to the first picture's size
+        "yadif=deint=interlaced",
+        # from second 0 on, whenever the stream starts, so that sound and pictures stay together
+        f"fps={fps}:start_time=0",
+        # square pixels; and a JPEG's colours are BT.601's, whatever the file says of its own
+        "scale=w=max(1\\,round(iw*sar)):h=ih:out_color_matrix=bt601",
+    ]
+
+
 def _decode(video: Path, folder: Path, fps: int, rate: int) -> None:
     """Writes 000001.jpg, ... and sound.wav into `folder`. Raises Unusable with ffmpeg's words."""
     command = [ffmpeg(), "-y", "-nostdin", "-loglevel", "error", "-xerror", "-filter_threads", "1"]
     command += ["-threads", "1", *(word for name, value in _ONLY.items() for word in (f"-{name}", value))]
-    command += ["-i", f"file:{video.absolute()}"]
-    # from second 0 on, whenever the stream starts, so that sound and pictures stay together
-    command += ["-map", "0:V:0", "-vf", f"fps={fps}:start_time=0", "-c:v", "mjpeg", "-pix_fmt", "yuvj420p"]
+    # filters begun anew where a picture's size changes would count seconds from 0 again
+    command += ["-reinit_filter:v", "0", "-i", f"file:{video.absolute()}"]
+    command += ["-map", "0:V:0", "-vf", ",".join(_filters(fps)), "-c:v", "mjpeg", "-pix_fmt", "yuvj420p"]
     command += ["-q:v", "2", "-threads", "1", *BITEXACT, "-f", "image2", "%06d.jpg"]
     command += ["-map", "0:a:0", "-af", f"aresample={rate}:async=1:first_pts=0", "-ac", "1", "-c:a", "pcm_s16le"]
     command += [*BITEXACT, "-f", "wav", "sound.wav"]
