@@ -7,9 +7,9 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from PIL import Image
 
 from avsep.media.ffmpeg import Unusable, extract, probe, write_video
+from avsep.media.frames import read_frame
 from tests.odd import ODD, call_ffmpeg, make_odd
 
 RATE = 11025
@@ -27,8 +27,8 @@ class Apart(NamedTuple):
 
 
 def take_apart(video: Path, folder: Path, fps: int = 1) -> Apart:
-    count, samples = extract(video, folder / "frames", folder / "sound.wav", fps, RATE)
-    pictures = [np.asarray(Image.open(folder / f"frames/{n:06d}.jpg").convert("RGB")) for n in range(1, count + 1)]
+    count, samples = extract(video, folder / "frames.zip", folder / "sound.wav", fps, RATE)
+    pictures = [np.asarray(read_frame(folder / "frames.zip", number)) for number in range(1, count + 1)]
     sound, rate = soundfile.read(folder / "sound.wav")
     assert rate == RATE and sound.shape == (samples,)
     return Apart(pictures, sound)
