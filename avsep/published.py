@@ -1,81 +1,233 @@
-"""The published checkpoints' parameter names, and ours (docs/ccol.md, Files)."""
+"""The authors' checkpoints as ours: CCoL's six files, VAST's two (docs/ccol.md, docs/vast.md: Files).
 
+    python -m avsep.published <folder with the .pth files> checkpoints/cyclic/best.safetensors
+
+What the folder holds says whose they are.  A file that is missing, or that lacks a parameter, holds one that the
+published network has not, or one of another shape, is refused by name, and nothing is written.
+"""
+
+import argparse
+import logging
+import pickle
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
+import torch
 from torch import Tensor
+
+from avsep.errors import InputError
+from avsep.training.checkpoints import load_weights, save_weights
+from avsep.training.teacher import CLIP
+from models.ccol import CCoL
+from models.vast import VAST
 
 # Layers that the published grounding network keeps and never uses.
 UNUSED = re.compile(r"grounding\.fc_[va][12]\.")
+SAVED = ("best", "latest")  # the published trainings keep <network>_best.pth and <network>_latest.pth
+CCOL_NETS = ("sound_ground", "frame_ground", "sound", "frame", "synthesizer", "grounding")
+VAST_NETS = ("sound", "frame")  # frame is CLIP's picture tower, frozen
 
-_STATISTICS = {f"1.{name}": name for name in ("running_mean", "running_var", "num_batches_tracked")}
-_VAST = re.compile(r"audionet_(up)?convlayer(\d+)\.(.+)")
-_RESNET = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3"}
+_RESNET = {"conv1": "0", "bn1": "1", "layer1": "4", "layer2": "5", "layer3": "6"}
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 _NEST = ".model.3"  # a level of the published U-Net holds the next inner one here
+
+# --- Names
 
 
 def ccol_state(published: Mapping[str, Tensor], unet_levels: int = 7) -> dict[str, Tensor]:
     """Published tensors, named `<net>.<parameter>`, -> the state dict of `CCoL(shared_trunk=False)`.
 
-    The nets are sound_ground, frame_ground, sound, frame, synthesizer and grounding.  The four unused layers are
-    dropped knowingly.  Raises KeyError for a name that the published networks do not have; within sound_ground,
-    grounding and synthesizer, whose names are ours, `load_state_dict` finds it.
+    The nets are CCOL_NETS.  The four unused layers are dropped knowingly.  Raises KeyError for a name that is missing,
+    and for one that the published networks do not have.
     """
+    with torch.device("meta"):
+        names = ccol_names(CCoL(unet_levels=unet_levels, shared_trunk=False).state_dict(), unet_levels)
+    return _renamed({name: tensor for name, tensor in published.items() if not UNUSED.match(name)}, names)
+
+
+def vast_state(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """VAST's published tensors -> the state dict of `ConditionedUNet`. Raises KeyError as `ccol_state`."""
+    with torch.device("meta"):
+        return _renamed(published, vast_names(VAST(0).unet.state_dict()))
+
+
+def ccol_names(ours: Iterable[str], unet_levels: int) -> dict[str, str]:
+    """Names in the state dict of `CCoL(shared_trunk=False)` -> the published `<net>.<parameter>`."""
     unet = _unet_names(unet_levels)
-    state = {}
-    for name, tensor in published.items():
-        if UNUSED.match(name):
-            continue
-        net, _, parameter = name.partition(".")
-        if net == "sound_ground":
-            state[f"grounding.sound.{parameter}"] = tensor
-        elif net == "grounding":
-            state[f"grounding.{parameter}"] = tensor
-        elif net == "synthesizer":
-            state[f"separation.synthesizer.{parameter}"] = tensor
-        elif net == "sound":
-            layer, _, leaf = parameter.rpartition(".")
-            state[f"separation.unet.{unet[layer]}.{leaf}"] = tensor
-        elif net == "frame" and parameter.startswith("fc."):
-            state[f"separation.visual.{parameter.removeprefix('fc.')}"] = tensor
-        elif net in ("frame_ground", "frame"):
-            suffix = "_dilated" if net == "frame" else ""
-            block, _, rest = parameter.removeprefix("features.").partition(".")
-            if block == "7":
-                state[f"frames.layer4{suffix}.{rest}"] = tensor
-            else:
-                state[f"frames.trunk{suffix}.{_RESNET[block]}.{rest}"] = tensor
-        else:
-            raise KeyError(name)
-    return state
+    return {name: _ccol_name(name, unet) for name in ours}
+
+
+def vast_names(ours: Iterable[str]) -> dict[str, str]:
+    """Names in the state dict of `ConditionedUNet` -> the published ones.
+
+    Ours has statistics of its own for separated sounds: both take those that the published network has for all.
+    """
+    names = {}
+    for name in ours:
+        part, level, rest = name.split(".", 2)
+        layer = f"audionet_{'up' if part == 'up' else ''}convlayer{int(level) + 1}"
+        names[name] = f"{layer}.1.{rest}" if part == "separated_norms" else f"{layer}.{rest}"
+    return names
+
+
+def _ccol_name(ours: str, unet: Mapping[str, str]) -> str:
+    learner, part, rest = ours.split(".", 2)
+    if learner == "grounding":
+        return f"sound_ground.{rest}" if part == "sound" else f"grounding.{part}.{rest}"
+    if part == "unet":
+        layer, _, leaf = rest.rpartition(".")
+        return f"sound.{unet[layer]}.{leaf}"
+    if part == "visual":
+        return f"frame.fc.{rest}"
+    if part == "synthesizer":
+        return f"synthesizer.{rest}"
+    net = "frame" if part.endswith("_dilated") else "frame_ground"
+    if part.startswith("layer4"):
+        return f"{net}.features.7.{rest}"
+    block, _, rest = rest.partition(".")
+    return f"{net}.features.{_RESNET[block]}.{rest}"
 
 
 def _unet_names(levels: int) -> dict[str, str]:
-    """The published U-Net is nested, outermost block first: its layers' names -> ours."""
-    names = {"bn0": "norm", "unet_block.model.0": "down.0", "unet_block.model.4": f"up.{levels - 1}"}
+    """Our U-Net's layers -> the published one's, which is nested, outermost block first."""
+    names = {"norm": "bn0", "down.0": "unet_block.model.0", f"up.{levels - 1}": "unet_block.model.4"}
     block = "unet_block.model.1"
     for level in range(1, levels):
         innermost = level == levels - 1
-        names[f"{block}.model.1"] = f"down.{level}"
+        names[f"down.{level}"] = f"{block}.model.1"
         if not innermost:
-            names[f"{block}.model.2"] = f"down_norm.{level - 1}"
+            names[f"down_norm.{level - 1}"] = f"{block}.model.2"
         up = 4 if innermost else 6
-        names[f"{block}.model.{up}"] = f"up.{levels - 1 - level}"
-        names[f"{block}.model.{up + 1}"] = f"up_norm.{levels - 1 - level}"
+        names[f"up.{levels - 1 - level}"] = f"{block}.model.{up}"
+        names[f"up_norm.{levels - 1 - level}"] = f"{block}.model.{up + 1}"
         block += _NEST
     return names
 
 
-def vast_state(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """VAST's published tensors -> the state dict of `ConditionedUNet`. Raises KeyError for an unknown name."""
+def _renamed(published: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, Tensor]:
+    if unknown := sorted(set(published) - set(names.values())):
+        raise KeyError(unknown[0])
+    return {ours: published[theirs] for ours, theirs in names.items()}
+
+
+# --- Files
+
+
+def import_ccol(folder: Path, network: CCoL, saved: str = "best") -> dict[str, Tensor]:
+    """The six files -> a state dict for `network`, which has the published sizes and `shared_trunk=False`.
+
+    Raises InputError that names the file and the parameter.
+    """
+    published = {net: read_file(folder / f"{net}_{saved}.pth") for net in CCOL_NETS}
+    own = network.state_dict()
     state = {}
-    for name, tensor in published.items():
-        match = _VAST.fullmatch(name)
-        if match is None:
-            raise KeyError(name)
-        up, layer, parameter = match.groups()
-        level = int(layer) - 1
-        state[f"{'up' if up else 'down'}.{level}.{parameter}"] = tensor
-        if not up and parameter in _STATISTICS:  # one set for mixtures and separated sounds
-            state[f"separated_norms.{level}.{_STATISTICS[parameter]}"] = tensor
-    return state
+    for net in CCOL_NETS:
+        names = {
+            ours: theirs.removeprefix(f"{net}.")
+            for ours, theirs in ccol_names(own, len(network.separation.unet.down)).items()
+            if theirs.partition(".")[0] == net
+        }
+        used = {name: value for name, value in published[net].items() if not UNUSED.match(f"{net}.{name}")}
+        state.update(take(used, names, own, folder / f"{net}_{saved}.pth"))
+    return {name: state[name] for name in own}
+
+
+def import_vast(folder: Path, network: VAST, clip: Mapping[str, Tensor], saved: str = "best") -> dict[str, Tensor]:
+    """The two files -> a state dict for `network`, which has the published sizes.
+
+    The published files hold no latent captions, so there are none.  `frame` must be the picture tower of `clip`, the
+    state dict that evaluation asks.  Raises InputError that names the file and the parameter.
+    """
+    sound, frame = (folder / f"{net}_{saved}.pth" for net in VAST_NETS)
+    unet = network.unet.state_dict()
+    taken = take(read_file(sound), vast_names(unet), unet, sound)
+    tower = {name: value for name, value in clip.items() if name.startswith("visual.") or name == "logit_scale"}
+    _refuse_other_tower(read_file(frame), tower, frame)
+    return {
+        **{f"unet.{name}": value for name, value in taken.items()},
+        "captions": torch.zeros(0, network.captions.shape[1]),
+    }
+
+
+def read_file(path: Path) -> dict[str, Tensor]:
+    """A state dict as torch saved it, without what DataParallel puts before its names. Raises InputError."""
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise InputError(f"{path} is no state dict saved by torch ({str(error).splitlines()[0]})") from None
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise InputError(f"{path} is no state dict: it holds more than named tensors")
+    named: dict[str, Tensor] = {}
+    for name, value in weights.items():
+        bare = str(name).removeprefix("module.")
+        if bare in named:
+            raise InputError(f"{path} holds {bare} twice, with and without module. before it")
+        named[bare] = value
+    return named
+
+
+def take(
+    published: Mapping[str, Tensor], names: Mapping[str, str], own: Mapping[str, Tensor], path: Path
+) -> dict[str, Tensor]:
+    """One file's tensors under our names; `names`: ours -> theirs, `own`: tensors of the shapes that they must have.
+
+    Raises InputError that names the first parameter that is missing, of another shape, or unknown.
+    """
+    for ours, theirs in names.items():
+        if theirs not in published:
+            raise InputError(f"{path} lacks {theirs}, which the published network has")
+        if published[theirs].shape != own[ours].shape:
+            raise InputError(
+                f"{path}: {theirs} has shape {tuple(published[theirs].shape)}, the published network's"
+                f" {tuple(own[ours].shape)}"
+            )
+    if unknown := sorted(set(published) - set(names.values())):
+        raise InputError(f"{path} holds {unknown[0]}, which the published network has not")
+    # contiguous copies: two of ours may be one of theirs, and a file stores each
+    return {ours: published[theirs].to(own[ours].dtype).clone() for ours, theirs in names.items()}
+
+
+def _refuse_other_tower(published: Mapping[str, Tensor], tower: Mapping[str, Tensor], path: Path) -> None:
+    """Raises InputError if the frozen picture tower is another CLIP's: evaluation asks the one of stage pretrained."""
+    found = take(published, {name: name for name in tower}, tower, path)
+    for name, value in tower.items():
+        # half precision, in which CLIP's weights are published, rounds by 2^-11
+        if value.is_floating_point() and not torch.allclose(found[name], value, rtol=1e-3, atol=1e-6):
+            raise InputError(f"{path}: {name} has other values than the CLIP that evaluation asks: another CLIP's")
+
+
+def import_folder(folder: Path, saved: str = "best", clip: Path = CLIP) -> dict[str, Tensor]:
+    """The published files in a folder -> a state dict in our names. Raises InputError."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder")
+    only_ccol = sorted(set(CCOL_NETS) - set(VAST_NETS))
+    with torch.device("meta"):
+        ccol, vast = CCoL(shared_trunk=False), VAST(0)
+    if any((folder / f"{net}_{saved}.pth").exists() for net in only_ccol):
+        return import_ccol(folder, ccol, saved)
+    return import_vast(folder, vast, load_weights(clip), saved)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m avsep.published", description="The authors' checkpoints as ours.")
+    parser.add_argument("folder", type=Path, help="holds CCoL's six .pth files, or VAST's two")
+    parser.add_argument("out", type=Path, help="for example checkpoints/cyclic/best.safetensors; for VAST, trimodal's")
+    parser.add_argument("--saved", choices=SAVED, default="best", help="which of both that the trainings keep")
+    parser.add_argument("--clip", type=Path, default=CLIP, help="VAST: the CLIP that evaluation asks")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        state = import_folder(given.folder, given.saved, given.clip)
+    except InputError as error:
+        sys.exit(f"error: {' '.join(str(error).split())}")
+    save_weights(given.out, state)
+    parameters = sum(value.numel() for value in state.values())
+    logging.info("%s: %d tensors, %d numbers", given.out, len(state), parameters)
+
+
+if __name__ == "__main__":
+    main()
