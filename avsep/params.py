@@ -33,6 +33,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Device = Literal["cpu", "cuda", "mps"]
+System = Literal["baseline", "colearning", "cyclic", "trimodal", "finetune"]
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
@@ -87,6 +88,8 @@ RN50 = Clip(
 @dataclass(frozen=True, kw_only=True, config=_strict)
 class Pretrained:
     source: Literal["published", "demo"]
+    resnet_path: str | None
+    resnet_sha256: str | None
     detector_path: str | None
     detector_sha256: str | None
     detector_classes: list[str]
@@ -279,6 +282,7 @@ class Finetune:
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
 class Evaluate:
+    systems: Annotated[list[System], Field(min_length=1)]
     gate: Probability | None
     max_false_mutes: Share
     synonyms: dict[str, str]
@@ -503,6 +507,7 @@ class ScenesParams:
 class EvaluateScenesParams(SystemsParams):
     detector: Detector
     detect: Detect
+    evaluate: Evaluate
     evaluate_scenes: EvaluateScenes
 
 
@@ -611,6 +616,8 @@ def _refuse_contradictions(p: Params) -> None:
     if p.pretrained.source == "published":
         if p.resnet.width != 64:
             problems.append(f"resnet.width is {p.resnet.width}: the published ResNet-18 has 64")
+        if p.pretrained.resnet_path is not None and p.pretrained.resnet_sha256 is None:
+            problems.append("pretrained.resnet_sha256 is needed for pretrained.resnet_path")
         if p.pretrained.detector_path is None or p.pretrained.detector_sha256 is None:
             problems.append(
                 "pretrained.detector_path and pretrained.detector_sha256 are needed for pretrained.source published"
@@ -675,6 +682,8 @@ def _refuse_contradictions(p: Params) -> None:
             problems.append(f"{name}.milestones is {phase.milestones}: {name}.epochs ends at {phase.epochs}")
     if p.trimodal.schedule == "cosine" and p.trimodal.milestones:
         problems.append(f"trimodal.milestones is {p.trimodal.milestones}: trimodal.schedule cosine has none, give []")
+    if len(set(p.evaluate.systems)) < len(p.evaluate.systems):
+        problems.append(f"evaluate.systems is {p.evaluate.systems}: names a system twice")
     if len(set(p.evaluate.sources)) < len(p.evaluate.sources):
         problems.append(f"evaluate.sources is {p.evaluate.sources}: names a number twice")
     if p.videos.source == "demo" and max(p.evaluate.sources, default=0) > len(p.videos.classes):

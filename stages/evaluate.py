@@ -1,11 +1,13 @@
-"""All systems on the same fixed test mixtures A + C beside the silent objects B and D, and on mixtures of N sources.
+"""All systems of `evaluate.systems` on the same fixed test mixtures A + C beside the silent objects B and D, and on
+mixtures of N sources.
 
 First validation's mixtures calibrate the gate of each grounded system, unless params name one, VAST's confidence that
 a phrase's sound is there, and the threshold from which it takes it to be heard.  Then every test mixture is separated
 by all systems and scored in parallel processes, row by row.  At last the rows make every aggregate:
 avsep/scoring/summary.py.
 
-checkpoints/{baseline,colearning,cyclic,trimodal,finetune}/best.safetensors, checkpoints/pretrained/clip.safetensors,
+checkpoints/{baseline,colearning,cyclic,trimodal,finetune}/best.safetensors of those systems,
+checkpoints/pretrained/clip.safetensors for VAST's,
 data/index/{val,test}_sep.csv, data/videos/**/*.truth.json where there are such
     -> metrics/{pairs,phrases,places,sources,skipped}.csv, metrics/evaluate, metrics/evaluate.json, metrics/examples
 """
@@ -26,14 +28,14 @@ from avsep.errors import InputError
 from avsep.params import EvaluateParams
 from avsep.run import progress, run, write_metrics
 from avsep.scoring import many, pairs
-from avsep.scoring.asking import Told, evidence_by_class, phrase_rows, tell
+from avsep.scoring.asking import NOTHING, Told, evidence_by_class, phrase_rows, tell
 from avsep.scoring.confidence import Confidence, calibrated
 from avsep.scoring.examples import write_example
 from avsep.scoring.grounding import calibrated_gate
 from avsep.scoring.localisation import COLUMNS as PLACES
 from avsep.scoring.localisation import locate
 from avsep.scoring.summary import DECIMALS, Rows, headline, summarise
-from avsep.scoring.systems import GROUNDED, Outcome, separate_all, sounding_probabilities
+from avsep.scoring.systems import ASKED, GROUNDED, SHOWN, Outcome, separate_all, sounding_probabilities
 from avsep.training.seeds import seed_everything
 from avsep.training.teacher import load_teacher
 from stages._systems import load_systems
@@ -96,19 +98,23 @@ def readers_of(params: EvaluateParams) -> Readers:
 
 def calibrate(
     params: EvaluateParams, networks: Mapping[str, Any], val: FixedMixtures, told: Told
-) -> tuple[dict[str, float], Confidence, float]:
-    """The gate of each grounded system, VAST's confidence, and its value from which a phrase is taken to be heard."""
+) -> tuple[dict[str, float], Confidence | None, float | None]:
+    """The gate of each grounded system; with trimodal its confidence, and from which value of it a phrase is taken to
+    be heard."""
     hearing: dict[str, Any] = {
         "spectrogram": asdict(params.spectrogram),
         "device": params.device,
         "batch": params.evaluate.batch,
     }
-    unseen = FixedMixtures(val.mixtures, val.reader, heard=SOUNDING, seen=())
-    found, sounding = evidence_by_class(networks["trimodal"], unseen, told, masked=params.vast.masked, **hearing)
-    confidence = calibrated(found, sounding)
-    threshold = calibrated_gate(confidence(found[sounding]).tolist(), params.evaluate.max_false_mutes)
+    confidence = threshold = None
+    if "trimodal" in networks:
+        unseen = FixedMixtures(val.mixtures, val.reader, heard=SOUNDING, seen=())
+        found, sounding = evidence_by_class(networks["trimodal"], unseen, told, masked=params.vast.masked, **hearing)
+        confidence = calibrated(found, sounding)
+        threshold = calibrated_gate(confidence(found[sounding]).tolist(), params.evaluate.max_false_mutes)
     if params.evaluate.gate is not None:
-        return dict.fromkeys(GROUNDED, params.evaluate.gate), confidence, threshold
+        gates = {system: params.evaluate.gate for system in GROUNDED if system in networks}
+        return gates, confidence, threshold
     probabilities = sounding_probabilities(networks, val, **hearing)
     gates = {s: calibrated_gate(p, params.evaluate.max_false_mutes) for s, p in probabilities.items()}
     return gates, confidence, threshold
@@ -121,7 +127,7 @@ def score_pairs(
     reader: ClipReader,
     *,
     gates: Mapping[str, float],
-    threshold: float,
+    threshold: float | None,
     total: int,
     examples: int,
     seed: int,
@@ -141,7 +147,8 @@ def score_pairs(
             scored.skip("pairs", len(SOUNDING), outcome.number, reason)
             continue
         scored.pairs += rows
-        scored.phrases += phrase_rows(outcome.number, outcome.videos, outcome.confidences, told, threshold)
+        if threshold is not None:
+            scored.phrases += phrase_rows(outcome.number, outcome.videos, outcome.confidences, told, threshold)
         scored.places += locate(outcome, reader, Path("data/videos"), pairs.ROUNDED, seed)
         if len(list(folder.iterdir())) < examples:
             write_example(folder / f"{outcome.number:03d}", outcome, rows, reader, told)
@@ -199,20 +206,22 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 def main(params: EvaluateParams) -> None:
     seed_everything(params.seed)
-    networks, readers, scored = load_systems(params), readers_of(params), Scored()
+    networks, readers, scored = load_systems(params, params.evaluate.systems), readers_of(params), Scored()
     test, val = read_split("test"), FixedMixtures(read_split("val"), readers.objects, heard=SOUNDING, seen=SOUNDING)
     val.mixtures = [mixture for mixture in val.mixtures if val.audible(mixture)]
     if not val.mixtures:
         raise InputError("in no validation mixture both sources sound in their windows: nothing calibrates the gates")
     drawn = audible(draw_sources(params, read_index(Path("data/index/test.csv"))), readers.objects, scored)
-    told = tell(
-        load_teacher(**asdict(params.clip)).to(params.device),
-        [*test, *val.mixtures, *(mixture for mixtures in drawn.values() for mixture in mixtures.values())],
-        readers.clip,
-        params.vast.phrase,
-        params.evaluate.synonyms,
-        params.evaluate.unmatched,
-    )
+    told = NOTHING
+    if set(ASKED) & set(networks):
+        told = tell(
+            load_teacher(**asdict(params.clip)).to(params.device),
+            [*test, *val.mixtures, *(mixture for mixtures in drawn.values() for mixture in mixtures.values())],
+            readers.clip,
+            params.vast.phrase,
+            params.evaluate.synonyms,
+            params.evaluate.unmatched,
+        )
     gates, confidence, threshold = calibrate(params, networks, val, told)
     hearing: dict[str, Any] = {
         "spectrogram": asdict(params.spectrogram),
@@ -220,10 +229,11 @@ def main(params: EvaluateParams) -> None:
         "device": params.device,
         "batch": params.evaluate.batch,
     }
-    sees = {"baseline": readers.baseline, **dict.fromkeys(GROUNDED, readers.objects)}
-    fixed = {system: FixedMixtures(test, reader, heard=SOUNDING, seen=OBJECTS) for system, reader in sees.items()}
+    sees = {s: readers.baseline if s == "baseline" else readers.objects for s in SHOWN if s in networks}
+    heard = FixedMixtures(test, readers.objects, heard=SOUNDING, seen=())
+    seen = {system: FixedMixtures(test, reader, heard=(), seen=OBJECTS) for system, reader in sees.items()}
     score_pairs(
-        separate_all(networks, fixed, told, confidence, masked=params.vast.masked, **hearing),
+        separate_all(networks, heard, seen, told, confidence, masked=params.vast.masked, **hearing),
         scored,
         told,
         readers.objects,
@@ -234,8 +244,9 @@ def main(params: EvaluateParams) -> None:
         seed=params.seed,
     )
     for sources, mixtures in drawn.items():
-        together = {system: many.Together(mixtures, reader) for system, reader in sees.items()}
-        batches = many.score_all(networks, together, told, gates, **hearing)
+        together = many.Together(mixtures, readers.objects)
+        shown = {system: many.Together(mixtures, reader, seen=True) for system, reader in sees.items()}
+        batches = many.score_all(networks, together, shown, told, gates, **hearing)
         for found in progress(batches, f"{sources} sources", -(-len(mixtures) // params.evaluate.batch), "batch"):
             scored.sources += found
 
@@ -254,7 +265,7 @@ def main(params: EvaluateParams) -> None:
         {
             **headline(tables),
             "gates": gates,
-            "phrase_threshold": threshold,
+            **({} if threshold is None else {"phrase_threshold": threshold}),
             "pairs": {"evaluated": len(test) - left_out, "skipped": left_out},
         },
     )

@@ -3,8 +3,8 @@
 `resnet18.safetensors` sees the objects, `detector.safetensors` finds them; the latter's metadata `classes` is the
 JSON list of the names of its labels 1, 2, ...  `clip.safetensors` puts pictures and phrases into one space.
 
-`pretrained.source` published: torchvision's ImageNet ResNet-18 and OpenAI's CLIP RN50, or a CLIP of yours, downloaded
-and hash-checked, and your detector.
+`pretrained.source` published: torchvision's ImageNet ResNet-18 and OpenAI's CLIP RN50, downloaded or, as your detector,
+files of yours, all hash-checked.
 `pretrained.source` demo: all are trained here on rendered stills, none of them a frame of the pipeline's videos.
 The ResNet learns to tell the instruments in whole pictures and in crops, since the baseline sees the ones and CCoL
 the others; the detector starts from it; CLIP learns which captions go with the same pictures.
@@ -80,15 +80,20 @@ def publish(params: PretrainedParams) -> None:
     load_into(detector, read_checked(Path(p.detector_path), p.detector_sha256, "detector"), p.detector_path)
     clip = build_clip(**asdict(params.clip))
     if p.clip_path is None:
-        load_clip(clip, download_clip(), "OpenAI's CLIP RN50")
+        load_counted(clip, download_clip(), "OpenAI's CLIP RN50")
     else:
         assert p.clip_sha256 is not None
-        load_clip(clip, read_checked(Path(p.clip_path), p.clip_sha256, "clip"), p.clip_path)
+        load_counted(clip, read_checked(Path(p.clip_path), p.clip_sha256, "clip"), p.clip_path)
     resnet = ResNet18(params.resnet.width)
-    load_into(resnet, download_resnet(), "torchvision's ResNet-18")
+    if p.resnet_path is None:
+        load_counted(resnet, download_resnet(), "torchvision's ResNet-18")
+    else:
+        assert p.resnet_sha256 is not None
+        load_counted(resnet, read_checked(Path(p.resnet_path), p.resnet_sha256, "resnet"), p.resnet_path)
     save_weights(RESNET, resnet.state_dict())
     save_weights(CLIP_WEIGHTS, clip.state_dict())
     save_weights(DETECTOR, detector.state_dict(), metadata=("classes", json.dumps(p.detector_classes)))
+    Path("metrics/pretrained/plots").mkdir(parents=True, exist_ok=True)  # an output of the stage, here without curves
     write_metrics("pretrained", {"source": "published", "classes": len(p.detector_classes)})
 
 
@@ -119,10 +124,10 @@ def download_clip() -> dict[str, Tensor]:
     return {name: value.float() for name, value in archive.items() if name not in sizes}
 
 
-def load_clip(clip: CLIP, weights: Mapping[str, Tensor], origin: str) -> None:
+def load_counted(network: nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
     """Loads a state dict that may lack the counts of training steps. Raises InputError if it does not fit."""
-    counts = {name: value for name, value in clip.state_dict().items() if name.endswith("num_batches_tracked")}
-    load_into(clip, {**counts, **weights}, origin)
+    counts = {name: value for name, value in network.state_dict().items() if name.endswith("num_batches_tracked")}
+    load_into(network, {**counts, **weights}, origin)
 
 
 def read_checked(path: Path, sha256: str, name: str) -> dict[str, Tensor]:

@@ -22,11 +22,18 @@ STAGES = (
 )
 
 
+def trained() -> list[str]:
+    """The stages that have trained here: published weights come without curves."""
+    return [stage for stage in tables.TRAINING if (METRICS / stage / "plots" / "metrics").is_dir()]
+
+
 def main(params: ReportParams) -> None:
     measured, scenes = read_measured(METRICS), read_scenes(METRICS)
     rejected = tables.read_table(Path("data/index/rejected.csv"), tables.REJECTED)
-    stages = {stage: tables.flat(tables.read_json(METRICS / f"{stage}.json")) for stage in STAGES}
-    training = {stage: tables.read_curves(METRICS / stage / "plots" / "metrics") for stage in tables.TRAINING}
+    training = {stage: tables.read_curves(METRICS / stage / "plots" / "metrics") for stage in trained()}
+    others = {*tables.TRAINING, "captions"} - {*training, *(["captions"] if "trimodal" in training else [])}
+    told = [stage for stage in STAGES if stage not in others]
+    stages = {stage: tables.flat(tables.read_json(METRICS / f"{stage}.json")) for stage in told}
     pairs = tables.read_table(METRICS / "pairs.csv", tables.PAIRS)
     folders = sorted((METRICS / "examples").glob("[0-9]*"))[: params.report.mixtures]
     if params.report.mixtures and not folders:

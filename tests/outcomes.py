@@ -1,15 +1,15 @@
 """What evaluation works on, tiny: networks, mixtures, what CLIP tells of them, and outcomes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import torch
 
 from avsep.clips.datasets import FixedMixtures
 from avsep.clips.index import OBJECTS, SOUNDING, Mixture, Video
-from avsep.scoring.asking import Told, tell
+from avsep.scoring.asking import NOTHING, Told, tell
 from avsep.scoring.confidence import Confidence
-from avsep.scoring.systems import ASKED, GROUNDED, SYSTEMS, TRAINED, Outcome, separate_all
+from avsep.scoring.systems import ASKED, GROUNDED, SHOWN, SYSTEMS, TRAINED, Outcome, separate_all
 from models.sound_of_pixels import SoundOfPixels
 from models.vast import VAST
 from tests import factories
@@ -65,12 +65,20 @@ def told(mixtures: Iterable[Sequence[Video]]) -> Told:
     return tell(tiny_clip(), mixtures, reader, "playing the {}", {"violin": "a fiddle"}, ["an empty beach"])
 
 
-def separate(videos: list[Video], batch: int) -> list[Outcome]:
+def separate(videos: list[Video], batch: int, systems: Collection[str] = (*SHOWN, *ASKED)) -> list[Outcome]:
+    """What `systems` make of all mixtures."""
     test = mixtures_of(videos)
-    readers = {"baseline": tiny_reader(objects=False), **dict.fromkeys(GROUNDED, tiny_reader())}
-    data = {name: FixedMixtures(test, reader, heard=SOUNDING, seen=OBJECTS) for name, reader in readers.items()}
+    heard = FixedMixtures(test, tiny_reader(), heard=SOUNDING, seen=())
+    seen = {
+        name: FixedMixtures(test, tiny_reader(objects=name != "baseline"), heard=(), seen=OBJECTS)
+        for name in SHOWN
+        if name in systems
+    }
+    asked = {name: network for name, network in networks().items() if name in systems}
+    confidence = CONFIDENCE if "trimodal" in systems else None
+    said = told(test) if set(ASKED) & set(systems) else NOTHING
     options = dict(masked="linear", spectrogram=SPECTROGRAM, max_target=5.0, device="cpu")
-    return list(separate_all(networks(), data, told(test), CONFIDENCE, batch=batch, **options))  # type: ignore[arg-type]
+    return list(separate_all(asked, heard, seen, said, confidence, batch=batch, **options))  # type: ignore[arg-type]
 
 
 def asked_objects(system: str) -> tuple[str, ...]:

@@ -2,10 +2,6 @@
 
 import hashlib
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -13,20 +9,9 @@ import pytest
 import yaml
 
 from avsep.scoring.systems import SYSTEMS
+from tests.checkout import ROOT, call, fresh_checkout
 
-ROOT = Path(__file__).parents[1]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-
-
-def call(folder: Path, *command: str) -> str:
-    """A command's output. Fails with all that it said if it fails."""
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    environment.pop("OMP_NUM_THREADS", None)  # dvc.yaml sets it
-    done = subprocess.run(
-        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-    )
-    assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}"
-    return done.stdout
 
 
 def digest(path: Path) -> str:
@@ -36,17 +21,7 @@ def digest(path: Path) -> str:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh checkout in which `dvc exp run -S profile=smoke` has run once."""
-    folder = tmp_path_factory.mktemp("smoke")
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True).stdout
-    for name in tracked.splitlines():
-        if (ROOT / name).is_file() and name != "dvc.lock":
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, folder / name)
-    call(folder, "git", "init", "-q")
-    call(folder, "git", "config", "user.name", "smoke")
-    call(folder, "git", "config", "user.email", "smoke@example.org")
-    call(folder, "git", "add", "-A")
-    call(folder, "git", "commit", "-qm", "start")
+    folder = fresh_checkout(tmp_path_factory.mktemp("smoke"))
     call(folder, "dvc", "exp", "run", "-S", "profile=smoke", "--name", "smoke")
     return folder
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from avsep.report.figures import curve_chart
 from avsep.report.measured import PHRASES, SOUNDS
-from avsep.report.tables import GROUNDED, TRAINED, read_table
+from avsep.report.tables import TRAINED, read_table
 
 # One chart for each method, else the lines are too many to follow.
 DISTRIBUTIONS = {
@@ -59,14 +59,17 @@ def draw(
     training: Mapping[str, dict[str, pd.DataFrame]],
     headline: Mapping[str, Any],
 ) -> Charts:
-    """`training`: the curves of each training stage; `headline`: the thresholds. Raises InputError."""
+    """`training`: the curves of each training stage; `headline`: the thresholds, and which systems have one. Raises
+    InputError."""
     phrases = read_table(metrics / "phrases.csv", PHRASES)
+    gates: Mapping[str, float] = headline["gates"]
+    threshold = headline["phrases"]["threshold"] if "phrases" in headline else None
     return Charts(
-        distributions={name: Distribution(own, distribution_chart(pairs, own)) for name, own in DISTRIBUTIONS.items()},
-        reliability={sound: reliability_chart(metrics / "evaluate" / "reliability", sound) for sound in SOUNDS},
-        roc={sound: roc_chart(pairs, column) for sound, column in PROBABILITIES.items()},
-        gates=gate_charts(metrics / "evaluate" / "gates", headline["gates"]),
-        confidences=confidence_chart(phrases, headline["phrases"]["threshold"]),
+        distributions=distributions(pairs),
+        reliability={s: reliability_chart(metrics / "evaluate" / "reliability", s, list(gates)) for s in SOUNDS},
+        roc={sound: roc_chart(pairs, column, list(gates)) for sound, column in PROBABILITIES.items()},
+        gates=gate_charts(metrics / "evaluate" / "gates", gates),
+        confidences="" if threshold is None else confidence_chart(phrases, threshold),
         kinds=[kind for kind in KINDS if kind in set(phrases["kind"])],
         training=curve_charts(training),
     )
@@ -95,6 +98,17 @@ def cumulative(values: pd.Series) -> tuple[list[float], list[float]]:
     return rising, [100 * (rank + 1) / len(rising) for rank in range(len(rising))]
 
 
+def distributions(pairs: pd.DataFrame) -> dict[str, Distribution]:
+    """The chart of each method of which a system was scored."""
+    there = set(pairs["system"])
+    charts = {}
+    for name, systems in DISTRIBUTIONS.items():
+        own = tuple(system for system in systems if system in there)
+        if set(own) - {"oracle", "baseline"}:
+            charts[name] = Distribution(own, distribution_chart(pairs, own))
+    return charts
+
+
 def distribution_chart(pairs: pd.DataFrame, systems: Sequence[str]) -> str:
     """For each of `systems` the share of sounding objects below an NSDR; any choice has the same x axis."""
     drawn = pairs[pairs["system"].isin(("oracle", *TRAINED)) & (pairs["role"] == "sounding")]
@@ -102,9 +116,9 @@ def distribution_chart(pairs: pd.DataFrame, systems: Sequence[str]) -> str:
     return curve_chart(lines, "NSDR in dB", "% of sounding objects below", span=drawn["nsdr"].dropna().tolist())
 
 
-def reliability_chart(folder: Path, sound: str) -> str:
+def reliability_chart(folder: Path, sound: str, systems: Sequence[str]) -> str:
     """The share that sounds over the probability, bin by bin, beside the diagonal of a calibrated grounding."""
-    bins = {s: read_table(folder / f"{s}_{sound}.csv", ["objects", "probability", "share"]) for s in GROUNDED}
+    bins = {s: read_table(folder / f"{s}_{sound}.csv", ["objects", "probability", "share"]) for s in systems}
     return curve_chart(
         {system: (own["probability"].tolist(), own["share"].tolist()) for system, own in bins.items()},
         "probability to sound",
@@ -115,10 +129,10 @@ def reliability_chart(folder: Path, sound: str) -> str:
     )
 
 
-def roc_chart(pairs: pd.DataFrame, column: str) -> str:
-    """Of each grounded system, hits over false alarms at all thresholds, beside the diagonal of chance."""
+def roc_chart(pairs: pd.DataFrame, column: str, systems: Sequence[str]) -> str:
+    """Of each grounded one of `systems`, hits over false alarms at all thresholds, beside the diagonal of chance."""
     lines = {}
-    for system in GROUNDED:
+    for system in systems:
         own = pairs[pairs["system"] == system]
         sounding, silent = (own.loc[own["role"] == role, column].to_numpy() for role in ("sounding", "silent"))
         thresholds = np.concatenate([[np.inf], np.unique(own[column])[::-1]])
@@ -133,7 +147,7 @@ def reached(values: NDArray[np.floating], thresholds: NDArray[np.floating]) -> N
 
 def gate_charts(folder: Path, gates: Mapping[str, float]) -> dict[str, str]:
     """What each of GATES is at any gate; the gates that hold are marked."""
-    curves = {system: read_table(folder / f"{system}.csv", ["threshold", *GATES]) for system in GROUNDED}
+    curves = {system: read_table(folder / f"{system}.csv", ["threshold", *GATES]) for system in gates}
     return {
         name: curve_chart(
             {system: (curve["threshold"].tolist(), curve[name].tolist()) for system, curve in curves.items()},

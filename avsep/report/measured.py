@@ -1,6 +1,6 @@
 """What evaluation measured, section by section: metrics/evaluate, metrics/*.csv -> the page's tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,8 @@ import pandas as pd
 
 from avsep.errors import InputError
 from avsep.report.tables import (
+    FRAME,
     GROUNDED,
-    OPTIONAL,
     SCORES,
     SKIPPED,
     SYSTEMS,
@@ -98,8 +98,9 @@ class ClassPairs:
 
 @dataclass(frozen=True)
 class Measured:
-    """All tables of stage evaluate. Those by system are in the order of SYSTEMS."""
+    """All tables of stage evaluate. Those by system are in the order of SYSTEMS, and tell of those that were scored."""
 
+    systems: Sequence[str]  # that were scored
     headline: Mapping[str, Any]
     means: Table
     by_score: Mapping[str, Table]  # score -> means, class-balanced means, medians
@@ -124,22 +125,25 @@ def read_measured(metrics: Path) -> Measured:
     differences = read_table(
         folder / "differences.csv", ["metric", "system", "against", "difference", "low", "high", "significant"]
     )
+    there = [system for system in SYSTEMS if system in scores.index]
+    grounded = {system: title for system, title in GROUNDED.items() if system in there}
     best = best_of(differences)
     published = read_table(folder / "published.csv", ["system", *PUBLISHED, *PUBLISHED_SDR]).set_index("system")
     silence = read_table(folder / "silence.csv", ["system", *SILENCE]).set_index("system")
     places = read_table(folder / "localisation.csv", ["method", *LOCALISATION]).set_index("method")
     grounding = read_table(folder / "grounding.csv", ["system", "sound", *GROUNDING])
-    said = (*GROUNDED, *GATE_CONTROLS)
+    said = (*grounded, *(GATE_CONTROLS if "cyclic" in grounded else ()))
     for name, frame in {"published": published, "silence": silence}.items():
-        _refuse_gaps(frame, GROUNDED if name == "published" else said, folder / f"{name}.csv")
+        _refuse_gaps(frame, grounded if name == "published" else said, folder / f"{name}.csv")
     by_sound = {sound: grounding[grounding["sound"] == sound].set_index("system") for sound in SOUNDS}
     for frame in by_sound.values():
         _refuse_gaps(frame, said, folder / "grounding.csv")
     return Measured(
+        systems=there,
         headline=headline(metrics, scores, by_sound["mixture"], silence),
         means=tabulate(scores, SYSTEMS, {score: Column(title) for score, title in SCORES.items()}, best),
         by_score={score: score_table(scores, score, best) for score in SCORES},
-        against={system: difference_table(differences, system) for system in ("baseline", "mixture", *TRAINED[1:])},
+        against={s: difference_table(differences, s) for s in ("baseline", "mixture", *TRAINED[1:]) if s in there},
         grounding={sound: tabulate(f, {**GROUNDED, **GATE_CONTROLS}, GROUNDING) for sound, f in by_sound.items()},
         decided=difference_of(differences, "right", "cyclic", "colearning") or Cell(float("nan")),
         published=tabulate(published, GROUNDED, PUBLISHED),
@@ -176,7 +180,7 @@ def read_scores(folder: Path) -> pd.DataFrame:
     told = {"mean": "", **INTERVAL, "class_balanced": "_class_balanced", "median": "_median"}
     table = read_table(path, ["system", "metric", "objects", "videos", *told])
     wide = spread(table, "metric", told)
-    _refuse_gaps(wide, [system for system in SYSTEMS if system not in OPTIONAL], path)
+    _refuse_gaps(wide, FRAME, path)
     if missing := [score for score in SCORES if score not in wide]:
         raise InputError(f"{path} tells no {missing[0]}: run `dvc repro evaluate`, which does")
     return wide.join(table.groupby("system")[["objects", "videos"]].first())
@@ -205,7 +209,8 @@ def best_of(differences: pd.DataFrame) -> set[tuple[str, str]]:
     ]
     better = table["system"].where(table["difference"] > 0, table["against"])
     beaten = better.groupby([better, table["metric"]]).size()
-    return {key for key, count in beaten.items() if count == len(TRAINED) - 1}  # type: ignore[misc]
+    scored = {*differences["system"], *differences["against"]} & set(TRAINED)
+    return {key for key, count in beaten.items() if count == len(scored) - 1}  # type: ignore[misc]
 
 
 def differences_to(differences: pd.DataFrame, system: str) -> pd.DataFrame:
@@ -238,7 +243,7 @@ def by_class(folder: Path, score: str = "nsdr") -> pd.DataFrame:
     InputError."""
     table = read_table(folder / "by_class.csv", ["system", "class", "objects", score])
     means = table.pivot(index="class", columns="system", values=score)
-    counts = table[table["system"] == "cyclic"].set_index("class")["objects"]
+    counts = table[table["system"] == "oracle"].set_index("class")["objects"]
     wanted = [system for system in ("oracle", *TRAINED) if system in means]
     return means[wanted].assign(count=counts).sort_index()
 
@@ -272,19 +277,22 @@ def source_tables(folder: Path) -> dict[str, Table]:
 
 
 def headline(metrics: Path, scores: pd.DataFrame, grounding: pd.DataFrame, silence: pd.DataFrame) -> dict[str, Any]:
-    """What the page opens with, and the thresholds: by system and score, then grounding, silent, phrases, gates, pairs.
-    Raises InputError for one that is missing."""
+    """What the page opens with, and the thresholds: by system and score, then grounding and silent of cyclic
+    co-learning and phrases of VAST, if they were scored, gates and pairs. Raises InputError for one that is missing."""
     path = metrics / "evaluate.json"
     told = read_json(path)
     phrases = read_table(metrics / "evaluate" / "phrases.csv", ["name", "value"])
     values: dict[str, Any] = {str(system): row.to_dict() for system, row in scores.iterrows()}
-    values["grounding"], values["silent"] = grounding.loc["cyclic"].to_dict(), silence.loc["cyclic"].to_dict()
-    values["phrases"] = dict(zip(phrases["name"], phrases["value"], strict=True))
-    values["phrases"]["threshold"] = told.get("phrase_threshold")
+    needed: list[str] = []
+    if "cyclic" in scores.index:
+        values["grounding"], values["silent"] = grounding.loc["cyclic"].to_dict(), silence.loc["cyclic"].to_dict()
+    if "trimodal_text" in scores.index:
+        values["phrases"] = dict(zip(phrases["name"], phrases["value"], strict=True))
+        values["phrases"]["threshold"] = told.get("phrase_threshold")
+        needed += [f"phrases.{name}" for name in ("accepted_present", "accepted_absent", "roc_auc", "threshold")]
+    needed += ["pairs.evaluated", "pairs.skipped", *(f"gates.{s}" for s in GROUNDED if s in scores.index)]
     values |= {name: told.get(name) for name in ("pairs", "gates")}
     there = dict(flat(values))
-    needed = [f"phrases.{name}" for name in ("accepted_present", "accepted_absent", "roc_auc", "threshold")]
-    needed += ["pairs.evaluated", "pairs.skipped", *(f"gates.{system}" for system in GROUNDED)]
     for name in needed:
         if not isinstance(there.get(name), int | float):
             raise InputError(f"{path} and {metrics / 'evaluate'} tell no {name}: run `dvc repro evaluate`, which does")

@@ -70,11 +70,16 @@ class SilentObject(ExampleObject):
 
 
 class SoundingObject(ExampleObject):
-    """A or C, for which VAST is asked: with the `view` of its frame that CLIP saw, and with a phrase."""
+    """A or C."""
 
     role: Literal["sounding"]
+
+
+class AskedObject(SoundingObject):
+    """A or C where VAST is asked for it: with the `view` of its frame that CLIP saw, and with a phrase."""
+
     phrase: str = Field(min_length=1)
-    phrase_confidence: float
+    phrase_confidence: float | None  # of trimodal's
     view: Corners
 
 
@@ -82,8 +87,16 @@ class ExampleFile(pydantic.BaseModel):
     """example.json, as stage evaluate writes it; the scores are taken from pairs.csv, where all pairs have theirs."""
 
     mixture: int
-    objects: dict[
+    objects: Mapping[
         Literal["A", "B", "C", "D"], Annotated[SoundingObject | SilentObject, Field(discriminator="role")]
+    ] = Field(min_length=4)
+
+
+class AskedExampleFile(ExampleFile):
+    """The same where VAST is asked."""
+
+    objects: Mapping[
+        Literal["A", "B", "C", "D"], Annotated[AskedObject | SilentObject, Field(discriminator="role")]
     ] = Field(min_length=4)
 
 
@@ -121,7 +134,7 @@ class Attention:
 class Asked:
     """What VAST makes of the mixture when it is asked for an object with a picture and with a phrase."""
 
-    attention: Attention
+    attention: Attention | None  # trimodal's
     by_picture: list[Sound]
     by_phrase: list[Sound]
 
@@ -151,10 +164,13 @@ class Mixture:
 
 
 def read_mixture(folder: Path, pairs: pd.DataFrame) -> Mixture:
-    """A mixture out of metrics/examples/<number>. Raises InputError that names the file that is missing or foreign."""
+    """A mixture out of metrics/examples/<number>, with the systems that `pairs` has rows of. Raises InputError that
+    names the file that is missing or foreign."""
     path = folder / "example.json"
+    there = set(pairs["system"])
+    kind = AskedExampleFile if there & {*BY_PICTURE, *BY_PHRASE} else ExampleFile
     try:
-        example = ExampleFile.model_validate(tables.read_json(path))
+        example = kind.model_validate(tables.read_json(path))
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -165,13 +181,15 @@ def read_mixture(folder: Path, pairs: pd.DataFrame) -> Mixture:
     objects = []
     for letter, about in sorted(example.objects.items()):
         picture = read_picture(folder / f"{letter}.jpg")
-        heard = sounds(folder, arrays, letter, about, rows)
+        shown = [system for system in SYSTEMS_OF[about.role] if system in there]
+        heard = sounds(folder, arrays, letter, about, shown, rows)
         asked = None
-        if isinstance(about, SoundingObject):
+        if isinstance(about, AskedObject):
+            seen = "trimodal_visual" in there
             asked = Asked(
-                attention=attention(folder, arrays, letter, about, picture),
-                by_picture=[estimate(folder, arrays, letter, system, rows) for system in BY_PICTURE],
-                by_phrase=[estimate(folder, arrays, letter, system, rows) for system in BY_PHRASE],
+                attention=attention(folder, arrays, letter, about, picture) if seen else None,
+                by_picture=[estimate(folder, arrays, letter, s, rows) for s in BY_PICTURE if s in there],
+                by_phrase=[estimate(folder, arrays, letter, s, rows) for s in BY_PHRASE if s in there],
             )
         objects.append(SeenObject(letter, about, picture, heard, asked))
     return Mixture(
@@ -187,14 +205,15 @@ def sounds(
     arrays: dict[str, NDArray[np.floating]],
     letter: str,
     about: SoundingObject | SilentObject,
+    systems: Sequence[str],
     rows: Mapping[Any, Any],
 ) -> list[Sound]:
-    """What can be heard of an object, from its reference to the last system that is asked with an object."""
+    """What can be heard of an object, from its reference to the last of `systems`, which are asked with an object."""
     heard = []
     if about.role == "sounding":
         target = mask_uri(take(arrays, f"target_{letter}", folder))
         heard.append(Sound("Reference", sound_uri(folder / f"{letter}_reference.wav"), target, {}))
-    return heard + [estimate(folder, arrays, letter, system, rows) for system in SYSTEMS_OF[about.role]]
+    return heard + [estimate(folder, arrays, letter, system, rows) for system in systems]
 
 
 def estimate(
@@ -208,7 +227,7 @@ def estimate(
 
 
 def attention(
-    folder: Path, arrays: dict[str, NDArray[np.floating]], letter: str, about: SoundingObject, picture: Picture
+    folder: Path, arrays: dict[str, NDArray[np.floating]], letter: str, about: AskedObject, picture: Picture
 ) -> Attention:
     """Where in an object's picture VAST finds the sound that it separated. Raises InputError."""
     name = f"attention_trimodal_{letter}"
@@ -310,13 +329,19 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    grounded = {system: title for system, title in tables.GROUNDED.items() if system in measured.systems}
+    absent = {
+        *(() if grounded else ("grounding", "silence")),
+        *(() if "phrases" in measured.headline else ("phrases",)),
+        *(() if charts.training else ("training",)),
+    }
     environment.filters.update(decimal=tables.decimal, plain=tables.plain, written=tables.written, bare=tables.bare)
     return environment.get_template("page.html").render(
-        contents=CONTENTS,
+        contents={section: title for section, title in CONTENTS.items() if section not in absent},
         titles=tables.SYSTEMS,
         score_names=tables.SCORES,
         training=tables.TRAINING,
-        grounded=tables.GROUNDED,
+        grounded=grounded,
         sounds=SOUNDS,
         gate_names=GATES,
         kind_names=KINDS,

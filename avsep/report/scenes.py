@@ -76,7 +76,8 @@ def read_scenes(metrics: Path) -> Scenes | None:
 
 def counts(rows: pd.DataFrame) -> pd.DataFrame:
     """How many scenes, players and playing ones each kind has, and all have together."""
-    players = rows[(rows["role"] == "player") & (rows["system"] == "cyclic")]
+    asked = rows.loc[~rows["system"].isin(["mixture", "oracle"]), "system"]  # about all players, each of them
+    players = rows[(rows["role"] == "player") & (rows["system"] == asked.iloc[0])]
     groups = [*rows.groupby("kind"), ("all", rows)]
     numbers = {}
     for kind, own in groups:

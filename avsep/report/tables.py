@@ -35,7 +35,6 @@ SYSTEMS = {
 FRAME = ("mixture", "oracle", "oracle_binary")
 CONTROLS = tuple(system for system, title in SYSTEMS.items() if title.startswith("Control: "))
 TRAINED = tuple(system for system in SYSTEMS if system not in (*FRAME, *CONTROLS))
-OPTIONAL = ("trimodal_synonym",)  # where params name synonyms of classes
 # The stages that train, in the order of every legend.
 TRAINING = {
     "grounding": "Grounding warm-up",

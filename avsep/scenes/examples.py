@@ -1,7 +1,7 @@
 """What is kept of a scene to look at and to listen to, in a folder of its own.
 
 `frame.jpg`, its middle frame; `mixture.wav`; `<stem>.wav` as in the scene's truth, at the networks' rate;
-`object_<number>_<system>.wav` of each object and each system in SHOWN; and `example.json`:
+`object_<number>_<system>.wav` of each object and each system of SHOWN that there is; and `example.json`:
 - `scene`, `kind`; `frame`: the middle one, from 1;
 - `players`: each with `class`, `stem` (null: it does not play), `box` in that frame, `object` (null: it was missed);
 - `others`: each with `what`, `class`, `stem`;
@@ -43,7 +43,7 @@ def write_example(
     write_wav(folder / "mixture.wav", scene.mixture, rate)
     for stem, wave in scene.stems.items():
         write_wav(folder / stem, wave, rate)
-    for system in SHOWN:
+    for system in (system for system in SHOWN if system in given):
         for number, wave in enumerate(given[system].waves.numpy()):
             write_wav(folder / f"object_{number}_{system}.wav", wave, rate)
     players = {number: player for player, number in matched.items()}
@@ -74,7 +74,7 @@ def write_example(
 def _said(given: Mapping[str, Given], number: int) -> dict[str, dict[str, float]]:
     """What the systems that ground say of an object."""
     said: dict[str, dict[str, float]] = {"probability": {}, "muted": {}}
-    for system in SHOWN:
+    for system in (system for system in SHOWN if system in given):
         probabilities, muted = given[system].probabilities, given[system].muted
         if probabilities is not None and muted is not None:
             said["probability"][system] = float(probabilities[number].mean())

@@ -1,6 +1,7 @@
 """What a user's video is separated with beside the systems: the detector, and the gates."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,11 @@ def load_detector(
     return detector.to(device).eval(), classes
 
 
-def read_gates(path: Path = Path("metrics/evaluate.json")) -> dict[str, float]:
-    """The gates that stage evaluate has calibrated on validation, of each system that grounds. Raises InputError."""
+def read_gates(systems: Collection[str], path: Path = Path("metrics/evaluate.json")) -> dict[str, float]:
+    """The gates that stage evaluate has calibrated, of those of `systems` that ground. Raises InputError."""
+    grounded = [system for system in GROUNDED if system in systems]
     try:
         gates = json.loads(path.read_text(encoding="utf-8"))["gates"]
-        return {system: float(gates[system]) for system in GROUNDED}
+        return {system: float(gates[system]) for system in grounded}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} tells no gates of {' and '.join(GROUNDED)} ({error!r}): run stage evaluate") from None
+        raise InputError(f"{path} tells no gates of {' and '.join(grounded)} ({error!r}): run stage evaluate") from None

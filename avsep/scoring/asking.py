@@ -53,6 +53,9 @@ class Told:
         return torch.stack([self.phrases[phrases[video.category]] for video in videos])
 
 
+NOTHING = Told(tokens={}, grid=(0, 0), classes={}, synonyms={}, unmatched=(), phrases={})  # where nobody asks VAST
+
+
 @torch.no_grad()
 def tell(
     clip: FrozenCLIP,

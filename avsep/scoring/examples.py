@@ -27,7 +27,7 @@ def write_example(
     arrays: dict[str, Any] = {key: array.astype(np.float16) for key, array in _planes(outcome).items()}
     np.savez_compressed(folder / "arrays.npz", **arrays)
     objects = {name: _object(folder, outcome, name, reader, told) for name in outcome.videos}
-    scores: dict[str, Any] = {system: {} for system in SYSTEMS}
+    scores: dict[str, Any] = {system: {} for system in SYSTEMS if system in outcome.estimates}
     for row in rows:
         if row["role"] == "sounding" and row["system"] in scores:
             scores[row["system"]][row["object"]] = {metric: row[metric] for metric in SCORES}
@@ -37,7 +37,7 @@ def write_example(
 
 def _shown(outcome: Outcome) -> list[tuple[str, str]]:
     """System and object of what can be heard; of silent objects, what grounding says something of."""
-    systems = (*FRAME[1:], *TRAINED)
+    systems = [system for system in (*FRAME[1:], *TRAINED) if system in outcome.estimates]
     return [(s, n) for s in systems for n in outcome.estimates[s] if n in SOUNDING or s in GROUNDED]
 
 
@@ -54,7 +54,7 @@ def _planes(outcome: Outcome) -> dict[str, np.ndarray]:
     planes = {"mixture": outcome.heard}
     planes.update({f"mask_{system}_{name}": outcome.masks[system][name] for system, name in _shown(outcome)})
     planes.update({f"target_{name}": outcome.masks["oracle"][name] for name in SOUNDING})
-    for name, logits in outcome.attention["visual"].items():
+    for name, logits in outcome.attention.get("visual", {}).items():
         own = torch.from_numpy(logits[0])  # in the object's own picture
         planes[f"attention_trimodal_{name}"] = own.flatten().softmax(0).reshape(own.shape).numpy()
     return planes
@@ -74,11 +74,11 @@ def _object(folder: Path, outcome: Outcome, name: str, reader: ClipReader, told:
         "frame": frame,
         "box": found and list(found.box),
         "confidence": found and found.confidence,
-        "probability": {system: outcome.probabilities[system][name] for system in GROUNDED},
+        "probability": {system: said[name] for system, said in outcome.probabilities.items()},
     }
-    if name in SOUNDING:
+    if name in SOUNDING and told.classes:  # of VAST
         phrase = told.classes[video.category]
         about["phrase"] = phrase
-        about["phrase_confidence"] = outcome.confidences[phrase]
+        about["phrase_confidence"] = outcome.confidences.get(phrase)
         about["view"] = list(squared((0, 0, *picture.size), *picture.size))
     return about

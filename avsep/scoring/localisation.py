@@ -27,7 +27,7 @@ from avsep.clips.mixtures import frame_seconds
 from avsep.errors import InputError
 from avsep.media.detections import most_confident, read_detections, squared, whole_pixels
 from avsep.media.frames import Box, read_frame
-from avsep.scoring.systems import GROUNDED, Outcome
+from avsep.scoring.systems import Outcome
 
 COLUMNS = ["mixture", "method", "object", "class", "video", "iou", "area", "silent_share"]
 HALF = 0.5  # of the highest attention, from which a position counts as where the sound is
@@ -103,9 +103,9 @@ def locate(outcome: Outcome, reader: ClipReader, videos: Path, threshold: float,
         if any(picture.truth is None for picture in pictures):
             continue
         truths = [region_of(picture.truth, *picture.size) for picture in pictures]
-        sounding = {s: [outcome.probabilities[s][x] >= threshold for x in (name, silent)] for s in GROUNDED}
+        sounding = {s: [said[x] >= threshold for x in (name, silent)] for s, said in outcome.probabilities.items()}
         shared: dict[str, list[Region]] = {
-            **{s: [p.grounded(yes) for p, yes in zip(pictures, sounding[s], strict=True)] for s in GROUNDED},
+            **{s: [p.grounded(yes) for p, yes in zip(pictures, own, strict=True)] for s, own in sounding.items()},
             "detected_box": [p.grounded(True) for p in pictures],
             **{f"trimodal_{way}": _attended(pictures, objects[name]) for way, objects in outcome.attention.items()},
             "whole_image": [~p.nothing() for p in pictures],

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from avsep.clips.datasets import AUDIBLE, ClipReader, FixedMixtures, root_mean_square
 from avsep.clips.index import Video
@@ -21,7 +21,7 @@ from avsep.clips.mixtures import hear, mixed
 from avsep.scoring import systems
 from avsep.scoring.asking import Told
 from avsep.scoring.separation import gains, si_sdr, snr
-from avsep.scoring.systems import FRAME, GROUNDED, SHOWN, TRAINED
+from avsep.scoring.systems import FRAME, GROUNDED, TRAINED
 
 SYSTEMS = (*FRAME, *TRAINED)
 SCORES = ("si_sdr", "si_sdri", "snr", "snri")
@@ -66,27 +66,32 @@ def centre(video: Video, reader: ClipReader) -> int:
 
 
 class Together(Dataset[dict[str, Any]]):
-    """Numbered mixtures in which all that is seen sounds, as samples of `FixedMixtures`, with objects named 1 to N."""
+    """Numbered mixtures in which all that is seen sounds, as samples of `FixedMixtures`, with objects named 1 to N.
 
-    def __init__(self, mixtures: Mapping[int, tuple[Video, ...]], reader: ClipReader) -> None:
-        self.numbers, self.mixtures, self.reader = list(mixtures), list(mixtures.values()), reader
+    Samples have either what is heard, or, with `seen`, what is seen.
+    """
+
+    def __init__(self, mixtures: Mapping[int, tuple[Video, ...]], reader: ClipReader, seen: bool = False) -> None:
+        self.numbers, self.mixtures, self.reader, self.seen = list(mixtures), list(mixtures.values()), reader, seen
 
     def __len__(self) -> int:
         return len(self.mixtures)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        waves, pictures = {}, {}
-        for number, video in enumerate(self.mixtures[index], start=1):
-            middle = centre(video, self.reader)
-            waves[str(number)] = torch.from_numpy(self.reader.sound(video, middle)).float()
-            pictures[str(number)] = self.reader.pictures(video, self.reader.frames_around(video, middle))
-        return {"waves": mixed(waves), "pictures": pictures}
+        videos = {str(number): video for number, video in enumerate(self.mixtures[index], start=1)}
+        middles = {name: centre(video, self.reader) for name, video in videos.items()}
+        if self.seen:
+            frames = {name: self.reader.frames_around(video, middles[name]) for name, video in videos.items()}
+            return {"pictures": {name: self.reader.pictures(video, frames[name]) for name, video in videos.items()}}
+        sounds = {name: self.reader.sound(video, middles[name]) for name, video in videos.items()}
+        return {"waves": mixed({name: torch.from_numpy(wave).float() for name, wave in sounds.items()})}
 
 
 @torch.no_grad()
 def score_all(
     networks: Mapping[str, Any],
-    mixtures: Mapping[str, Together],
+    mixtures: Together,
+    seen: Mapping[str, Together],
     told: Told,
     gates: Mapping[str, float],
     *,
@@ -97,17 +102,14 @@ def score_all(
 ) -> Iterator[list[dict[str, Any]]]:
     """The rows of metrics/sources.csv, batch by batch.
 
-    `mixtures` are what each of systems.SHOWN sees, none with a silent video; `gates` as in pairs.score.
+    `mixtures` and `seen` as in systems.separate_all, none with a silent video; `gates` as in pairs.score.
     """
-    loaders = {name: DataLoader(data, batch) for name, data in mixtures.items()}
     at = 0
-    for batches in zip(*loaders.values(), strict=True):
-        samples = dict(zip(loaders, batches, strict=True))
-        waves = {name: wave.to(device) for name, wave in samples["cyclic"]["waves"].items()}
+    for sounds, pictures in systems.together(mixtures, seen, batch, device):
+        waves = {name: wave.to(device) for name, wave in sounds["waves"].items()}
         part = slice(at, at + len(waves["1"]))
-        numbers, videos = mixtures["cyclic"].numbers[part], mixtures["cyclic"].mixtures[part]
+        numbers, videos = mixtures.numbers[part], mixtures.mixtures[part]
         heard = hear(waves, **spectrogram)
-        pictures = {s: {n: p.to(device) for n, p in samples[s]["pictures"].items()} for s in SHOWN}
         masks = systems.oracles(heard, max_target)
         shown, probabilities, _ = systems.ask_by_frames(networks, heard, pictures)
         masks.update(shown)
@@ -123,7 +125,7 @@ def _scores(
     """System -> each of SCORES, (N, B)."""
     true = torch.stack(list(waves.values())).cpu().double()  # (N, B, L)
     scores: dict[str, dict[str, np.ndarray]] = {}
-    for system in SYSTEMS:  # the mixture first
+    for system in (system for system in SYSTEMS if system in estimates):  # the mixture first
         given = torch.stack([torch.from_numpy(estimates[system][name]) for name in waves]).double()
         own = {"si_sdr": si_sdr(given, true).numpy(), "snr": snr(given, true).numpy()}
         scores[system] = {**own, **gains(own, scores.get("mixture", own))}
@@ -139,7 +141,7 @@ def _rows(
     """One batch's rows, in the order of its numbered mixtures."""
     rows = []
     for b, (number, videos) in enumerate(mixtures.items()):
-        for system, (n, video) in itertools.product(SYSTEMS, enumerate(videos)):
+        for system, (n, video) in itertools.product(scores, enumerate(videos)):
             row: dict[str, Any] = {"sources": len(videos), "mixture": number, "system": system}
             row |= {"class": video.category, "video": video.name}
             row |= {metric: float(scores[system][metric][n, b]) for metric in SCORES}

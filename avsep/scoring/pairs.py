@@ -39,7 +39,7 @@ def score(
     """
     rows: list[dict[str, Any]] = []
     mixed: dict[str, np.ndarray] = {}
-    for system in SYSTEMS:  # the mixture first
+    for system in (system for system in SYSTEMS if system in outcome.estimates):  # the mixture first
         try:
             scores = _separation(outcome, system)
         except InputError as error:
@@ -103,7 +103,7 @@ def _gate(row: dict[str, Any], outcome: Outcome, gate: float) -> None:
 
 
 def _gate_controls(rows: list[dict[str, Any]], outcome: Outcome, seed: int) -> list[dict[str, Any]]:
-    """GATED's rows again, with the probabilities of each control under the gate ROUNDED."""
+    """GATED's rows again, if it was asked, with the probabilities of each control under the gate ROUNDED."""
     random = np.random.default_rng([seed, outcome.number])
     made = []
     for control in GATE_CONTROLS:

@@ -23,6 +23,7 @@ from avsep.scoring.silence import THRESHOLDS, gate_curve, gated
 from avsep.scoring.systems import GROUNDED, SYSTEMS
 
 DECIMALS = 6  # of every table, those of rows included
+ACCURACIES = ("accuracy_solo", "accuracy_mixture", "accuracy_positive", "accuracy_negative")  # as published
 SOUNDS = {"mixture": "probability", "solo": "solo_probability"}  # what an object is grounded in -> its column
 
 
@@ -68,7 +69,7 @@ def headline(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     }
     grounded = tables["grounding.csv"].query("sound == 'mixture'").set_index("system")
     muted = tables["silence.csv"].set_index("system")
-    for system in GROUNDED:
+    for system in (system for system in GROUNDED if system in muted.index):
         suffix = "" if system == "cyclic" else f"_{system}"
         summary[f"grounding{suffix}"] = _picked(grounded, system, "balanced_accuracy", "roc_auc")
         summary[f"silent{suffix}"] = _picked(muted, system, "leakage_db", "false_mute_rate")
@@ -150,7 +151,8 @@ def grounding(pairs: pd.DataFrame, bins: int, draws: Bootstrap) -> pd.DataFrame:
             row["average_precision"] = grounding_scores(p, sounding, ROUNDED)["average_precision"]
             row["ece"] = calibration_error(reliability(p, sounding, bins))
             rows.append(row)
-    return pd.DataFrame(rows)
+    names = [name for measure in ("balanced_accuracy", "roc_auc") for name in _names(measure)]
+    return pd.DataFrame(rows, columns=["system", "sound", "objects", *names, "average_precision", "ece"])
 
 
 def silence(pairs: pd.DataFrame, draws: Bootstrap) -> pd.DataFrame:
@@ -176,7 +178,7 @@ def published(pairs: pd.DataFrame) -> pd.DataFrame:
         silent = own.loc[own["role"] == "silent", "sdr_as_published"]
         sdr = {"sdr_as_published": own["sdr_as_published"].mean(), "sdr_as_published_silent": silent.mean()}
         rows.append({"system": system, **published_accuracies(own, ROUNDED), **sdr})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["system", *ACCURACIES, "sdr_as_published", "sdr_as_published_silent"])
 
 
 def phrases(asked: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,8 @@
 Beside the trained systems stand what frames them, the mixture itself and two oracle masks (same STFT, the mixture's
 phase), and controls that are asked for what is not there: by the picture, or by the phrase, of the silent object beside
 the sounding one that they are scored with.
+
+Any of the trained systems may be absent: what is a function of the others is the same without it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from avsep.clips.datasets import FixedMixtures
 from avsep.clips.index import OBJECTS, PAIRS, SILENT, SOUNDING, Video
@@ -54,7 +56,7 @@ class Outcome:
     masks: Mapping[str, Mapping[str, np.ndarray]]  # system -> object -> mask
     probabilities: Mapping[str, Mapping[str, float]]  # grounded system -> object -> that it sounds in the mixture
     solo: Mapping[str, Mapping[str, float]]  # the same with the solo sound of the object's pair
-    confidences: Mapping[str, float]  # phrase -> how sure trimodal is of it
+    confidences: Mapping[str, float]  # phrase -> how sure trimodal is of it; none without it, as of the next
     # way to ask trimodal -> sounding object -> logits of where it looks for its sound, in the middle frame of the
     # object and of the silent one beside it, (2, rows, columns)
     attention: Mapping[str, Mapping[str, np.ndarray]]
@@ -68,9 +70,10 @@ class Outcome:
 @torch.no_grad()
 def separate_all(
     networks: Mapping[str, Any],
-    mixtures: Mapping[str, FixedMixtures],
+    mixtures: FixedMixtures,
+    seen: Mapping[str, FixedMixtures],
     told: Told,
-    confidence: Confidence,
+    confidence: Confidence | None,
     *,
     masked: str,
     spectrogram: Mapping[str, Any],
@@ -80,26 +83,25 @@ def separate_all(
 ) -> Iterator[Outcome]:
     """Each system's masks, estimates and probabilities, mixture by mixture.
 
-    `mixtures` are what each of SHOWN sees; VAST is asked by what CLIP has `told`, and its `confidence` is calibrated.
+    `mixtures` are what is heard, `seen` the same as each of SHOWN that there is sees them.  VAST is asked by what CLIP
+    has `told`, and trimodal's `confidence` is calibrated.
     """
-    rows = mixtures["cyclic"].mixtures
-    phrases = torch.stack([told.phrases[phrase] for phrase in told.probes])
-    loaders = {name: DataLoader(data, batch) for name, data in mixtures.items()}
     number = 0
-    for batches in zip(*loaders.values(), strict=True):
-        samples = dict(zip(loaders, batches, strict=True))
-        waves = {name: wave.to(device) for name, wave in samples["cyclic"]["waves"].items()}
+    for sounds, pictures in together(mixtures, seen, batch, device):
+        waves = {name: wave.to(device) for name, wave in sounds["waves"].items()}
         heard = hear(waves, **spectrogram)
-        pictures = {name: {n: p.to(device) for n, p in sample["pictures"].items()} for name, sample in samples.items()}
-        videos = dict(zip(OBJECTS, zip(*rows[number : number + len(heard.mixture)], strict=True), strict=True))
+        rows = mixtures.mixtures[number : number + len(heard.mixture)]
+        videos = dict(zip(OBJECTS, zip(*rows, strict=True), strict=True))
         masks = oracles(heard, max_target)
         shown, probabilities, solo = ask_by_frames(networks, heard, pictures)
         masks.update(shown)
         masks.update(ask_vast(networks, heard, videos, told, synonyms=SOUNDING))
         masks.update(controls(masks))
-        found = evidence(networks["trimodal"], heard, phrases, masked)  # of (B, probes) each
-        sure = confidence(torch.stack(found, dim=-1).cpu().double().numpy())
-        attention = look(networks["trimodal"], heard, masks, videos, told, masked)
+        sure: list[dict[str, float]] = [{} for _ in rows]
+        attention: dict[str, dict[str, np.ndarray]] = {}
+        if confidence is not None:
+            sure = be_sure(networks["trimodal"], heard, told, confidence, masked)
+            attention = look(networks["trimodal"], heard, masks, videos, told, masked)
         estimates = listen(masks, waves, spectrogram)
         for b in range(len(heard.mixture)):
             yield Outcome(
@@ -110,11 +112,29 @@ def separate_all(
                 {s: {n: m[b, 0].cpu().numpy() for n, m in objects.items()} for s, objects in masks.items()},
                 {s: {n: float(p[b]) for n, p in objects.items()} for s, objects in probabilities.items()},
                 {s: {n: float(p[b]) for n, p in objects.items()} for s, objects in solo.items()},
-                dict(zip(told.probes, sure[b].tolist(), strict=True)),
+                sure[b],
                 {w: {n: where[b] for n, where in objects.items()} for w, objects in attention.items()},
                 heard.log_mixture[b, 0].cpu().numpy(),
             )
             number += 1
+
+
+def together(
+    mixtures: Dataset[dict[str, Any]], seen: Mapping[str, Dataset[dict[str, Any]]], batch: int, device: str
+) -> Iterator[tuple[dict[str, Any], dict[str, dict[str, Tensor]]]]:
+    """Batch by batch the samples of `mixtures`, and system -> the pictures of the objects that it sees in the same."""
+    loaders = [DataLoader(data, batch) for data in seen.values()]
+    for sample, *shown in zip(DataLoader(mixtures, batch), *loaders, strict=True):
+        pictures = [{name: picture.to(device) for name, picture in own["pictures"].items()} for own in shown]
+        yield sample, dict(zip(seen, pictures, strict=True))
+
+
+def be_sure(network: Any, heard: Heard, told: Told, confidence: Confidence, masked: str) -> list[dict[str, float]]:
+    """How sure trimodal is of each of the phrases that every mixture is asked for, of each of B mixtures."""
+    phrases = torch.stack([told.phrases[phrase] for phrase in told.probes])
+    found = evidence(network, heard, phrases, masked)  # of (B, probes) each
+    sure = confidence(torch.stack(found, dim=-1).cpu().double().numpy())
+    return [dict(zip(told.probes, row, strict=True)) for row in sure.tolist()]
 
 
 def oracles(heard: Heard, max_target: float) -> Masks:
@@ -129,14 +149,14 @@ def oracles(heard: Heard, max_target: float) -> Masks:
 def ask_by_frames(
     networks: Mapping[str, Any], heard: Heard, pictures: Mapping[str, Mapping[str, Tensor]]
 ) -> tuple[Masks, Probabilities, Probabilities]:
-    """Masks of the systems of SHOWN for all that each sees, `pictures` (B, N, 3, H, W); what the grounded ones take to
-    sound in the mixture, and, of objects A to D, with the solo sound of their pair."""
+    """Masks of those systems of SHOWN that see `pictures` (B, N, 3, H, W), for all that each sees; what the grounded
+    ones take to sound in the mixture, and, of objects A to D, with the solo sound of their pair."""
     masks: Masks = {}
     probabilities: Probabilities = {}
     solo: Probabilities = {}
-    for system in SHOWN:
+    for system, own in pictures.items():
         network = networks[system]
-        seen = {name: network.frames(picture) for name, picture in pictures[system].items()}
+        seen = {name: network.frames(picture) for name, picture in own.items()}
         masks[system] = network.separate(heard.log_mixture, seen)
         if system in GROUNDED:
             g = network.ground(heard.log_sounds, seen)
@@ -149,9 +169,9 @@ def ask_by_frames(
 def ask_vast(
     networks: Mapping[str, Any], heard: Heard, videos: asking.Videos, told: Told, synonyms: tuple[str, ...] = ()
 ) -> Masks:
-    """Masks of the systems of ASKED by each way, and trimodal's by synonyms."""
+    """Masks of those systems of ASKED that there are by each way, and trimodal's by synonyms."""
     masks: Masks = {}
-    for system in ASKED:
+    for system in (system for system in ASKED if system in networks):
         asked = asking.ask(networks[system], heard, videos, told, synonyms if system == "trimodal" else ())
         masks.update({f"{system}_{kind}": objects for kind, objects in asked.items()})
     return masks
@@ -162,6 +182,7 @@ def controls(masks: Masks) -> Masks:
     return {
         control: {name: masks[system][silent] for name, silent in zip(SOUNDING, SILENT, strict=True)}
         for control, system in WRONG.items()
+        if system in masks
     }
 
 
@@ -206,7 +227,7 @@ def sounding_probabilities(
     networks: Mapping[str, Any], mixtures: FixedMixtures, *, spectrogram: Mapping[str, Any], device: str, batch: int
 ) -> dict[str, list[float]]:
     """What each grounded system gives to the objects that sound in the mixtures, by which a gate is calibrated."""
-    found: dict[str, list[float]] = {system: [] for system in GROUNDED}
+    found: dict[str, list[float]] = {system: [] for system in GROUNDED if system in networks}
     for samples in DataLoader(mixtures, batch):
         heard = hear({name: wave.to(device) for name, wave in samples["waves"].items()}, **spectrogram)
         for system, probabilities in found.items():

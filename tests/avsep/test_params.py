@@ -64,6 +64,7 @@ REFUSED = {
     "detector.min_size": changed(detector__min_size=10_000),
     "pretrained.detector_path": changed(pretrained__source="published"),
     "clip.image_size is 128: OpenAI's RN50 has 224; clip.width is": changed(pretrained__source="published"),
+    "pretrained.resnet_sha256": changed(pretrained__source="published", pretrained__resnet_path="resnet18.pth"),
     "pretrained.clip_sha256": changed(pretrained__source="published", pretrained__clip_path="clip.pth"),
     "clip.image_size": changed(clip__image_size=112),
     "clip.width": changed(clip__width=7),

@@ -13,14 +13,12 @@ from avsep.errors import InputError
 from avsep.published import (
     CCOL_NETS,
     UNUSED,
-    ccol_names,
     ccol_state,
     import_ccol,
     import_folder,
     import_vast,
     main,
     read_file,
-    vast_names,
 )
 from avsep.training.checkpoints import load_into, load_weights, save_weights
 from models.ccol import CCoL
@@ -29,6 +27,7 @@ from models.vast import VAST
 from tests import factories
 from tests.factories import tiny_ccol
 from tests.golden import compute
+from tests.published_files import ccol_files, vast_files, write_published
 
 SHAPES = compute.published_shapes(compute.HERE / "ccol_align_corners_true.npz")
 
@@ -67,33 +66,7 @@ def test_the_golden_files_list_the_same_tensors() -> None:
 # --- Files
 
 Files = dict[str, dict[str, Tensor]]  # net -> its state dict
-
-
-def write(folder: Path, files: Files, saved: str = "best", **options: bool) -> Path:
-    """What the published trainings keep, beside their history."""
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.save({"train": {"epoch": [], "err": []}}, folder / "history_latest.pth")
-    for net, state in files.items():
-        torch.save(state, folder / f"{net}_{saved}.pth", **options)
-    return folder
-
-
-def ccol_files(network: CCoL) -> Files:
-    """A network's weights as the authors would have them, with a layer that they do not use."""
-    files: Files = {net: {} for net in CCOL_NETS}
-    own = network.state_dict()
-    for ours, theirs in ccol_names(own, len(network.separation.unet.down)).items():
-        net, _, name = theirs.partition(".")
-        files[net][name] = own[ours]
-    files["grounding"]["fc_v1.weight"] = torch.zeros(2, 2)
-    return files
-
-
-def vast_files(network: VAST, clip: torch.nn.Module) -> Files:
-    own = network.unet.state_dict()
-    tower = {n: v for n, v in clip.state_dict().items() if n.startswith("visual.") or n == "logit_scale"}
-    names = {ours: theirs for ours, theirs in vast_names(own).items() if not ours.startswith("separated")}
-    return {"sound": {theirs: own[ours] for ours, theirs in names.items()}, "frame": tower}
+LEVELS = factories.UNET["unet_levels"]
 
 
 def drifted_ccol() -> CCoL:
@@ -107,7 +80,7 @@ def drifted_ccol() -> CCoL:
 @pytest.mark.parametrize("saved", ["best", "latest"])
 def test_ccol_files_give_the_networks_that_they_were(tmp_path: Path, zipped: bool, saved: str) -> None:
     network = drifted_ccol()
-    folder = write(tmp_path, ccol_files(network), saved, _use_new_zipfile_serialization=zipped)
+    folder = write_published(tmp_path, ccol_files(network.state_dict(), LEVELS), saved, zipped)
     state = import_ccol(folder, tiny_ccol(seed=1, shared_trunk=False), saved)
     assert list(state) == list(network.state_dict())
     for name, value in network.state_dict().items():
@@ -116,8 +89,11 @@ def test_ccol_files_give_the_networks_that_they_were(tmp_path: Path, zipped: boo
 
 def test_what_data_parallel_puts_before_names_is_taken_off(tmp_path: Path) -> None:
     network = drifted_ccol()
-    files = {n: {f"module.{name}": v for name, v in own.items()} for n, own in ccol_files(network).items()}
-    state = import_ccol(write(tmp_path, files), network)
+    files = {
+        n: {f"module.{name}": v for name, v in own.items()}
+        for n, own in ccol_files(network.state_dict(), LEVELS).items()
+    }
+    state = import_ccol(write_published(tmp_path, files), network)
     assert torch.equal(state["separation.visual.weight"], network.separation.visual.weight)
 
 
@@ -156,10 +132,10 @@ def test_a_file_that_does_not_fit_is_refused_by_name(
     tmp_path: Path, spoil: Callable[[Files], object], told: str
 ) -> None:
     network = drifted_ccol()
-    files = ccol_files(network)
+    files = ccol_files(network.state_dict(), LEVELS)
     spoil(files)
     with pytest.raises(InputError, match=told):
-        import_ccol(write(tmp_path, files), network)
+        import_ccol(write_published(tmp_path, files), network)
 
 
 def test_code_in_a_file_is_refused_and_does_not_run(tmp_path: Path) -> None:
@@ -176,16 +152,18 @@ def test_code_in_a_file_is_refused_and_does_not_run(tmp_path: Path) -> None:
 
 def test_vast_files_give_the_network_that_it_was(tmp_path: Path) -> None:
     network, clip = VAST(3, **factories.VAST), build_clip(**factories.CLIP)
-    files = vast_files(network, clip)
+    files = vast_files(network.state_dict(), clip.state_dict())
     files["frame"] = {name: v.half() if v.is_floating_point() else v for name, v in files["frame"].items()}
-    state = import_vast(write(tmp_path, files), VAST(5, **factories.VAST), clip.state_dict())
+    state = import_vast(write_published(tmp_path, files), VAST(5, **factories.VAST), clip.state_dict())
     assert state.pop("captions").shape == (0, factories.VAST["embedding"]), "the files hold none"
     assert all(torch.equal(state[f"unet.{name}"], value) for name, value in network.unet.state_dict().items())
 
 
 def test_weights_without_captions_are_loaded_and_asked(tmp_path: Path) -> None:
     network, clip = VAST(3, **factories.VAST), build_clip(**factories.CLIP)
-    state = import_vast(write(tmp_path, vast_files(network, clip)), network, clip.state_dict())
+    state = import_vast(
+        write_published(tmp_path, vast_files(network.state_dict(), clip.state_dict())), network, clip.state_dict()
+    )
     save_weights(tmp_path / "best.safetensors", state)
     again = VAST(0, **factories.VAST)
     load_into(again, load_weights(tmp_path / "best.safetensors"), tmp_path)
@@ -193,14 +171,14 @@ def test_weights_without_captions_are_loaded_and_asked(tmp_path: Path) -> None:
 
 def test_the_tower_of_another_clip_is_refused(tmp_path: Path) -> None:
     network, clip = VAST(3, **factories.VAST), build_clip(**factories.CLIP)
-    folder = write(tmp_path, vast_files(network, clip))
+    folder = write_published(tmp_path, vast_files(network.state_dict(), clip.state_dict()))
     with pytest.raises(InputError, match=r"frame_best\.pth: visual\..* has other values than the CLIP that evaluation"):
         import_vast(folder, network, build_clip(**factories.CLIP).state_dict())
 
 
 def test_a_refused_folder_leaves_one_line_and_no_file(tmp_path: Path) -> None:
     """Tiny networks are no published ones: the first wrong shape is told."""
-    folder = write(tmp_path / "ckpt", ccol_files(drifted_ccol()))
+    folder = write_published(tmp_path / "ckpt", ccol_files(drifted_ccol().state_dict(), LEVELS))
     with pytest.raises(SystemExit) as stopped:
         main([str(folder), str(tmp_path / "out/best.safetensors")])
     assert str(stopped.value).startswith("error: ") and "\n" not in str(stopped.value)
@@ -218,7 +196,7 @@ def test_golden_ccol_goes_through_the_real_files(tmp_path: Path) -> None:
         net, _, parameter = name.partition(".")
         files[net][parameter] = compute.published_tensor(0, name, shape, net)
     files["grounding"]["fc3.bias"] = torch.zeros(2)
-    folder, out = write(tmp_path / "ckpt", files), tmp_path / "checkpoints/cyclic/best.safetensors"
+    folder, out = write_published(tmp_path / "ckpt", files), tmp_path / "checkpoints/cyclic/best.safetensors"
     main([str(folder), str(out)])
     state, golden = load_weights(out), compute.ccol_networks(0).state_dict()
     assert set(state) == set(golden) and all(torch.equal(state[name], value) for name, value in golden.items())
@@ -228,9 +206,9 @@ def test_golden_ccol_goes_through_the_real_files(tmp_path: Path) -> None:
 def test_golden_vast_goes_through_the_real_files(tmp_path: Path) -> None:
     shapes = compute.published_shapes(compute.HERE / "vast_align_corners_true.npz")
     clip = build_clip(**factories.CLIP)  # its sizes are the evaluation's affair
-    files = vast_files(VAST(0, **factories.VAST), clip)
+    files = vast_files(VAST(0, **factories.VAST).state_dict(), clip.state_dict())
     files["sound"] = {name: compute.published_tensor(0, name, shape, "vast") for name, shape in shapes.items()}
-    folder, out = write(tmp_path / "ckpt", files), tmp_path / "checkpoints/trimodal/best.safetensors"
+    folder, out = write_published(tmp_path / "ckpt", files), tmp_path / "checkpoints/trimodal/best.safetensors"
     save_weights(tmp_path / "clip.safetensors", clip.state_dict())
     main([str(folder), str(out), "--clip", str(tmp_path / "clip.safetensors")])
     state, golden = load_weights(out), compute.vast_networks(0, torch.zeros(0, 1024)).state_dict()

@@ -1,6 +1,8 @@
 """Stage evaluate_scenes with tiny random networks: all scenes by their videos alone, what is scored, what is kept."""
 
+import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from avsep.params import (
     Objective,
     ResNet,
     Spectrogram,
+    System,
     Vast,
 )
 from avsep.scenes.files import read_truth
@@ -32,6 +35,7 @@ from avsep.scenes.rendering import render_scene
 from avsep.scenes.scoring import COLUMNS, INTERVALS, SUMMARY
 from avsep.scenes.tracks import Object, true_objects
 from avsep.scenes.video import Separator
+from avsep.scoring.systems import GROUNDED
 from avsep.training.checkpoints import save_weights
 from models.ccol import CCoL
 from models.detector import build_detector
@@ -46,6 +50,7 @@ CLASSES = ["cello", "flute", "trumpet", "tuba"]
 RATE = 8000
 WIDTH = 8  # of the ResNet
 FOUND = ["plain_00", "silence_00"]  # the scenes
+SYSTEMS_WITH_WEIGHTS = {"baseline", "colearning", "cyclic", "trimodal", "finetune"}
 
 
 def params() -> EvaluateScenesParams:
@@ -66,6 +71,7 @@ def params() -> EvaluateScenesParams:
         model=Model(**UNET, sound_channels=2, head_std=None, query_std=None),
         objective=Objective(as_published=False, symmetric=True, max_target=5.0),
         vast=Vast(**vast),
+        evaluate=demo.evaluate,
         evaluate_scenes=EvaluateScenes(enlarge=1.0, nms=0.3, link=0.3, seen=0.5, overlap=0.5, resamples=50, examples=1),
     )
 
@@ -117,8 +123,11 @@ def sees(monkeypatch: pytest.MonkeyPatch, missed: int | None) -> None:
     monkeypatch.setattr(Separator, "objects", objects)
 
 
-def run() -> tuple[pd.DataFrame, dict[str, Any]]:
-    evaluate_scenes.main(params())
+def run(*systems: System) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """With those `systems`, or all."""
+    given = params()
+    asked = dataclasses.replace(given.evaluate, systems=list(systems) or given.evaluate.systems)
+    evaluate_scenes.main(dataclasses.replace(given, evaluate=asked))
     return pd.read_csv("metrics/scenes.csv"), json.loads(Path("metrics/evaluate_scenes.json").read_text())
 
 
@@ -174,6 +183,21 @@ def test_the_same_bytes_twice_with_the_detector_itself(project: Path) -> None:
     assert written() == first
 
 
+@pytest.mark.parametrize("systems", [("baseline",), ("cyclic", "finetune")], ids="+".join)
+def test_any_choice_of_systems_is_scored_as_all_are(systems: tuple[System, ...], project: Path) -> None:
+    everything, _ = run()
+    found = pd.read_csv("metrics/scenes_found.csv")
+    for system in SYSTEMS_WITH_WEIGHTS - set(systems):
+        shutil.rmtree(f"checkpoints/{system}")
+    Path("metrics/evaluate.json").write_text(json.dumps({"gates": {"cyclic": 0.0} if "cyclic" in systems else {}}))
+    table, _ = run(*systems)
+    named = {"cyclic": {"cyclic", TRUE_BOXES}, "finetune": {"finetune_visual", "finetune_text"}}
+    assert set(table["system"]) == {"mixture", "oracle"}.union(*(named.get(system, {system}) for system in systems))
+    expected = everything[everything["system"].isin(table["system"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(table, expected, check_dtype=False)
+    pd.testing.assert_frame_equal(pd.read_csv("metrics/scenes_found.csv"), found)
+
+
 def test_no_scenes_leave_empty_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     SCENES.mkdir(parents=True)
@@ -197,6 +221,6 @@ def test_the_detector_sees_larger_pictures_with_its_own_anchors(project: Path) -
 def test_missing_gates_are_told(text: str, tmp_path: Path) -> None:
     (tmp_path / "evaluate.json").write_text(text)
     with pytest.raises(InputError, match=r"tells no gates of colearning and cyclic .*: run stage evaluate"):
-        read_gates(tmp_path / "evaluate.json")
+        read_gates(GROUNDED, tmp_path / "evaluate.json")
     with pytest.raises(InputError, match="run stage evaluate"):
-        read_gates(tmp_path / "missing.json")
+        read_gates(GROUNDED, tmp_path / "missing.json")

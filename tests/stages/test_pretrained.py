@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from torch import nn
 from torchvision.models import ResNet18_Weights
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
@@ -44,6 +45,8 @@ DEMO = PretrainedParams(
     ),
     pretrained=Pretrained(
         source="demo",
+        resnet_path=None,
+        resnet_sha256=None,
         detector_path=None,
         detector_sha256=None,
         detector_classes=[],
@@ -99,7 +102,7 @@ def published(path: Path | str, sha256: str | None = None, **detector: Any) -> P
     )
 
 
-def with_clip(params: PretrainedParams, **values: Any) -> PretrainedParams:
+def with_values(params: PretrainedParams, **values: Any) -> PretrainedParams:
     return dataclasses.replace(params, pretrained=dataclasses.replace(params.pretrained, **values))
 
 
@@ -235,13 +238,38 @@ def test_a_failed_download_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("imagenet")
+def test_published_weights_leave_every_output_that_dvc_waits_for() -> None:
+    torch.save(SMALL.state_dict(), "detector.pth")
+    pretrained.main(published("detector.pth"))
+    entry = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["pretrained"]
+    missing = [path for path in [*entry["outs"], *entry["metrics"][0]] if not Path(path).exists()]
+    assert not missing
+
+
+def test_a_resnet_by_path_is_checked_and_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torchvision's own file has no counts of training steps."""
+    monkeypatch.delattr(pretrained, "download_resnet")  # nothing is
+    torch.save(SMALL.state_dict(), "detector.pth")
+    weights = {name: v for name, v in ResNet18(64, 1000).state_dict().items() if "num_batches" not in name}
+    torch.save(weights, "resnet18.pth")
+    own = {"resnet_path": "resnet18.pth", "resnet_sha256": sha256_of("resnet18.pth")}
+    with pytest.raises(InputError, match=r"has the SHA-256 [0-9a-f]{64}, pretrained\.resnet_sha256 is 00"):
+        pretrained.main(with_values(published("detector.pth"), **{**own, "resnet_sha256": "0" * 64}))
+    assert not Path("checkpoints").exists()
+    pretrained.main(with_values(published("detector.pth"), **own))
+    found = load_weights(pretrained.RESNET)
+    assert all(torch.equal(found[name], value) for name, value in weights.items())
+    assert found.keys() == ResNet18(64, 1000).state_dict().keys()
+
+
+@pytest.mark.usefixtures("imagenet")
 def test_a_clip_that_is_not_what_params_say_is_refused() -> None:
     torch.save(SMALL.state_dict(), "detector.pth")
     given = published("detector.pth")
     with pytest.raises(InputError, match=r"has the SHA-256 [0-9a-f]{64}, pretrained\.clip_sha256 is 00"):
-        pretrained.main(with_clip(given, clip_sha256="0" * 64))
+        pretrained.main(with_values(given, clip_sha256="0" * 64))
     with pytest.raises(InputError, match=r"pretrained\.clip_path nothing\.pth cannot be read"):
-        pretrained.main(with_clip(given, clip_path="nothing.pth"))
+        pretrained.main(with_values(given, clip_path="nothing.pth"))
     with pytest.raises(InputError, match=r"clip\.safetensors: \S+ has shape"):
         pretrained.main(dataclasses.replace(given, clip=dataclasses.replace(given.clip, width=4)))
     assert not Path("checkpoints").exists()
@@ -274,7 +302,7 @@ def test_openais_clip_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(pretrained, "download_pretrained_from_url", download)
     torch.save(SMALL.state_dict(), "detector.pth")
-    pretrained.main(with_clip(published("detector.pth"), clip_path=None, clip_sha256=None))
+    pretrained.main(with_values(published("detector.pth"), clip_path=None, clip_sha256=None))
     clip = load_weights(pretrained.CLIP_WEIGHTS)
     assert clip.keys() == SMALL_CLIP.state_dict().keys()
     assert all(torch.equal(clip[name], value.half().float()) for name, value in state.items())
@@ -290,5 +318,5 @@ def test_a_failed_download_of_clip_is_one_line(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(pretrained, "download_pretrained_from_url", fail)
     torch.save(SMALL.state_dict(), "detector.pth")
     with pytest.raises(InputError, match=r"CLIP RN50\.pt could not be downloaded \(the SHA256"):
-        pretrained.main(with_clip(published("detector.pth"), clip_path=None, clip_sha256=None))
+        pretrained.main(with_values(published("detector.pth"), clip_path=None, clip_sha256=None))
     assert not Path("checkpoints").exists()

@@ -40,10 +40,11 @@ def test_a_video_that_is_silent_is_named(videos: list[Video]) -> None:
 @pytest.mark.parametrize("sources", [2, 4])
 def test_rows_are_those_of_what_is_heard(videos: list[Video], sources: int) -> None:
     drawn = dict(zip((0, 1, 5), many.draw(videos, sources, 3, seed=0), strict=True))
-    sees = {name: many.Together(drawn, tiny_reader(objects=name != "baseline")) for name in ("baseline", *GROUNDED)}
+    heard = many.Together(drawn, tiny_reader())
+    sees = {s: many.Together(drawn, tiny_reader(objects=s != "baseline"), seen=True) for s in ("baseline", *GROUNDED)}
     said = told(drawn.values())
     options = dict(spectrogram=SPECTROGRAM, max_target=5.0, device="cpu", batch=2)
-    batches = many.score_all(networks(), sees, said, GATES, **options)  # type: ignore[arg-type]
+    batches = many.score_all(networks(), heard, sees, said, GATES, **options)  # type: ignore[arg-type]
     rows = [row for batch in batches for row in batch]
     assert len(rows) == 3 * sources * len(many.SYSTEMS)
     assert all(set(row) <= set(many.COLUMNS) and row["sources"] == sources for row in rows)
@@ -51,7 +52,7 @@ def test_rows_are_those_of_what_is_heard(videos: list[Video], sources: int) -> N
     assert np.mean(oracle) > 3, "the tones lie apart"
     assert {row["mixture"] for row in rows} == {0, 1, 5}, "2, 3 and 4 were silent"
     assert [row["si_sdri"] for row in rows if row["system"] == "mixture"] == [0] * 3 * sources
-    waves = sees["cyclic"][0]["waves"]
+    waves = heard[0]["waves"]
     mixture = torch.stack(list(waves.values())).sum(0)
     first = [row["si_sdr"] for row in rows if row["system"] == "mixture" and row["mixture"] == 0]
     known = [float(si_sdr(mixture.double(), wave.double())) for wave in waves.values()]

@@ -1,0 +1,158 @@
+"""Stage evaluate with tiny random networks: any choice of systems is scored as all are, and the report tells it."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from avsep import params
+from avsep.published import import_ccol, import_vast
+from avsep.report.measured import read_measured
+from avsep.scoring.pairs import GATE_CONTROLS
+from avsep.scoring.systems import ASKED, FRAME, GROUNDED, SHOWN, WRONG
+from avsep.training.checkpoints import load_weights, save_weights
+from avsep.training.teacher import CLIP
+from models.vast import VAST
+from stages import evaluate, report
+from tests import factories, outcomes
+from tests.factories import tiny_ccol, tiny_clip
+from tests.published_files import ccol_files, vast_files, write_published
+from tests.report_inputs import write_scenes
+
+ROOT = Path(__file__).parents[2]
+TINY: dict[str, dict[str, Any]] = {
+    "resnet": {"width": factories.WIDTH},
+    "extract": {"rate": factories.RATE, "fps": factories.FPS},
+    "audio": {"samples": factories.SAMPLES},
+    "spectrogram": factories.SPECTROGRAM,
+    "frames": {"count": 1, "stride": 1, "resize": 20, "size": factories.SIZE},
+    "model": {**factories.MODEL, "query_std": None},
+    "clip": factories.CLIP,
+    "vast": {"unet_levels": 3, "unet_channels": 2, "frames": 1, "batch": 5},
+    "evaluate": {"batch": 3, "examples": 1, "sources": [2, 3], "source_mixtures": 2, "resamples": 20},
+    "report": {"mixtures": 1},
+}
+
+
+def part(checked: params.Params, stage_params: Any) -> Any:
+    return stage_params(**{field.name: getattr(checked, field.name) for field in dataclasses.fields(stage_params)})
+
+
+def run(*systems: str) -> None:
+    """Stage evaluate, then stage report, with params that were checked as a user's are."""
+    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for section, leaves in TINY.items():
+        values[section] |= leaves
+    values["evaluate"]["systems"] = list(systems)
+    checked = params.check(values)
+    evaluate.main(part(checked, params.EvaluateParams))
+    report.main(part(checked, params.ReportParams))
+
+
+def checkpoint(system: str) -> Path:
+    return Path(f"checkpoints/{system}/best.safetensors")
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data, random networks, and what evaluate made of all of them."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("LOKY_MAX_CPU_COUNT", "1")
+        factories.write_data(Path("data"))
+        Path("data/index/rejected.csv").write_text("class,id,stage,reason\n", encoding="utf-8")
+        for system, network in outcomes.networks().items():
+            save_weights(checkpoint(system), network.state_dict())
+        save_weights(CLIP, tiny_clip().clip.state_dict())
+        Path("metrics").mkdir()
+        Path("metrics/index.json").write_text("{}", encoding="utf-8")
+        write_scenes(Path("metrics"), kinds=())
+        run(*SHOWN, *ASKED)
+    return folder
+
+
+@pytest.fixture
+def project(scored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy without what was scored; the working directory."""
+    shutil.copytree(scored, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    for made in ("evaluate", "examples", "report"):
+        shutil.rmtree(f"metrics/{made}")
+    for path in Path("metrics").glob("*.csv"):
+        if not path.name.startswith("scenes"):
+            path.unlink()
+    return tmp_path
+
+
+def rows_of(systems: Sequence[str]) -> set[str]:
+    """The names that they have in pairs.csv, with their controls."""
+    names = {*FRAME, *systems} - set(ASKED)
+    names |= {f"{system}_{way}" for system in ASKED if system in systems for way in ("visual", "text")}
+    names |= {control for control, system in WRONG.items() if system in names}
+    if "trimodal" in systems:
+        names.add("trimodal_synonym")
+    return names | (set(GATE_CONTROLS) if "cyclic" in systems else set())
+
+
+def same_rows(scored: Path, table: str, systems: set[str]) -> None:
+    before, after = (pd.read_csv(folder / f"metrics/{table}.csv") for folder in (scored, Path()))
+    before = before[before["system"].isin(systems)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(after[after["system"].isin(systems)].reset_index(drop=True), before)
+
+
+@pytest.mark.parametrize("systems", [["cyclic"], ["baseline"], ["colearning", "trimodal"], ["finetune"]], ids="+".join)
+def test_any_choice_of_systems_is_scored_as_all_are(systems: list[str], scored: Path, project: Path) -> None:
+    for system in (*SHOWN, *ASKED):
+        if system not in systems:
+            checkpoint(system).unlink()
+    if not set(systems) & set(ASKED):
+        CLIP.unlink()
+    run(*systems)
+    there = rows_of(systems)
+    pairs = pd.read_csv("metrics/pairs.csv")
+    assert set(pairs["system"]) == there
+    same_rows(scored, "pairs", there)
+    same_rows(scored, "sources", there)
+    told = json.loads(Path("metrics/evaluate.json").read_text())
+    everything = json.loads((scored / "metrics/evaluate.json").read_text())
+    for name in told:
+        if name not in ("gates", "phrases"):
+            assert told[name] == everything[name], name
+    assert told["gates"] == {system: everything["gates"][system] for system in GROUNDED if system in systems}
+    assert told["phrases"] == (everything["phrases"] if "trimodal" in systems else {})
+    page = Path("metrics/report/index.html").read_text(encoding="utf-8")
+    assert ("Separation by CCoL" in page) == ("cyclic" in systems)
+    assert ("Separation by VAST" in page) == ("trimodal" in systems)
+    assert ('id="phrases"' in page) == ("trimodal" in systems)
+    assert ('id="grounding"' in page) == bool(set(systems) & set(GROUNDED))
+    assert set(read_measured(Path("metrics")).systems) == there - set(GATE_CONTROLS)
+    assert page.count('<audio controls preload="none"') > 4
+
+
+def test_published_weights_of_ccol_are_scored_as_what_they_were(scored: Path, project: Path) -> None:
+    """From files in the authors' format, whose two frame encoders have a trunk each."""
+    levels = factories.UNET["unet_levels"]
+    write_published(project, ccol_files(load_weights(checkpoint("cyclic")), levels))
+    save_weights(checkpoint("cyclic"), import_ccol(project, tiny_ccol(shared_trunk=False)))
+    run("cyclic")
+    same_rows(scored, "pairs", rows_of(["cyclic"]))
+    same_rows(scored, "sources", rows_of(["cyclic"]))
+
+
+def test_published_weights_of_vast_are_scored_without_their_captions(scored: Path, project: Path) -> None:
+    """The masks are those of the network; only confidence, which captions stand for, is poorer."""
+    clip = load_weights(CLIP)
+    write_published(project, vast_files(load_weights(checkpoint("trimodal")), clip))
+    save_weights(checkpoint("trimodal"), import_vast(project, VAST(0, **factories.VAST), clip))
+    run("trimodal")
+    same_rows(scored, "pairs", rows_of(["trimodal"]))
+    told = json.loads(Path("metrics/evaluate.json").read_text())
+    assert 0 <= told["phrases"]["roc_auc"] <= 1
