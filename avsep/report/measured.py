@@ -243,7 +243,7 @@ def by_class(folder: Path, score: str = "nsdr") -> pd.DataFrame:
     InputError."""
     table = read_table(folder / "by_class.csv", ["system", "class", "objects", score])
     means = table.pivot(index="class", columns="system", values=score)
-    counts = table[table["system"] == "oracle"].set_index("class")["objects"]
+    counts = table[table["system"] == "mixture"].set_index("class")["objects"]
     wanted = [system for system in ("oracle", *TRAINED) if system in means]
     return means[wanted].assign(count=counts).sort_index()
 
