@@ -127,7 +127,7 @@ def read_measured(metrics: Path) -> Measured:
     )
     there = [system for system in SYSTEMS if system in scores.index]
     grounded = {system: title for system, title in GROUNDED.items() if system in there}
-    best = best_of(differences)
+    best = best_of(differences, [system for system in TRAINED if system in there])
     published = read_table(folder / "published.csv", ["system", *PUBLISHED, *PUBLISHED_SDR]).set_index("system")
     silence = read_table(folder / "silence.csv", ["system", *SILENCE]).set_index("system")
     places = read_table(folder / "localisation.csv", ["method", *LOCALISATION]).set_index("method")
@@ -198,19 +198,18 @@ def score_table(scores: pd.DataFrame, score: str, best: set[tuple[str, str]]) ->
     return tabulate(scores, SYSTEMS, columns, best, drawn=score if score in GAINS else None)
 
 
-def best_of(differences: pd.DataFrame) -> set[tuple[str, str]]:
-    """Which trained system is, in which score, better than each other trained one by a difference that is
+def best_of(differences: pd.DataFrame, trained: Sequence[str]) -> set[tuple[str, str]]:
+    """Which of the systems `trained` is, in which score, better than each other one by a difference that is
     significant, its 95 % interval excluding 0: (system, score)."""
     table = differences[
         (differences["significant"] == 1)
-        & differences["system"].isin(TRAINED)
-        & differences["against"].isin(TRAINED)
+        & differences["system"].isin(trained)
+        & differences["against"].isin(trained)
         & differences["metric"].isin(list(SCORES))
     ]
     better = table["system"].where(table["difference"] > 0, table["against"])
     beaten = better.groupby([better, table["metric"]]).size()
-    scored = {*differences["system"], *differences["against"]} & set(TRAINED)
-    return {key for key, count in beaten.items() if count == len(scored) - 1}  # type: ignore[misc]
+    return {key for key, count in beaten.items() if count == len(trained) - 1}  # type: ignore[misc]
 
 
 def differences_to(differences: pd.DataFrame, system: str) -> pd.DataFrame:

@@ -67,5 +67,8 @@ def test_best_is_who_beats_each_other_trained_system() -> None:
         [(metric, system, against, 1.0 if system == "cyclic" else -1.0, 1) for metric, system, against, _ in rows],
         columns=["metric", "system", "against", "difference", "significant"],
     )
-    assert measured.best_of(table) == {("cyclic", "nsdr")}
-    assert not measured.best_of(table.iloc[1:])
+    assert measured.best_of(table, tables.TRAINED) == {("cyclic", "nsdr")}
+    assert not measured.best_of(table.iloc[1:], tables.TRAINED)
+    assert measured.best_of(table.iloc[:1], ["baseline", "cyclic"]) == {("cyclic", "nsdr")}, (
+        "the others were not scored"
+    )
