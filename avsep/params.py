@@ -24,6 +24,8 @@ from pydantic.dataclasses import dataclass
 from avsep.clips.phrases import phrase_of, refuse_unreadable, tokenise
 from avsep.errors import InputError
 
+DEMO_PATH = "avsep/demo"  # what DVC watches for the demo's videos: the code that renders them
+
 _strict = ConfigDict(extra="forbid", strict=True)
 
 Count = Annotated[int, Field(ge=1)]
@@ -38,13 +40,25 @@ System = Literal["baseline", "colearning", "cyclic", "trimodal", "finetune"]
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
 class Videos:
-    source: str
+    source: Literal["demo", "ids", "folder", "imported"]
+    path: Annotated[str, Field(min_length=1)]
     classes: list[str]
     per_class: Count
     seconds: Positive
     fps: Count
     width: Annotated[int, Field(ge=64, multiple_of=2)]
     height: Annotated[int, Field(ge=64, multiple_of=2)]
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
+class Download:
+    url: str
+    height: Count
+    rate: Positive | None
+    sleep: NotNegative
+    retries: Whole
+    pause: NotNegative
+    retry_unavailable: bool
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
@@ -330,6 +344,7 @@ class Params:
     device: Device
     threads: Count
     videos: Videos
+    download: Download
     resnet: ResNet
     detector: Detector
     clip: Clip
@@ -364,6 +379,7 @@ class Params:
 class VideosParams:
     seed: int
     videos: Videos
+    download: Download
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -380,6 +396,7 @@ class PretrainedParams:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExtractParams:
+    videos: Videos
     extract: Extract
 
 
@@ -387,6 +404,7 @@ class ExtractParams:
 class DetectParams:
     device: Device
     threads: int
+    videos: Videos
     resnet: ResNet
     detector: Detector
     detect: Detect
@@ -574,6 +592,13 @@ def _sentence(error: Any) -> str:
 def _refuse_contradictions(p: Params) -> None:
     """Raises InputError for values that are each in range and do not go together."""
     problems = []
+    if (p.videos.source == "demo") != (p.videos.path == DEMO_PATH):
+        problems.append(
+            f"videos.path is {p.videos.path}: videos.source {p.videos.source} "
+            + (f"is made from {DEMO_PATH}" if p.videos.source == "demo" else "needs the path of what you bring")
+        )
+    if "{id}" not in p.download.url:
+        problems.append(f"download.url is {p.download.url}: {{id}} must stand where a video's id goes")
     if p.videos.source == "demo":
         if len(p.videos.classes) < 4:
             problems.append(f"videos.classes has {len(p.videos.classes)} classes: a mixture needs 4 different ones")

@@ -3,6 +3,7 @@
 The rows are those of avsep/media/detections.py, sorted by frame, then by falling confidence.  A video is looked
 through again only if its frames, the detector, the params, the code, or what was found changed; data/detect.csv
 keeps what each result was made from.  metrics/detect.json counts what was found, and the frames without an object.
+Detections that came with imported frames are taken over, as the detector's own.
 """
 
 import json
@@ -28,6 +29,7 @@ from avsep.media.frames import ARCHIVE, count_frames, read_frame
 from avsep.media.incremental import Item, Ledger, digest, fingerprint, prune
 from avsep.params import DetectParams
 from avsep.run import progress, run, write_made, write_metrics
+from avsep.sources.manifest import given_detections
 from avsep.training.checkpoints import load_into, load_weights, read_metadata
 from models.detector import build_detector
 
@@ -79,7 +81,15 @@ def main(params: DetectParams) -> None:
             video.item: fingerprint([video.archive], [], {"shared": shared}, ledger.hashes)
             for video in progress(videos, "checking", len(videos), "video")
         }
+        given = given_detections(params.videos.source, params.videos.path, ledger.hashes)
+        taken = {"taken over": fingerprint([], code, {"classes": len(classes)})}
+        made_from |= {item: fingerprint([file], [], taken, ledger.hashes) for item, file in given.items()}
         todo = [video for video in videos if not ledger.is_current(video.item, made_from[video.item], [video.result])]
+        for video in (video for video in todo if video.item in given):
+            detections.take_over(given[video.item], video.result, video.frames, len(classes))
+            ledger.record(video.item, made_from[video.item], [video.result], frames=str(video.frames))
+        made = len(todo)
+        todo = [video for video in todo if video.item not in given]
         logging.info("detect: %d of %d videos to look through", len(todo), len(videos))
         if todo:
             detector = build_detector(
@@ -110,7 +120,6 @@ def main(params: DetectParams) -> None:
                 rows = []
         prune(RESULTS, {video.result for video in videos})
     write_metrics("detect", summary(videos, classes))
-    made = len(todo)
     write_made("detect", made=made, kept=len(videos) - made, gone=gone, seconds=time.monotonic() - start)
 
 

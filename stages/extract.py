@@ -1,11 +1,11 @@
 """Stage extract: frames and mono sound of each video, from data/videos to data/frames, data/audio, data/extract.csv.
 
-One ffmpeg process a video, as many at once as there are processors.  A video is taken apart again only if its
+One ffmpeg process a video, as many at once as there are processors.  With `videos.source` imported the frames are taken
+over as they are, and the sound comes to mono and the rate.  A video is taken apart again only if its
 file, extract's params or code, or what was made of it changed.  A video that cannot be used leaves neither frames
 nor sound; data/extract.csv says why, and the stages behind see only the others.
 """
 
-import csv
 import logging
 import time
 from collections import Counter
@@ -16,12 +16,12 @@ from joblib import Parallel, delayed
 
 from avsep.errors import InputError
 from avsep.media import ffmpeg, frames
-from avsep.media.incremental import Item, Ledger, fingerprint, prune
-from avsep.media.paths import inside
+from avsep.media.hashes import Hashes
+from avsep.media.incremental import Item, Ledger, digest, fingerprint, prune
 from avsep.params import ExtractParams
 from avsep.run import progress, run, write_made, write_metrics
+from avsep.sources.manifest import MANIFEST, Row, Span, frames_of, read_manifest, read_parts, refuse_changed, root_of
 
-VIDEOS = Path("data/videos")
 FRAMES = Path("data/frames")
 AUDIO = Path("data/audio")
 LEDGER = Path("data/extract.csv")
@@ -31,10 +31,16 @@ COLUMNS = ["frames", "samples", "status", "reason"]
 class Source(NamedTuple):
     """One video, and where what is made of it lies."""
 
-    item: Item
-    file: Path
-    frames: Path
+    row: Row
+    file: Path  # of the video; of an imported one the sound's
+    pictures: Path | None  # the folder of an imported video's frames
+    parts: tuple[Span, ...]  # what of the video is used; (): all
+    frames: Path  # the archive
     wav: Path
+
+    @property
+    def item(self) -> Item:
+        return self.row.item
 
     @property
     def outputs(self) -> list[Path]:
@@ -48,7 +54,7 @@ class Result(NamedTuple):
 
 
 def main(params: ExtractParams) -> None:
-    sources = read_manifest(VIDEOS / "manifest.csv")
+    sources = list_sources(params.videos.source, params.videos.path)
     fps, rate = params.extract.fps, params.extract.rate
     start = time.monotonic()
     code = [Path(module.__file__ or "") for module in (ffmpeg, frames)] + [Path(__file__)]
@@ -59,7 +65,8 @@ def main(params: ExtractParams) -> None:
 
         def made_from(source: Source) -> tuple[str, bool]:
             """A source's fingerprint, and whether what lies there was made from just that."""
-            found = fingerprint([source.file], [], {"shared": shared}, ledger.hashes)
+            made_of = {"shared": shared, "video": content(source, ledger.hashes), "parts": source.parts}
+            found = fingerprint([], [], made_of)
             return found, ledger.is_current(source.item, found, source.outputs)
 
         checked = progress(parallel(delayed(made_from)(s) for s in sources), "checking", len(sources), "video")
@@ -90,37 +97,31 @@ def main(params: ExtractParams) -> None:
     write_made("extract", made=made, kept=len(sources) - made, gone=gone, seconds=time.monotonic() - start)
 
 
-def read_manifest(path: Path) -> list[Source]:
-    """The videos of data/videos/manifest.csv, sorted by class and id. Raises InputError."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read ({error}): run stage videos") from None
-    sources: dict[Item, Source] = {}
-    for number, row in enumerate(rows, start=2):
-        where = f"{path} line {number}"
-        if any(not row.get(column) for column in ("class", "id", "file")):
-            raise InputError(f"{where}: no class, id and file; run stage videos again")
-        item = (row["class"], row["id"])
-        if "/" in item[0] or "/" in item[1]:
-            raise InputError(f"{where}: a class or an id is a plain name, without /")
-        if item in sources:
-            raise InputError(f"{where}: {item[0]}/{item[1]} is listed twice; run stage videos again")
-        sources[item] = Source(
-            item,
-            inside(path.parent, row["file"], where),
-            inside(FRAMES, f"{item[0]}/{item[1]}.mp4{frames.ARCHIVE}", where),
-            inside(AUDIO, f"{item[0]}/{item[1]}.wav", where),
-        )
-    if not sources:
-        raise InputError(f"{path} lists no videos: see param videos.source")
-    return [sources[item] for item in sorted(sources)]
+def list_sources(source: str, path: str) -> list[Source]:
+    """The videos of data/videos/manifest.csv, sorted by class and id; `source` and `path` are params of videos."""
+    sources = []
+    for row, file in read_manifest(MANIFEST, root_of(source, path)):
+        archive, wav = FRAMES / row.category / f"{row.id}.mp4{frames.ARCHIVE}", AUDIO / row.category / f"{row.id}.wav"
+        pictures = frames_of(file) if source == "imported" else None
+        parts = read_parts(row.parts, f"{MANIFEST}, {row.category}/{row.id}")
+        sources.append(Source(row, file, pictures, parts, archive, wav))
+    return sources
+
+
+def content(source: Source, hashes: Hashes) -> str:
+    """The hash of what a source is made from. Raises InputError if that is not what stage videos listed."""
+    file, pictures = source.file, source.pictures
+    found = hashes.sha256(file) if pictures is None else digest([file, pictures], hashes)
+    refuse_changed(file, found, source.row.sha256)
+    return found or ""
 
 
 def take_apart(source: Source, fps: int, rate: int) -> Result:
+    archive, wav = source.frames, source.wav
     try:
-        return Result(*ffmpeg.extract(source.file, source.frames, source.wav, fps, rate), reason="")
+        if source.pictures is not None:
+            return Result(*ffmpeg.take_over(source.file, source.pictures, archive, wav, fps, rate), reason="")
+        return Result(*ffmpeg.extract(source.file, archive, wav, fps, rate, source.parts), reason="")
     except ffmpeg.Unusable as unusable:
         return Result(0, 0, str(unusable))
 

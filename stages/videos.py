@@ -1,20 +1,23 @@
-"""Stage videos: data/videos/<class>/<id>.<suffix> and manifest.csv, rendered or from a folder of the user's.
+"""Stage videos: data/videos/manifest.csv, which videos there are and what each is made from; and the videos it made.
 
-`videos.source` demo renders clips of soloists with their ground truth beside them (avsep/demo).  Any other
-source is a folder <class>/<anything>.<container>: its videos are hard-linked, or copied where that cannot be,
-under names that are safe in every list and path of the pipeline; the manifest's `original` keeps a name that
-was changed.  Whether a video can be used is for stage extract to find out.
+Param `videos.source` says where they come from:
+
+- demo: clips of soloists are rendered, with their ground truth beside them (avsep/demo);
+- ids: a published list's videos are downloaded (avsep/sources/lists.py, download.py); data/videos/unavailable.csv says
+  which could not be had, and why;
+- folder: <class>/<anything>.<container> of the user's (avsep/sources/folder.py).  The files stay where they are;
+- imported: what others have extracted, in the published layout (avsep/sources/imported.py).
+
+Of the latter three DVC watches `videos.path`.  Whether a video can be used is for stage extract to find out.
 """
 
 import csv
-import hashlib
 import logging
 import os
-import re
 import shutil
-import unicodedata
+import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,80 +27,85 @@ from avsep.demo.sound import PARTS
 from avsep.demo.video import render_video
 from avsep.errors import InputError
 from avsep.media.ffmpeg import Unusable, probe
+from avsep.media.hashes import Hashes
+from avsep.media.incremental import Item, Ledger, file_hash, prune
 from avsep.params import VideosParams
-from avsep.run import progress, run, write_metrics
+from avsep.run import progress, run, write_made, write_metrics
+from avsep.sources import folder, imported
+from avsep.sources.download import COLUMNS, DOWNLOADS, LEDGER, Settings, download
+from avsep.sources.lists import read_lists
+from avsep.sources.manifest import MANIFEST, VIDEOS, Row, read_manifest, write_manifest, write_parts
+from avsep.sources.names import printable, refuse_few
 
-VIDEOS = Path("data/videos")
-HEADER = ["class", "id", "file", "seconds", "sha256", "original"]
-SUFFIXES = {".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv"}
-CLASSES_AT_LEAST = 4  # a mixture takes four different ones
-VIDEOS_AT_LEAST = 3  # one each to train, to validate, to test
-
-
-class Row(NamedTuple):
-    """A line of the manifest; `seconds` is empty for a file that cannot be read."""
-
-    category: str
-    id: str
-    file: str
-    seconds: str
-    sha256: str
-    original: str
+HASHES = Path("data/.hashes")  # of files, as later stages know them too
+UNAVAILABLE = VIDEOS / "unavailable.csv"
 
 
-class Source(NamedTuple):
-    """One of the user's videos, and where it goes."""
+class Found(NamedTuple):
+    """What a source has; `made` of its videos were rendered or downloaded in this run."""
 
-    path: Path
-    category: str
-    id: str
-
-    @property
-    def file(self) -> str:
-        return f"{self.category}/{self.id}{self.path.suffix.lower()}"
-
-    @property
-    def original(self) -> str:
-        name = f"{self.path.parent.name}/{self.path.name}"
-        return "" if name == self.file else printable(name)
+    rows: list[Row]
+    ignored: int  # files and folders that are no videos
+    counts: Mapping[str, object]  # of this source alone, for the metrics
+    made: int | None = None  # None: the stage makes none, it lists them
 
 
 def main(params: VideosParams) -> None:
-    ignored = 0
-    if params.videos.source == "demo":
-        rows = render(
-            params.videos.classes,
-            params.videos.per_class,
-            seed=params.seed,
-            seconds=params.videos.seconds,
-            fps=params.videos.fps,
-            width=params.videos.width,
-            height=params.videos.height,
+    started = time.monotonic()
+    v, settings = params.videos, params.download
+    before = earlier_rows()
+    hashes = Hashes(HASHES)
+    if v.source == "demo":
+        found = render(
+            v.classes, v.per_class, seed=params.seed, seconds=v.seconds, fps=v.fps, width=v.width, height=v.height
         )
+    elif v.source == "ids":
+        asked = Settings(settings.url, settings.height, settings.rate, settings.sleep, settings.retries, settings.pause)
+        found = fetch(Path(v.path), asked, settings.retry_unavailable, hashes)
+    elif v.source == "folder":
+        found = list_folder(Path(v.path), hashes)
     else:
-        sources, ignored = survey(Path(params.videos.source))
-        rows = bring(sources)
-    rows = sorted(rows)
-    write_manifest(VIDEOS / "manifest.csv", rows)
+        found = list_imported(Path(v.path), hashes)
+    hashes.close()
+    rows = sorted(found.rows)
+    write_manifest(MANIFEST, rows)
+    kept = {row.item for row in rows if before.get(row.item) == row}
+    made = len(rows) - len(kept) if found.made is None else found.made
+    gone = len(before.keys() - {row.item for row in rows})
+    write_made("videos", made=made, kept=len(rows) - made, gone=gone, seconds=time.monotonic() - started)
     write_metrics(
         "videos",
         {
             "videos": len(rows),
             "seconds": round(sum(float(row.seconds or 0) for row in rows), 3),
             "unreadable": sum(not row.seconds for row in rows),
-            "ignored": ignored,
+            "ignored": found.ignored,
+            **found.counts,
             "classes": dict(sorted(Counter(row.category for row in rows).items())),
         },
     )
 
 
+def earlier_rows() -> dict[Item, Row]:
+    """What an earlier run listed; nothing if there is no manifest of this version."""
+    try:
+        return {row.item: row for row, _ in read_manifest(MANIFEST, VIDEOS)}
+    except InputError:
+        return {}
+
+
+# --- demo
+
+
 def render(
     classes: Sequence[str], per_class: int, *, seed: int, seconds: float, fps: int, width: int, height: int
-) -> list[Row]:
+) -> Found:
     """Renders the demo's videos into data/videos, in parallel. Raises InputError for a class that has no shape."""
     if unknown := sorted(set(classes) - set(PARTS)):
         raise InputError(f"videos.classes names {', '.join(unknown)}: the demo has {', '.join(PARTS)}")
-    _empty(classes)
+    prune(VIDEOS, [])
+    for name in classes:
+        (VIDEOS / name).mkdir()
     root = VIDEOS.absolute()  # a worker process may outlive a change of folder
     calls = (
         delayed(_render_one)(root / name, name, index, seed=seed, seconds=seconds, fps=fps, width=width, height=height)
@@ -105,144 +113,121 @@ def render(
         for index in range(per_class)
     )
     rows = Parallel(n_jobs=-1, return_as="generator")(calls)
-    return list(progress(rows, "rendering", len(classes) * per_class, "video"))
+    listed = list(progress(rows, "rendering", len(classes) * per_class, "video"))
+    return Found(listed, 0, {}, made=len(listed))
 
 
 def _render_one(
     folder: Path, name: str, index: int, *, seed: int, seconds: float, fps: int, width: int, height: int
 ) -> Row:
     path = render_video(folder, name, index, seed=seed, seconds=seconds, fps=fps, width=width, height=height)
-    return _row(name, path.stem, path, original="")
+    return _row(path, name, path.stem, f"{name}/{path.name}", None)
 
 
-def survey(folder: Path) -> tuple[list[Source], int]:
-    """The videos of a user's folder, and how many other files and folders are in it. Raises InputError.
+# --- ids
 
-    Folders are the classes, and their names what VAST asks for; a video is a file with one of SUFFIXES, in any case;
-    hidden ones do not count.
-    """
-    if not folder.is_dir():
-        raise InputError(f"videos.source is {folder}: no such folder; give demo, or your folder of <class>/<video>")
-    if folder.resolve().is_relative_to(VIDEOS.resolve()):
-        raise InputError(f"videos.source is {folder}: {VIDEOS} is written anew; keep your videos elsewhere")
-    entries = sorted(folder.iterdir())
-    classes = [path for path in entries if path.is_dir() and not path.name.startswith(".")]
-    ignored = len(entries) - len(classes)
-    if not classes:
-        raise InputError(f"videos.source is {folder}: it holds no folders; put each class's videos in one of its own")
-    if len(classes) < CLASSES_AT_LEAST:
-        raise InputError(
-            f"videos.source is {folder}: it has {_count(len(classes), 'class')}, {_names(classes)};"
-            f" a mixture needs {CLASSES_AT_LEAST} different ones"
+
+def fetch(path: Path, settings: Settings, retry_unavailable: bool, hashes: Hashes) -> Found:
+    """Downloads a list's videos, those that are not there yet."""
+    where = f"videos.path is {path}"
+    if not path.exists():
+        raise InputError(f"{where}: no such file; give a list of ids, or a folder of lists")
+    listed = read_lists(path, where)
+    VIDEOS.mkdir(parents=True, exist_ok=True)
+    with Ledger(LEDGER, COLUMNS) as ledger:
+        asked = download(listed.videos, ledger, settings, retry_unavailable=retry_unavailable)
+        answers = {item: entry.values for item, entry in ledger.entries.items()}
+    there = [item for item in listed.videos if answers[item]["status"] == "available"]
+    lacking = dict(listed.unusable)
+    lacking |= {item: answers[item]["reason"] for item in listed.videos if item not in there}
+    total = len(listed.videos) + len(listed.unusable)
+    logging.info("videos: %d of %d ids are available, %.0f %%", len(there), total, 100 * len(there) / total)
+    write_unavailable(UNAVAILABLE, lacking, answers)
+    counts = Counter(category for category, _ in there)
+    refuse_few(counts, {category for category, _ in listed.videos}, where, f"{UNAVAILABLE} says which cannot be had")
+    files = {item: VIDEOS / answers[item]["file"] for item in there}
+    prune(VIDEOS, [*files.values(), LEDGER, UNAVAILABLE])
+    shutil.rmtree(DOWNLOADS, ignore_errors=True)
+    rows = [
+        _row(file, *item, file.relative_to(VIDEOS).as_posix(), hashes)._replace(
+            parts=write_parts(listed.videos[item] or ())
         )
-    sources: list[Source] = []
-    few: list[str] = []
-    known: dict[str, Path] = {}
-    for path in classes:
-        category = _latin(path.name)
-        if not any(map(str.isalpha, category)) and (not category or any(map(str.isalpha, path.name))):
-            raise InputError(
-                f"videos.source is {folder}: {printable(path.name)} has no Latin letter, and VAST asks for a class by"
-                " its folder's name: rename it in English"
-            )
-        if (other := known.setdefault(category.lower(), path)) != path:
-            raise InputError(f"{_names([other, path])} would both be class {category}: rename one of them")
-        inside = sorted(path.iterdir())
-        videos = [p for p in inside if p.is_file() and p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
-        ignored += len(inside) - len(videos)
-        if len(videos) < VIDEOS_AT_LEAST:
-            few.append(f"{printable(path.name)} has {_count(len(videos), 'video')}")
-        sources += [Source(video, category, name) for video, name in zip(videos, safe_ids(videos), strict=True)]
-    if few:
-        raise InputError(
-            f"videos.source is {folder}: {', '.join(few)}; a class needs {VIDEOS_AT_LEAST}, to train, validate and"
-            f" test: add some ({' '.join(sorted(SUFFIXES))}), or move the class elsewhere"
-        )
-    return sources, ignored
-
-
-def bring(sources: Sequence[Source]) -> list[Row]:
-    """Links or copies the user's videos into data/videos, a few at once."""
-    _empty({source.category for source in sources})
-    rows = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(delayed(_bring_one)(s) for s in sources)
-    return list(progress(rows, "bringing", len(sources), "video"))
-
-
-def _bring_one(source: Source) -> Row:
-    path = VIDEOS / source.file
-    origin = source.path.resolve()  # a link's target: DVC hashes files
-    try:
-        try:
-            os.link(origin, path)
-        except OSError:  # another file system, or one without links
-            shutil.copyfile(origin, path)
-        return _row(source.category, source.id, path, source.original)
-    except OSError as error:
-        raise InputError(f"{printable(str(source.path))} cannot be brought to {path}: {error.strerror}") from None
-
-
-def safe_ids(videos: Sequence[Path]) -> list[str]:
-    """The file stems of one class made safe; of those that are then alike, whatever the case, each gets a hash."""
-    ids = [safe(video.stem) for video in videos]
-    taken = Counter(name.lower() for name in ids)
-    return [
-        name if taken[name.lower()] == 1 else f"{name}_{hashlib.sha256(os.fsencode(video.name)).hexdigest()[:8]}"
-        for name, video in zip(ids, videos, strict=True)
+        for item, file in progress(files.items(), "reading", len(files), "video")
     ]
+    states = Counter(answers[item]["status"] for item in listed.videos)
+    share = {
+        "listed": total,
+        "available": len(there),
+        "share": round(len(there) / total, 4),
+        "unavailable": states["unavailable"] + len(listed.unusable),
+        "failed": states["failed"],
+        "duets": listed.duets,
+    }
+    return Found(rows, 0, {"ids": share}, made=len(set(asked) & set(there)))
 
 
-def safe(name: str) -> str:
-    """A name of ASCII letters, digits, - and _ that does not begin with -; 100 characters at most."""
-    return _latin(name) or "unnamed"
-
-
-def _latin(name: str) -> str:
-    """What is left of a name in `safe`'s characters."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", plain).strip("_-")[:100]
-
-
-def printable(name: str) -> str:
-    """A file's name as text in UTF-8, bytes that are none written as \\xNN, on one line."""
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def write_manifest(path: Path, rows: Iterable[Row]) -> None:
-    """Writes the CSV file, whole or not at all."""
+def write_unavailable(path: Path, reasons: Mapping[Item, str], answers: Mapping[Item, Mapping[str, str]]) -> None:
+    """The ids that could not be had; `failed` ones are asked for again by the next run."""
     temporary = path.with_suffix(".tmp")
     with temporary.open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(HEADER)
-        lines.writerows(rows)
+        lines.writerow(["class", "id", "status", "reason"])
+        for item, reason in sorted(reasons.items()):
+            status = answers[item]["status"] if item in answers else "unavailable"
+            lines.writerow([*item, status, printable(reason)])
     os.replace(temporary, path)
 
 
-def _row(category: str, name: str, path: Path, original: str) -> Row:
+# --- folder, imported
+
+
+def list_folder(path: Path, hashes: Hashes) -> Found:
+    """The user's own videos, where they are."""
+    where = _refuse_no_folder(path, "give your folder of <class>/<video>")
+    sources, ignored = folder.survey(path, where)
+    rows = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(
+        delayed(_row)(one.path, one.category, one.id, one.file, hashes) for one in sources
+    )
+    listed = list(progress(rows, "reading", len(sources), "video"))
+    prune(VIDEOS, [MANIFEST])
+    return Found(listed, ignored, {})
+
+
+def list_imported(path: Path, hashes: Hashes) -> Found:
+    """What others have extracted, where it is."""
+    where = _refuse_no_folder(path, "give a folder of audio/, frames/ and, if there are any, detection_results/")
+    sources, ignored, missing = imported.survey(path, where)
+    rows = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(
+        delayed(imported.row_of)(one, hashes) for one in sources
+    )
+    listed = list(progress(rows, "reading", len(sources), "video"))
+    prune(VIDEOS, [MANIFEST])
+    counts = {"missing": missing, "with_detections": sum(bool(row.detections) for row in listed)}
+    return Found(listed, ignored, {"imported": counts})
+
+
+def _refuse_no_folder(path: Path, hint: str) -> str:
+    """How a message about `path` begins."""
+    where = f"videos.path is {path}"
+    if not path.is_dir():
+        raise InputError(f"{where}: no such folder; {hint}")
+    if path.resolve().is_relative_to(VIDEOS.resolve()):
+        raise InputError(f"{where}: {VIDEOS} is this stage's own; keep your videos elsewhere")
+    return where
+
+
+def _row(path: Path, category: str, name: str, file: str, hashes: Hashes | None) -> Row:
+    """The manifest's line of a video file."""
     try:
         seconds = f"{min(probe(path)):.3f}"
     except Unusable as unusable:
-        logging.warning("%s/%s: %s (stage extract will set it aside)", category, path.name, unusable)
+        logging.warning("%s/%s: %s (stage extract will set it aside)", category, printable(path.name), unusable)
         seconds = ""
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return Row(category, name, f"{category}/{path.name}", seconds, sha256, original)
-
-
-def _empty(classes: Iterable[str]) -> None:
-    """data/videos with an empty folder for each class: nothing of an earlier run stays."""
-    shutil.rmtree(VIDEOS, ignore_errors=True)
-    for name in classes:
-        (VIDEOS / name).mkdir(parents=True)
-
-
-def _count(number: int, what: str) -> str:
-    plural = f"{what}es" if what.endswith("s") else f"{what}s"
-    return f"{number or 'no'} {what if number == 1 else plural}"
-
-
-def _names(paths: Iterable[Path]) -> str:
-    return ", ".join(printable(path.name) for path in paths)
+    try:
+        content = file_hash(path) if hashes is None else hashes.sha256(path)
+    except OSError as error:
+        raise InputError(f"{printable(str(path))} cannot be read: {error.strerror}") from None
+    return Row(category, name, file, seconds, content or "")
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@
 import csv
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from avsep.media.ffmpeg import ffmpeg
+from tests.website import Site, open_site
 
 CLASSES = ("cello", "flute", "trumpet", "tuba")
 
@@ -55,6 +56,13 @@ def tiny_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _make_video(folder / category / f"{category}_{number % 3}.mp4", sound=f"sine={200 + 50 * number}")
     _write_manifest(folder)
     return folder
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """A web site of one's own."""
+    with open_site() as own:
+        yield own
 
 
 @pytest.fixture

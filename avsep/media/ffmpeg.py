@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ import imageio_ffmpeg
 import numpy as np
 import soundfile
 
+from avsep.errors import InputError
 from avsep.media.frames import pack
 
 BITEXACT = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact", "-map_metadata", "-1"]
@@ -102,7 +103,10 @@ class Ends(NamedTuple):
 _CONTAINERS = "mov,matroska,avi,flv,mpeg,mpegts,ogg,asf"
 _ONLY = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
 
+_SOUND_ONLY = {"protocol_whitelist": "file", "format_whitelist": "wav,mp3,flac,ogg"}
+
 START_TOLERANCE = 0.5  # seconds between the starts of sound and pictures; what lies between is filled up
+APART = 1.5  # times that imported frames may be longer than their sound, or the other way round
 END_TOLERANCE = 0.25  # seconds of sound that may lack: codecs count their padding differently
 
 
@@ -142,13 +146,17 @@ def _span(container: av.container.InputContainer, stream: av.stream.Stream) -> t
     raise Unusable("no duration: the file does not say how long it is; `ffmpeg -i FILE -c copy NEW` may help")
 
 
-def extract(video: Path, frames: Path, wav: Path, fps: int, rate: int) -> tuple[int, int]:
+def extract(
+    video: Path, frames: Path, wav: Path, fps: int, rate: int, parts: Sequence[tuple[float, float]] = ()
+) -> tuple[int, int]:
     """Writes a video's pictures as the archive `frames` (avsep/media/frames.py) and its sound as `wav`, mono, 16 bit,
     both or neither.
 
     Frame n (from 1) is what is seen at (n - 0.5) / fps seconds; sample 0 of the sound is heard at second 0.
     Pictures are as a player shows them, upright, of square pixels and not interlaced; of several streams the first is
     taken.
+    Of `parts`, from and to in seconds, those frames are kept that lie in one of them for all their 1 / fps seconds, and
+    the sound of just these: joined, as if they followed one another.
     What lay at `frames` and `wav` goes first.  Returns the numbers of frames and of samples.
     Raises Unusable, leaving nothing behind, also if less came out than the file says it holds.
     """
@@ -170,6 +178,8 @@ def extract(video: Path, frames: Path, wav: Path, fps: int, rate: int) -> tuple[
             raise Unusable(f"truncated: pictures end at {count / fps:.1f} s of {ends.pictures:.1f} s")
         if samples < (ends.sound - END_TOLERANCE) * rate:
             raise Unusable(f"truncated: sound ends at {samples / rate:.1f} s of {ends.sound:.1f} s")
+        if parts:
+            count, samples = _keep(temporary, count, parts, fps, rate)
         pack(temporary, temporary / "frames.zip")
         os.replace(temporary / "frames.zip", frames)
         os.replace(temporary / "sound.wav", wav)
@@ -190,16 +200,76 @@ def _filters(fps: int) -> list[str]:
     ]
 
 
+def take_over(sound: Path, pictures: Path, frames: Path, wav: Path, fps: int, rate: int) -> tuple[int, int]:
+    """Writes what others extracted, a sound file and a folder of 000001.jpg, ..., as `extract` would have.
+
+    What lay at `frames` and `wav` goes first.  Returns the numbers of frames and of samples.
+    Raises Unusable, leaving nothing behind, for frames with a gap, or much longer or shorter than the sound.
+    """
+    temporary = frames.with_name(f".{frames.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    for file in (frames, wav):
+        file.unlink(missing_ok=True)
+    temporary.mkdir(parents=True)
+    wav.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        try:
+            count = pack(pictures, temporary / "frames.zip")
+        except InputError as error:
+            raise Unusable(f"frames: {str(error).replace(str(pictures), pictures.name)}") from None
+        _run(["-i", f"file:{sound.absolute()}", *_sound(rate), "sound.wav"], _SOUND_ONLY, temporary)
+        samples = soundfile.info(temporary / "sound.wav").frames
+        if not 1 / APART < count / fps * rate / max(samples, 1) < APART:
+            raise Unusable(
+                f"frames and sound apart: {count / fps:.1f} s of frames at {fps} a second,"
+                f" {samples / rate:.1f} s of sound; is extract.fps the frames' own?"
+            )
+        os.replace(temporary / "frames.zip", frames)
+        os.replace(temporary / "sound.wav", wav)
+    finally:
+        shutil.rmtree(temporary)
+    return count, samples
+
+
+def _keep(folder: Path, count: int, parts: Sequence[tuple[float, float]], fps: int, rate: int) -> tuple[int, int]:
+    """Of 000001.jpg, ... and sound.wav in `folder` keeps what lies in `parts`; gives what `extract` does."""
+    close = 1e-6  # frames: a part's ends are written in milliseconds
+    kept = [
+        number
+        for number in range(1, count + 1)
+        if any(start * fps <= number - 1 + close and number <= end * fps + close for start, end in parts)
+    ]
+    if not kept:
+        raise Unusable("no part: none of those listed holds a frame")
+    sound, _ = soundfile.read(folder / "sound.wav", dtype="int16")  # (samples,)
+    pieces = [sound[round((number - 1) * rate / fps) : round(number * rate / fps)] for number in kept]
+    soundfile.write(folder / "sound.wav", np.concatenate(pieces), rate, subtype="PCM_16")
+    for number in set(range(1, count + 1)) - set(kept):
+        (folder / f"{number:06d}.jpg").unlink()
+    for place, number in enumerate(kept, start=1):  # never to a higher number: no frame is written over
+        os.replace(folder / f"{number:06d}.jpg", folder / f"{place:06d}.jpg")
+    return len(kept), sum(map(len, pieces))
+
+
 def _decode(video: Path, folder: Path, fps: int, rate: int) -> None:
     """Writes 000001.jpg, ... and sound.wav into `folder`. Raises Unusable with ffmpeg's words."""
-    command = [ffmpeg(), "-y", "-nostdin", "-loglevel", "error", "-xerror", "-filter_threads", "1"]
-    command += ["-threads", "1", *(word for name, value in _ONLY.items() for word in (f"-{name}", value))]
     # filters begun anew where a picture's size changes would count seconds from 0 again
-    command += ["-reinit_filter:v", "0", "-i", f"file:{video.absolute()}"]
+    command = ["-reinit_filter:v", "0", "-i", f"file:{video.absolute()}"]
     command += ["-map", "0:V:0", "-vf", ",".join(_filters(fps)), "-c:v", "mjpeg", "-pix_fmt", "yuvj420p"]
     command += ["-q:v", "2", "-threads", "1", *BITEXACT, "-f", "image2", "%06d.jpg"]
-    command += ["-map", "0:a:0", "-af", f"aresample={rate}:async=1:first_pts=0", "-ac", "1", "-c:a", "pcm_s16le"]
-    command += [*BITEXACT, "-f", "wav", "sound.wav"]
+    _run([*command, *_sound(rate), "sound.wav"], _ONLY, folder)
+
+
+def _sound(rate: int) -> list[str]:
+    """The first stream of sound, mono, 16 bit, from second 0 on, as a wav file."""
+    command = ["-map", "0:a:0", "-af", f"aresample={rate}:async=1:first_pts=0", "-ac", "1", "-c:a", "pcm_s16le"]
+    return [*command, *BITEXACT, "-f", "wav"]
+
+
+def _run(files: list[str], only: dict[str, str], folder: Path) -> None:
+    """ffmpeg from and to `files`, with their options, in `folder`; `only` limits what it reads. Raises Unusable."""
+    command = [ffmpeg(), "-y", "-nostdin", "-loglevel", "error", "-xerror", "-filter_threads", "1"]
+    command += ["-threads", "1", *(word for name, value in only.items() for word in (f"-{name}", value)), *files]
     # cwd, since `%` in the folder's own name would be taken for a number's place
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace")
     if done.returncode != 0:

@@ -54,7 +54,12 @@ REFUSED = {
     "train.learning_rate": changed(train__learning_rate=1e-3),
     "tarin": changed(tarin={}),
     "extract.rate": changed(extract__rate=REMOVED),
+    "videos.source is 'dmeo'": changed(videos__source="dmeo"),
+    "download.rate": changed(download__rate=0.0),
     # each in range, not together
+    "videos.path is avsep/demo: videos.source folder needs the path": changed(videos__source="folder"),
+    "videos.path is /videos: videos.source demo is made from avsep/demo": changed(videos__path="/videos"),
+    "download.url is https://example.org/: {id} must stand": changed(download__url="https://example.org/"),
     "audio.samples": changed(audio__samples=11025 * 60),
     "videos.per_class": changed(videos__per_class=2),
     "index.min_seconds": changed(index__min_seconds=3600.0),
@@ -181,7 +186,8 @@ def test_the_file_missing_is_refused(tmp_path: Path) -> None:
 
 def test_a_stage_is_given_the_sections_that_it_reads() -> None:
     given = params.load(params.ExtractParams, ROOT / "params.yaml")
-    assert given == params.ExtractParams(extract=params.Extract(**DEMO["extract"]))
+    sections = params.Videos(**DEMO["videos"]), params.Extract(**DEMO["extract"])
+    assert given == params.ExtractParams(videos=sections[0], extract=sections[1])
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,25 @@
 """Stage detect with a tiny random detector: what is written, what is done again, what is refused."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from avsep.errors import InputError
-from avsep.media.detections import read_detections
+from avsep.media.detections import read_detections, write_detections
+from avsep.media.incremental import file_hash
 from avsep.params import Detect, Detector, DetectParams, ResNet
+from avsep.sources.manifest import MANIFEST, Row, write_manifest
 from avsep.training.checkpoints import save_weights
 from models.detector import build_detector
 from stages import detect
 from tests.factories import read_archive, write_archive, write_frames
+from tests.videos import DEMO
 
 CLASSES = ["cello", "flute", "tuba"]
 VIDEOS = {"cello/a": 3, "cello/b": 5, "tuba/c": 1}  # their frames
@@ -24,6 +29,7 @@ def params(threshold: float = 0.3, width: int = 8) -> DetectParams:
     return DetectParams(
         device="cpu",
         threads=1,
+        videos=DEMO,
         resnet=ResNet(width=width),
         detector=Detector(backbone="resnet18", channels=16, min_size=48, max_size=64),
         detect=Detect(threshold=threshold, nms=0.5, batch=2),
@@ -148,3 +154,54 @@ def test_missing_frames_and_foreign_weights_are_refused() -> None:
     shutil.rmtree("data/frames")
     with pytest.raises(InputError, match="run stage extract"):
         detect.main(params())
+
+
+def imported(tmp_path: Path, labels: dict[str, int]) -> DetectParams:
+    """Params of imported videos, of which `labels` names those that came with detections, and the class in them."""
+    rows = []
+    for name, frames in VIDEOS.items():
+        category, video = name.split("/")
+        given = tmp_path / f"published/detection_results/{name}.mp4.npy"
+        if name in labels:
+            write_detections(given, np.array([[frames, labels[name], 0.5, 1, 2, 9, 9]], np.float32))
+        found = (file_hash(given) or "") if given.is_file() else ""
+        rows.append(Row(category, video, f"audio/{name}.wav", "", "", detections=found))
+    write_manifest(MANIFEST, rows)
+    videos = dataclasses.replace(DEMO, source="imported", path=str(tmp_path / "published"))
+    return dataclasses.replace(params(), videos=videos)
+
+
+def test_imported_detections_are_taken_over_and_the_others_made(tmp_path: Path, looked_at: list[Any]) -> None:
+    given = imported(tmp_path, {"cello/a": 3, "tuba/c": 1})
+    detect.main(given)
+    assert {name for name, _ in looked_at} == {"b"}
+    assert read_detections(Path("data/detection_results/cello/a.mp4.npy"), 3).tolist() == [[3, 3, 0.5, 1, 2, 9, 9]]
+    first = results()
+
+    looked_at.clear()
+    detect.main(given)
+    assert looked_at == [] and results() == first
+
+    detect.main(imported(tmp_path, {"cello/a": 3, "tuba/c": 2}))
+    assert looked_at == [] and read_detections(Path("data/detection_results/tuba/c.mp4.npy"), 1)[0, 1] == 2
+
+    write_detections(tmp_path / "published/detection_results/tuba/c.mp4.npy", np.zeros((0, 7), np.float32))
+    with pytest.raises(InputError, match=r"tuba/c\.mp4\.npy has changed since stage videos listed it"):
+        detect.main(dataclasses.replace(given))
+
+
+def test_imported_detections_of_other_classes_or_frames_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.mp4\.npy tells of class 4: the detector, .* has 3"):
+        detect.main(imported(tmp_path, {"cello/a": 4}))
+    given = imported(tmp_path, {"cello/a": 1})
+    shutil.copy("data/frames/tuba/c.mp4.zip", "data/frames/cello/a.mp4.zip")
+    with pytest.raises(InputError, match="tells of frame 3, the video has 1 to 1"):
+        detect.main(given)
+
+
+def test_an_imported_pickle_is_not_opened(tmp_path: Path) -> None:
+    given = tmp_path / "published/detection_results/cello/a.mp4.npy"
+    given.parent.mkdir(parents=True)
+    np.save(given, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(InputError, match="is no array of detections"):
+        detect.main(imported(tmp_path, {}))

@@ -1,7 +1,9 @@
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,10 +13,11 @@ from avsep.media.frames import count_frames
 from avsep.params import Extract, ExtractParams
 from stages import extract
 from tests.factories import read_archive, write_archive
+from tests.videos import DEMO
 
 MakeVideo = Callable[..., Path]
 WriteManifest = Callable[[Path], None]
-PARAMS = ExtractParams(extract=Extract(rate=11025, fps=1))
+PARAMS = ExtractParams(videos=DEMO, extract=Extract(rate=11025, fps=1))
 
 
 @pytest.fixture
@@ -23,9 +26,9 @@ def taken_apart(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     work = ffmpeg.extract
 
-    def counted(video: Path, frames: Path, wav: Path, fps: int, rate: int) -> tuple[int, int]:
+    def counted(video: Path, *others: Any) -> tuple[int, int]:
         names.append(video.name)
-        return work(video, frames, wav, fps, rate)
+        return work(video, *others)
 
     monkeypatch.setattr(ffmpeg, "extract", counted)
     return names
@@ -106,7 +109,9 @@ def test_other_params_code_or_ffmpeg_redo_everything(
                 patched.setattr(extract, "__file__", str(code))
             if change == "ffmpeg":
                 patched.setattr(ffmpeg, "version", lambda: "ffmpeg version of another kind")
-            extract.main(ExtractParams(extract=Extract(rate=8000, fps=2)) if change == "params" else PARAMS)
+            extract.main(
+                dataclasses.replace(PARAMS, extract=Extract(rate=8000, fps=2)) if change == "params" else PARAMS
+            )
         assert len(taken_apart) == 12, change
 
 
@@ -151,10 +156,10 @@ def test_what_a_killed_run_left_is_cleaned_and_what_it_did_is_kept(
 ) -> None:
     work = ffmpeg.extract
 
-    def stopped(video: Path, frames: Path, wav: Path, fps: int, rate: int) -> tuple[int, int]:
+    def stopped(video: Path, *others: Any) -> tuple[int, int]:
         if video.name == "flute_0.mp4":
             raise KeyboardInterrupt
-        return work(video, frames, wav, fps, rate)
+        return work(video, *others)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setenv("LOKY_MAX_CPU_COUNT", "1")
@@ -184,6 +189,9 @@ def test_what_a_killed_run_left_is_cleaned_and_what_it_did_is_kept(
         ("class,id,file\n..,a,cello/a.mp4\n", "line 2: .* is no path inside"),
         ("class,id,file\ncello,../a,cello/a.mp4\n", "line 2: .* plain name"),
         ("class,id,file\ncello,a,/etc/passwd\n", "line 2: .* is no path inside"),
+        ("class,id,file\ncello,a,%2E%2E/a.mp4\n", "line 2: .* is no path inside"),
+        ("class,id,file\ncello,a,cello%2F..%2F..%2Fa.mp4\n", "line 2: .* is no path inside"),
+        ("class,id,file,seconds,sha256,parts\ncello,a,cello/a.mp4,,,1-2-3\n", "cello/a: '1-2-3' are no parts"),
     ],
 )
 def test_a_bad_manifest_is_refused(

@@ -18,11 +18,13 @@ from avsep.training.checkpoints import save_weights
 from models.detector import build_detector
 from stages import detect, extract
 from tests.factories import write_archive
+from tests.videos import DEMO
 
-EXTRACT = ExtractParams(extract=Extract(rate=11025, fps=1))
+EXTRACT = ExtractParams(videos=DEMO, extract=Extract(rate=11025, fps=1))
 DETECT = DetectParams(
     device="cpu",
     threads=1,
+    videos=DEMO,
     resnet=ResNet(width=8),
     detector=Detector(backbone="resnet18", channels=16, min_size=48, max_size=64),
     detect=Detect(threshold=0.3, nms=0.5, batch=2),

@@ -15,6 +15,7 @@ from avsep.media.wav import write_wav
 from avsep.params import Audio, Extract, ExtractParams, Index, IndexParams
 from stages import extract, index
 from tests.factories import read_archive, write_archive
+from tests.videos import DEMO
 
 RATE = 11025
 PARAMS = IndexParams(
@@ -50,7 +51,7 @@ def extracted(tiny_videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(folder)
         shutil.copytree(tiny_videos, "data/videos")
-        extract.main(ExtractParams(extract=PARAMS.extract))
+        extract.main(ExtractParams(videos=DEMO, extract=PARAMS.extract))
         for frames in Path("data/frames").glob("*/*"):
             detect(f"{frames.parent.name}/{frames.name.removesuffix('.mp4.zip')}")
     return folder

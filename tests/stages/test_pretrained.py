@@ -28,7 +28,9 @@ DEMO = PretrainedParams(
     seed=0,
     device="cpu",
     threads=1,
-    videos=Videos(source="demo", classes=CLASSES, per_class=3, seconds=6.0, fps=8, width=96, height=72),
+    videos=Videos(
+        source="demo", path="avsep/demo", classes=CLASSES, per_class=3, seconds=6.0, fps=8, width=96, height=72
+    ),
     # Not 4: of channels-last maps of 4 channels, oneDNN's gradient of a 1x1 convolution of stride 2 writes past its
     # memory where there is no AVX512 (seen on Zen 1).
     resnet=ResNet(width=8),

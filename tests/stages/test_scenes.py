@@ -13,8 +13,9 @@ from avsep.scenes.rendering import KINDS
 from stages import scenes
 
 
-def params(classes: tuple[str, ...] = ("cello", "flute", "trumpet", "tuba"), source: str = "demo") -> ScenesParams:
+def params(classes: tuple[str, ...] = ("cello", "flute", "trumpet", "tuba"), source: Any = "demo") -> ScenesParams:
     videos: dict[str, Any] = {"per_class": 3, "seconds": 6.0, "fps": 2, "width": 64, "height": 64}
+    videos["path"] = "avsep/demo" if source == "demo" else "/videos"
     return ScenesParams(
         seed=0,
         videos=Videos(source=source, classes=list(classes), **videos),
@@ -50,7 +51,7 @@ def test_a_scene_of_each_kind_with_all_its_files_and_nothing_old() -> None:
 
 def test_a_users_own_videos_have_no_scenes() -> None:
     (scenes.SCENES / "plain_00").mkdir(parents=True)
-    scenes.main(params(source="/videos"))
+    scenes.main(params(source="folder"))
     assert list(scenes.SCENES.iterdir()) == [] and list_scenes(scenes.SCENES) == []
     assert metrics() == {"scenes": 0, "seconds": 0, "kinds": {}, "players": 0, "playing": 0}
 

@@ -53,6 +53,26 @@ def test_frame_n_is_seen_at_n_minus_a_half(tmp_path: Path) -> None:
         assert (grey - 40) / 8 == pytest.approx(number - 0.5, abs=0.4)  # a picture's length, and coding errors
 
 
+def test_of_parts_their_whole_frames_are_kept_with_their_own_sound(tmp_path: Path) -> None:
+    """Pictures whose grey, and sound whose level, tell the second."""
+    pictures = (np.full((48, 64, 3), 40 + number, np.uint8) for number in range(80))  # 10 s at 8 fps
+    time = np.arange(10 * 11025) / 11025
+    sound = (np.floor(time) + 1) / 30 * np.sin(2 * np.pi * 440 * time)
+    write_video(tmp_path / "a.mp4", pictures, 8, sound[:, None], 11025)
+    parts = [(1.0, 3.0), (5.5, 8.2), (9.9, 99.0)]
+    count, samples = extract(tmp_path / "a.mp4", tmp_path / "a", tmp_path / "a.wav", fps=1, rate=RATE, parts=parts)
+    assert count == 4 and samples == 4 * RATE
+    wave, _ = soundfile.read(tmp_path / "a.wav")
+    for number, second in enumerate((1, 2, 6, 7), start=1):
+        grey = np.asarray(read_frame(tmp_path / "a", number)).mean()
+        assert (grey - 40) / 8 == pytest.approx(second + 0.5, abs=0.4)
+        middle = wave[(number - 1) * RATE + RATE // 4 : number * RATE - RATE // 4]
+        assert np.sqrt(2 * np.mean(middle**2)) == pytest.approx((second + 1) / 30, rel=0.05)
+    with pytest.raises(Unusable, match="no part: none of those listed holds a frame"):
+        extract(tmp_path / "a.mp4", tmp_path / "b", tmp_path / "b.wav", fps=1, rate=RATE, parts=[(1.2, 1.9)])
+    assert not (tmp_path / "b").exists() and not (tmp_path / "b.wav").exists()
+
+
 def test_stereo_becomes_the_mean_and_keeps_its_level(make_video: MakeVideo, tmp_path: Path) -> None:
     video = make_video(tmp_path / "a.mkv", seconds=2, sound="aevalsrc=0.5*sin(2764*t)|0.5*sin(2764*t):s=44100")
     extract(video, tmp_path / "a", tmp_path / "a.wav", fps=1, rate=RATE)

@@ -1,0 +1,1 @@
+"""Where videos come from: lists of ids, folders of videos, and what others have extracted already."""

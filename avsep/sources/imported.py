@@ -1,0 +1,123 @@
+"""What others have extracted, in the published layout, taken over in place of extracting it again.
+
+    audio/<class>/<id>.wav or .mp3                mono or not, at any rate
+    frames/<class>/<id>.mp4/000001.jpg, ...       at extract.fps frames a second: nothing in them says so
+    detection_results/<class>/<id>.mp4.npy        (docs/ccol.md: Files); a video without one is looked through
+    train.csv, val.csv, ...                       lists of videos, here or in index/, of either published form
+
+If there are lists, the videos that they name count, in whichever of them; else all do.  The splits are drawn anew.
+"""
+
+import csv
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import soundfile
+
+from avsep.errors import InputError
+from avsep.media.hashes import Hashes
+from avsep.media.incremental import digest
+from avsep.media.paths import quoted
+from avsep.sources.manifest import Row, detections_of, frames_of
+from avsep.sources.names import printable, refuse_few, safe_classes, safe_ids
+
+SOUNDS = {".flac", ".mp3", ".ogg", ".wav"}
+SPLITS = ("train.csv", "val.csv", "test.csv")  # of index/, where other tables may lie
+
+
+class Source(NamedTuple):
+    """What others made of one video; the sound is called <id>.<suffix>, the frames' folder <id>.mp4."""
+
+    sound: Path
+    frames: Path
+    detections: Path | None
+    category: str
+    id: str
+
+
+class Survey(NamedTuple):
+    sources: list[Source]
+    ignored: int  # sounds without frames, frames without a sound
+    missing: int  # videos that a list names, and that are not there
+
+
+def survey(folder: Path, where: str) -> Survey:
+    """What the folder holds of both sound and frames. Raises InputError, beginning with `where`."""
+    for kind in ("audio", "frames"):
+        if not (folder / kind).is_dir():
+            raise InputError(f"{where}: it holds no {kind}/ of <class>/<id>.wav or <class>/<id>.mp4/")
+    sounds = sorted(p for p in (folder / "audio").glob("*/*") if p.suffix.lower() in SOUNDS and p.is_file())
+    pictures = {(p.parent.name, p.stem) for p in (folder / "frames").glob("*/*.mp4") if p.is_dir()}
+    both = [sound for sound in sounds if (sound.parent.name, sound.stem) in pictures]
+    ignored = len(sounds) + len(pictures) - 2 * len(both)
+    named = set(_listed(folder))
+    there = {(sound.parent.name, sound.stem) for sound in both}
+    for category, name in sorted(named - there):
+        logging.warning("%s/%s: a list names it, and its sound or its frames are not there", category, printable(name))
+    if named:
+        both = [sound for sound in both if (sound.parent.name, sound.stem) in named]
+    twice = [key for key, number in Counter((p.parent.name, p.stem) for p in both).items() if number > 1]
+    if twice:
+        raise InputError(f"{where}: audio/{twice[0][0]} holds two sounds of {printable(twice[0][1])}: keep one of them")
+    of_class: dict[str, list[Path]] = {}
+    for sound in both:
+        of_class.setdefault(sound.parent.name, []).append(sound)
+    classes = safe_classes(of_class, where)
+    refuse_few(Counter(printable(p.parent.name) for p in both), map(printable, classes), where, "add some")
+    sources = [
+        _source(folder, sound, classes[name], own)
+        for name, held in of_class.items()
+        for sound, own in zip(held, safe_ids(held), strict=True)
+    ]
+    return Survey(sources, ignored, len(named - there))
+
+
+def row_of(source: Source, hashes: Hashes) -> Row:
+    """The manifest's line. A sound that cannot be read is for stage extract to set aside."""
+    try:
+        seconds = f"{soundfile.info(source.sound).duration:.3f}"
+    except (soundfile.LibsndfileError, OSError) as error:
+        logging.warning("%s/%s: %s (stage extract will set it aside)", source.category, source.id, error)
+        seconds = ""
+    file = quoted(f"audio/{source.sound.parent.name}/{source.sound.name}")
+    content = digest([source.sound, source.frames], hashes)
+    detections = "" if source.detections is None else hashes.sha256(source.detections) or ""
+    return Row(source.category, source.id, file, seconds, content, detections=detections)
+
+
+def _source(folder: Path, sound: Path, category: str, name: str) -> Source:
+    detections = detections_of(sound)
+    return Source(sound, frames_of(sound), detections if detections.is_file() else None, category, name)
+
+
+def _listed(folder: Path) -> Iterator[tuple[str, str]]:
+    """Class folder and stem of each video that the folder's lists name. Raises InputError, naming file and line."""
+    lists = [path for path in sorted(folder.glob("*.csv")) if not path.stem.endswith("_sep")]
+    lists += [path for name in SPLITS if (path := folder / "index" / name).is_file()]
+    for path in lists:
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+            rows = list(csv.reader(text.splitlines(), strict=True, skipinitialspace=True))
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise InputError(f"{path} is no list that can be read ({error})") from None
+        for number, row in enumerate(rows, start=1):
+            if not row:
+                continue
+            where = f"{path} line {number}"
+            if len(row) != 3:
+                raise InputError(f"{where}: {len(row)} fields, not AUDIO,FRAMES,NUMBER_OF_FRAMES")
+            sound, frames = _key("audio", row[0].strip(), where), _key("frames", row[1].strip(), where)
+            if sound != frames:
+                raise InputError(f"{where}: the sound {row[0]} and the frames {row[1]} are not of one video")
+            yield sound
+
+
+def _key(kind: str, field: str, where: str) -> tuple[str, str]:
+    """`/<class>/<file>` or `./data/<kind>/<class>/<file>` -> class and stem."""
+    parts = field.removeprefix("./").removeprefix(f"data/{kind}/").removeprefix("/").split("/")
+    if len(parts) != 2 or not all(parts):
+        raise InputError(f"{where}: {field!r} is no path of the form /<class>/<file> or ./data/{kind}/<class>/<file>")
+    return parts[0], Path(parts[1]).stem

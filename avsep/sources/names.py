@@ -1,0 +1,82 @@
+"""Names that users gave to files and folders -> names that are safe in every list and path of the pipeline."""
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from avsep.errors import InputError
+
+CLASSES_AT_LEAST = 4  # a mixture takes four different ones
+VIDEOS_AT_LEAST = 3  # one each to train, to validate, to test
+
+
+def safe_ids(videos: Sequence[Path]) -> list[str]:
+    """The file stems of one class made safe; of those that are then alike, whatever the case, each gets a hash."""
+    ids = [safe(video.stem) for video in videos]
+    taken = Counter(name.lower() for name in ids)
+    return [
+        name if taken[name.lower()] == 1 else f"{name}_{hashlib.sha256(os.fsencode(video.name)).hexdigest()[:8]}"
+        for name, video in zip(ids, videos, strict=True)
+    ]
+
+
+def safe(name: str) -> str:
+    """A name of ASCII letters, digits, - and _ that does not begin with -; 100 characters at most."""
+    return _latin(name) or "unnamed"
+
+
+def safe_classes(names: Iterable[str], where: str) -> dict[str, str]:
+    """A class's name as it was given -> a safe one, which VAST asks for.
+
+    Raises InputError, beginning with `where`, for a name that nothing is left of, or two that would be one class.
+    """
+    classes: dict[str, str] = {}
+    known: dict[str, str] = {}
+    for name in names:
+        category = _latin(name)
+        if not any(map(str.isalpha, category)) and (not category or any(map(str.isalpha, name))):
+            raise InputError(
+                f"{where}: {printable(name)} has no Latin letter, and VAST asks for a class by its name: rename it in"
+                " English"
+            )
+        if (other := known.setdefault(category.lower(), name)) != name:
+            raise InputError(
+                f"{where}: {printable(other)}, {printable(name)} would both be class {category}: rename one of them"
+            )
+        classes[name] = category
+    return classes
+
+
+def refuse_few(counts: Counter[str], classes: Iterable[str], where: str, hint: str) -> None:
+    """Raises InputError, beginning with `where`, if there are too few classes, or videos (`counts`) of one of them."""
+    names = sorted(classes)
+    if len(names) < CLASSES_AT_LEAST:
+        told = f"{count(len(names), 'class')}, {', '.join(names)}" if names else "no class"
+        raise InputError(f"{where}: it has {told}; a mixture needs {CLASSES_AT_LEAST} different ones")
+    few = [f"{name} has {count(counts[name], 'video')}" for name in names if counts[name] < VIDEOS_AT_LEAST]
+    if few:
+        raise InputError(
+            f"{where}: {', '.join(few)}; a class needs {VIDEOS_AT_LEAST}, to train, validate and test: {hint}"
+        )
+
+
+def count(number: int, what: str) -> str:
+    """`no classes`, `1 class`, `2 classes`."""
+    plural = f"{what}es" if what.endswith("s") else f"{what}s"
+    return f"{number or 'no'} {what if number == 1 else plural}"
+
+
+def printable(name: str) -> str:
+    """A file's name as text in UTF-8, bytes that are none written as \\xNN, on one line."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _latin(name: str) -> str:
+    """What is left of a name in `safe`'s characters."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", plain).strip("_-")[:100]
