@@ -1,7 +1,7 @@
 """Stage scenes: data/scenes, a second test set: several players in one picture, of whom some do not play.
 
 They are rendered in the demo's world (avsep/scenes/rendering.py), with what is true of them beside them, and so go with
-`videos.source` demo alone.  With a folder of yours the stage makes an empty set, and stage evaluate_scenes an empty
+`videos.source` demo alone.  With any other source the stage makes an empty set, and stage evaluate_scenes an empty
 table: networks that were trained on your videos have nothing to tell of drawn instruments.
 """
 
