@@ -25,16 +25,20 @@ from PIL import Image
 
 from avsep.media.frames import frame_name, pack
 from avsep.media.hashes import COARSE
-from avsep.params import Detect, Detector, DetectParams, Extract, ExtractParams, ResNet
+from avsep.params import Detect, Detector, DetectParams, Extract, ExtractParams, ResNet, Videos
 from avsep.training.checkpoints import save_weights
 from models.detector import build_detector
 from stages import detect, extract
 
 FRAMES = 24
-EXTRACT = ExtractParams(extract=Extract(rate=11025, fps=4))
+VIDEOS = Videos(
+    source="demo", path="avsep/demo", classes=[], per_class=1, seconds=6.0, fps=4, width=64, height=64
+)  # of which the stages read that the videos lie in data/videos
+EXTRACT = ExtractParams(videos=VIDEOS, extract=Extract(rate=11025, fps=4))
 DETECT = DetectParams(
     device="cpu",
     threads=1,
+    videos=VIDEOS,
     resnet=ResNet(width=8),
     detector=Detector(backbone="resnet18", channels=16, min_size=48, max_size=64),
     detect=Detect(threshold=0.3, nms=0.5, batch=FRAMES),

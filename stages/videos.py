@@ -135,6 +135,7 @@ def fetch(path: Path, settings: Settings, retry_unavailable: bool, hashes: Hashe
     listed = read_lists(path, where)
     VIDEOS.mkdir(parents=True, exist_ok=True)
     with Ledger(LEDGER, COLUMNS) as ledger:
+        ledger.hashes = hashes  # its own would lie in data/videos
         asked = download(listed.videos, ledger, settings, retry_unavailable=retry_unavailable)
         answers = {item: entry.values for item, entry in ledger.entries.items()}
     there = [item for item in listed.videos if answers[item]["status"] == "available"]

@@ -46,6 +46,8 @@ REFUSED_STATUS = {429}  # too many requests
 REFUSED = re.compile(r"not a bot|rate.?limit|try again later|too many requests|unusual traffic", re.IGNORECASE)
 # These tell of yt-dlp and the site, not of the video.
 PASSING = re.compile(r"format is not available|no video formats|javascript|please report this issue", re.IGNORECASE)
+# What a fault of yt-dlp's raises, where a site is no longer as it knows it: no reason to lose the run for one id.
+FAULTS = (LookupError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError)
 
 _said = logging.getLogger("yt_dlp")  # what matters of it stands in the reasons
 _said.setLevel(logging.CRITICAL)
@@ -167,7 +169,7 @@ def _ask(url: str, folder: Path, settings: Settings) -> Path:
     try:
         with YoutubeDL(options(folder, settings)) as asked:
             info = asked.extract_info(url)
-    except (YoutubeDLError, OSError) as error:
+    except (YoutubeDLError, OSError, *FAULTS) as error:
         raise _verdict(error) from None
     files = [Path(one["filepath"]) for one in (info or {}).get("requested_downloads") or [] if one.get("filepath")]
     if len(files) != 1 or files[0].suffix.lower() not in SUFFIXES:

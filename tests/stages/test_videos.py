@@ -333,6 +333,7 @@ def test_a_list_is_downloaded_once_and_what_is_not_there_is_told(run: Run, site:
     Path("list.json").write_text(json.dumps(listed))
     again = run(source="ids", path="list.json", download=dataclasses.replace(ask, retry_unavailable=True))
     assert gone in {row["id"] for row in again} and made() == (1, 14, 1)
+    assert Path("data/.hashes").is_file()
     assert tree(Path("data/videos")) == {row["file"] for row in again} | {
         "manifest.csv", "downloads.csv", "unavailable.csv"
     }  # fmt: skip
@@ -480,7 +481,9 @@ def test_lists_of_both_published_forms_say_which_videos_count(run: Run, layout: 
     for category in CLASSES:
         shutil.copytree(layout / f"frames/{category}/c.mp4", layout / f"frames/{category}/d.mp4")
         shutil.copy(layout / f"audio/{category}/c.wav", layout / f"audio/{category}/d.wav")
-    (layout / "train.csv").write_text("".join(f"/{c}/{n}.wav,/{c}/{n}.mp4,7\n" for c in CLASSES for n in "ab"))
+    (layout / "index").mkdir()  # as `python -m avsep.export` has it
+    (layout / "index/train.csv").write_text("".join(f"/{c}/{n}.wav,/{c}/{n}.mp4,7\n" for c in CLASSES for n in "ab"))
+    (layout / "index/rejected.csv").write_text("class,id,stage,reason\n")
     second = "".join(f"./data/audio/{c}/c.mp3, ./data/frames/{c}/c.mp4, 7\n" for c in CLASSES)
     (layout / "val.csv").write_text(second + "/tuba/gone.wav,/tuba/gone.mp4,7\n")
     (layout / "val_sep.csv").write_text("/tuba/a.wav,/cello/a.wav,/flute/a.wav,/trumpet/a.wav\n")

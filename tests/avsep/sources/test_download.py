@@ -4,6 +4,7 @@ import errno
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from yt_dlp.utils import DownloadError, ExtractorError
@@ -170,6 +171,20 @@ def test_what_a_sites_words_mean(words: str, expected: bool, verdict: type[Excep
     wrapped = DownloadError(f"ERROR: [youtube] AAAAAAAAAAA: {words}", (ExtractorError, raised, None))
     told = module._verdict(wrapped)
     assert type(told) is verdict and str(told) == words
+
+
+def test_a_fault_of_yt_dlps_is_that_ids_alone(site: Site, video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.files = dict.fromkeys(NAMES, video)
+    work = module.YoutubeDL.extract_info
+
+    def faulty(self: module.YoutubeDL, url: str, *others: Any, **more: Any) -> Any:
+        if url.endswith(NAMES[1]):
+            raise TypeError("'NoneType' object is not subscriptable")
+        return work(self, url, *others, **more)
+
+    monkeypatch.setattr(module.YoutubeDL, "extract_info", faulty)
+    bring(site, NAMES[:3])
+    assert list(states().values()) == ["available", "failed", "available"]
 
 
 def test_a_full_disk_stops_the_run_in_one_line() -> None:
