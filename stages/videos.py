@@ -225,7 +225,7 @@ def _row(path: Path, category: str, name: str, file: str, hashes: Hashes | None)
         logging.warning("%s/%s: %s (stage extract will set it aside)", category, printable(path.name), unusable)
         seconds = ""
     try:
-        content = file_hash(path) if hashes is None else hashes.sha256(path)
+        content = file_hash(path, hashes)
     except OSError as error:
         raise InputError(f"{printable(str(path))} cannot be read: {error.strerror}") from None
     return Row(category, name, file, seconds, content or "")

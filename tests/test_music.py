@@ -68,7 +68,7 @@ def overrides(tmp_path_factory: pytest.TempPathFactory, make_video: Callable[...
     """What `dvc exp run` is given for the profile on a folder of videos."""
     videos = stand_in_videos(tmp_path_factory.mktemp("videos"), make_video)
     weights = stand_in_weights(tmp_path_factory.mktemp("weights"))
-    values = {"profile": "music", "videos.source": videos, **weights, **SMALLER}
+    values = {"profile": "music", "videos.source": "folder", "videos.path": videos, **weights, **SMALLER}
     return [part for name, value in values.items() for part in ("-S", f"{name}={value}")]
 
 

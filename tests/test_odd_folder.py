@@ -1,6 +1,7 @@
 """A folder of recordings with five odd ones among them: all become clips to train, to validate or to test with."""
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ from avsep.clips.index import read_index
 from avsep.media.detections import write_detections
 from avsep.media.frames import read_frame
 from avsep.media.incremental import Ledger
-from avsep.params import Audio, Extract, ExtractParams, Index, IndexParams, Videos, VideosParams
+from avsep.media.paths import quoted
+from avsep.params import Audio, Extract, ExtractParams, Index, IndexParams, VideosParams
 from stages import extract, index, videos
 from tests.odd import ODD, call_ffmpeg, make_folder
+from tests.videos import DEMO, DOWNLOAD
 
 RATE, FPS = 11025, 1
 SECONDS = 6
@@ -45,11 +48,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     muted = ["-af", "volume=0", "-c:v", "copy", "-c:a", "aac", str(folder / "tuba/IMG_0815 (no mic).mp4")]
     call_ffmpeg("-i", str(folder / "tuba/tuba_01.mp4"), *muted)
     project = tmp_path_factory.mktemp("project")
-    source = Videos(source=str(folder), classes=[], per_class=1, seconds=1.0, fps=1, width=64, height=64)
+    source = dataclasses.replace(DEMO, source="folder", path=str(folder))
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(project)
-        videos.main(VideosParams(seed=0, videos=source))
-        extract.main(ExtractParams(extract=Extract(rate=RATE, fps=FPS)))
+        videos.main(VideosParams(seed=0, videos=source, download=DOWNLOAD))
+        extract.main(ExtractParams(videos=source, extract=Extract(rate=RATE, fps=FPS)))
         detect_nothing()
         audio = Audio(samples=RATE)
         index.main(IndexParams(seed=0, extract=Extract(rate=RATE, fps=FPS), audio=audio, index=INDEX))
@@ -70,8 +73,8 @@ def test_all_but_the_silent_one_are_used(project: Path, monkeypatch: pytest.Monk
 
 def test_the_manifest_leads_back_to_the_odd_names(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
-    originals = {row["original"]: row for row in rows_of("data/videos/manifest.csv") if row["original"]}
-    assert {f"{odd.category}/{odd.name}" for odd in ODD.values()} <= set(originals)
+    originals = {row["file"]: row for row in rows_of("data/videos/manifest.csv")}
+    assert {quoted(f"{odd.category}/{odd.name}") for odd in ODD.values()} <= set(originals)
     assert originals["violin/Übung mit Geige \N{EN DASH} Nr. 1 (live).webm"]["id"] == "Ubung_mit_Geige_Nr_1_live"
     assert all(float(row["seconds"]) == pytest.approx(SECONDS, abs=0.6) for row in originals.values())
 

@@ -1,6 +1,6 @@
 """Params of where videos come from, for the tests of stages that read them."""
 
-from avsep.params import Videos
+from avsep.params import Download, Videos
 
 DEMO = Videos(
     source="demo",
@@ -11,4 +11,9 @@ DEMO = Videos(
     fps=8,
     width=64,
     height=64,
+)
+
+# From nowhere, if a test gives no site's url.
+DOWNLOAD = Download(
+    url="http://127.0.0.1:1/{id}", height=360, rate=None, sleep=0.0, retries=0, pause=0.0, retry_unavailable=False
 )

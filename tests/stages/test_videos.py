@@ -27,12 +27,10 @@ from avsep.media.wav import duration, write_wav
 from avsep.params import Download, Extract, ExtractParams, Videos, VideosParams
 from stages import extract, videos
 from tests.videos import DEMO as THREE
+from tests.videos import DOWNLOAD
 from tests.website import Site
 
 DEMO = dataclasses.replace(THREE, per_class=1, seconds=1.0)
-DOWNLOAD = Download(
-    url="http://127.0.0.1:1/{id}", height=360, rate=None, sleep=0.0, retries=0, pause=0.0, retry_unavailable=False
-)
 CLASSES = ("cello", "flute", "trumpet", "tuba")
 Run = Callable[..., list[dict[str, str]]]
 
