@@ -14,11 +14,13 @@ from tests.website import Site, open_site
 CLASSES = ("cello", "flute", "trumpet", "tuba")
 
 
-def _make_video(path: Path, *, seconds: float = 7, sound: str | None = "sine=440", pictures: bool = True) -> Path:
-    """A real video: a test pattern of 64 x 48 pixels at 8 fps; `sound` is an ffmpeg source, None for no stream."""
+def _make_video(
+    path: Path, *, seconds: float = 7, sound: str | None = "sine=440", pictures: bool = True, size: str = "64x48"
+) -> Path:
+    """A real video: a test pattern of `size` pixels at 8 fps; `sound` is an ffmpeg source, None for no stream."""
     command = [ffmpeg(), "-y", "-nostdin", "-loglevel", "error"]
     if pictures:
-        command += ["-f", "lavfi", "-i", f"testsrc=size=64x48:rate=8:duration={seconds}"]
+        command += ["-f", "lavfi", "-i", f"testsrc=size={size}:rate=8:duration={seconds}"]
     if sound is not None:
         command += ["-f", "lavfi", "-t", str(seconds), "-i", sound]
     path.parent.mkdir(parents=True, exist_ok=True)

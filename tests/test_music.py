@@ -26,7 +26,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 CLASSES = ("cello", "flute", "trumpet", "tuba")
 VIDEOS = 3  # of each class: one to train, one to validate, one to test
-SECONDS = 7.5  # index.min_seconds is 6
+SECONDS = 7.0  # index.min_seconds is 6
+# One video has pictures for which the detector works as hard as for any, some 8 s a frame on two older cores; of the
+# others, long and low, it sees a quarter of that.
+SIZE, LOW = "64x48", "256x32"
 # What a machine without GPU and a few minutes need otherwise than the profile has it; no size of a network among it.
 SMALLER = {
     **{"device": "cpu", "train.devices": 1, "train.workers": 0, "train.batch": 2, "train.repeats": 1, "vast.batch": 2},
@@ -55,11 +58,12 @@ def stand_in_weights(folder: Path) -> dict[str, str]:
 
 
 def stand_in_videos(folder: Path, make_video: Callable[..., Path]) -> Path:
-    """Tones with some noise, each of another pitch, over a test pattern."""
+    """Tones, each of another pitch, with a test pattern."""
     for number, category in enumerate(CLASSES):
         for video in range(VIDEOS):
             sound = f"sine=frequency={200 + 90 * number + 20 * video}:sample_rate=44100"
-            make_video(folder / category / f"{category} {video}.mp4", seconds=SECONDS, sound=sound)
+            size = SIZE if (number, video) == (0, 0) else LOW
+            make_video(folder / category / f"{category} {video}.mp4", seconds=SECONDS, sound=sound, size=size)
     return folder
 
 
