@@ -202,6 +202,7 @@ class Train:
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     workers: Whole
     devices: Count
+    nodes: Count
     gain: tuple[NotNegative, NotNegative]
 
 
@@ -681,8 +682,6 @@ def _refuse_contradictions(p: Params) -> None:
     if "{}" not in p.vast.phrase:
         problems.append(f"vast.phrase is {p.vast.phrase!r}: {{}} must stand where the class's name goes")
     problems += _unreadable_phrases(p, refuse_unreadable)
-    if p.vast.batch % p.train.devices:
-        problems.append(f"vast.batch is {p.vast.batch}: no multiple of train.devices, {p.train.devices}")
     if p.frames.resize < p.frames.size:
         problems.append(f"frames.resize is {p.frames.resize}: smaller than the crop, frames.size {p.frames.size}")
     if p.frames.cache and p.frames.augment:
@@ -693,8 +692,10 @@ def _refuse_contradictions(p: Params) -> None:
         problems.append("model.query_std is set: objective.as_published moves the batch norm that it relies on")
     if p.frames.cache and p.objective.as_published:
         problems.append("frames.cache is true: objective.as_published moves the frozen networks' batch norm")
-    if p.train.batch % p.train.devices:
-        problems.append(f"train.batch is {p.train.batch}: no multiple of train.devices, {p.train.devices}")
+    processes = p.train.devices * p.train.nodes
+    for name, batch in (("train.batch", p.train.batch), ("vast.batch", p.vast.batch)):
+        if batch % processes:
+            problems.append(f"{name} is {batch}: no multiple of train.devices x train.nodes, {processes}")
     if p.train.gain[0] > p.train.gain[1]:
         problems.append(f"train.gain is {p.train.gain}: the lower end comes first")
     if p.scenes.players[0] > p.scenes.players[1]:

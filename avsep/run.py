@@ -24,7 +24,8 @@ def run(main: Callable[[StageParams], None], stage_params: type[StageParams]) ->
     An InputError ends the process with its one line on standard error and exit code 1; anything else is
     a fault of ours and keeps its traceback.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    level = logging.INFO if first_process() else logging.ERROR
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     try:
         loaded = params.load(stage_params)
         threads = getattr(loaded, "threads", None)
@@ -35,9 +36,17 @@ def run(main: Callable[[StageParams], None], stage_params: type[StageParams]) ->
         sys.exit(f"error: {' '.join(str(error).split())}")
 
 
+def first_process() -> bool:
+    """Whether this process is alone, or the first of those that train together: it alone writes, and tells.
+
+    Lightning and SLURM give each its number, from 0 on, before it starts; Lightning's first one has none yet.
+    """
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
+
+
 def progress(items: Iterable[Item], desc: str, total: int | None = None, unit: str = "it") -> Iterator[Item]:
     """Shows long work: a bar with rate and remaining time; plain lines every ten seconds where there is no terminal."""
-    bar = tqdm(items, desc=desc, total=total, unit=unit, disable=not sys.stderr.isatty())
+    bar = tqdm(items, desc=desc, total=total, unit=unit, disable=not (sys.stderr.isatty() and first_process()))
     if not bar.disable:
         yield from bar
         return

@@ -64,7 +64,7 @@ class Grounding(nn.Module):
         """Sound (B, 8 channels) and an object's frame vectors (B, N, V) -> logits (B, 2)."""
         x = torch.cat([sound, frames.amax(1)], dim=1)
         x = self.fc2(self.fc1(x).relu()).relu()
-        return self.fc3(x) * 2
+        return self.fc3(x).float() * 2  # whatever the autocast: losses are taken in float32
 
 
 class Synthesizer(nn.Module):
@@ -76,7 +76,8 @@ class Synthesizer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1))
 
     def forward(self, visual: Tensor, sounds: Tensor) -> Tensor:
-        return torch.sigmoid(torch.einsum("bok,bkft->boft", self.scale * visual, sounds) + self.bias)
+        masks = torch.einsum("bok,bkft->boft", self.scale * visual, sounds)
+        return torch.sigmoid(masks.float() + self.bias)  # whatever the autocast: losses are taken in float32
 
 
 class Separation(nn.Module):

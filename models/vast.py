@@ -69,7 +69,7 @@ class ConditionedUNet(nn.Module):
             if level > 0:
                 x = torch.cat([x, maps[-1 - level]], dim=1)
             x = convolution(x)
-        return x
+        return x.float()  # whatever the autocast: losses are taken in float32
 
     def embed(self, log_separated: Tensor) -> Tensor:
         """A separated sound (B, 1, F, T) -> its embedding beside CLIP's, (B, Q): the mean of the innermost map."""
@@ -79,7 +79,7 @@ class ConditionedUNet(nn.Module):
             convolution, norm, activation = level
             assert isinstance(norm, nn.BatchNorm2d)
             x = activation(statistics(convolution(x)) * norm.weight[:, None, None] + norm.bias[:, None, None])
-        return x.mean((2, 3))
+        return x.float().mean((2, 3))
 
 
 class Seen(NamedTuple):

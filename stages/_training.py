@@ -32,6 +32,7 @@ def of_loop(params: LearningParams) -> dict[str, Any]:
         "decay": params.train.decay,
         "workers": params.train.workers,
         "devices": params.train.devices,
+        "nodes": params.train.nodes,
         "precision": params.train.precision,
     }
 

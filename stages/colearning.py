@@ -25,6 +25,7 @@ from avsep.run import run
 from avsep.scoring import validation
 from avsep.training.checkpoints import load_into, load_weights
 from avsep.training.data import INDEX, see, training_data
+from avsep.training.distributed import mean_over_batch
 from avsep.training.loop import Group, fit
 from avsep.training.losses import gated_separation, one_of, positive, solo_grounding
 from avsep.training.resume import fingerprint
@@ -57,7 +58,7 @@ def objective(
     def pair(x: str, y: str) -> Tensor:
         x_sounds, y_sounds = positive(g("mixture", x)), positive(g("mixture", y))
         if as_published:
-            x_sounds, y_sounds = x_sounds.mean(), y_sounds.mean()
+            x_sounds, y_sounds = mean_over_batch(x_sounds), mean_over_batch(y_sounds)
         return torch.minimum(x_sounds, y_sounds).mean()
 
     grounding = solo_grounding(g, partial(one_of, g), symmetric).mean() + pair("A", "B") + pair("C", "D")

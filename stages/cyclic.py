@@ -31,6 +31,7 @@ from avsep.run import run
 from avsep.scoring import validation
 from avsep.training.checkpoints import load_into, load_weights
 from avsep.training.data import INDEX, see, training_data
+from avsep.training.distributed import mean_over_batch
 from avsep.training.loop import Group, fit
 from avsep.training.losses import gated_separation, negative, positive, solo_grounding
 from avsep.training.masks import weighted_l1
@@ -73,7 +74,7 @@ def objective(
     def told(x: str, y: str) -> Tensor:
         x_sounds = {"A": a, "C": c}[x]
         if as_published:
-            x_sounds = x_sounds.mean()
+            x_sounds = mean_over_batch(x_sounds)
         return x_sounds * positive(g(x, x)) + (1 - x_sounds) * positive(g(x, y))
 
     solo = solo_grounding(g, told, symmetric)

@@ -30,7 +30,7 @@ from avsep.training.loop import Group, fit
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
 from avsep.training.teacher import CLIP
-from avsep.training.vast import VISUAL, mask_losses, optimizer, prepare, separate, validate, weighted_sum
+from avsep.training.vast import VISUAL, in_float32, mask_losses, optimizer, prepare, separate, validate, weighted_sum
 from models.clip import LOGIT_SCALE
 from models.vast import VAST, Seen, attention_logits
 from stages._training import of_loop, of_samples, of_waves
@@ -56,7 +56,8 @@ def objective(
         tokens, sentences, captions = (torch.cat(values) for values in zip(*seen.values(), strict=True))
         looks, told = attention_logits(sounds, tokens).log_softmax(-1), attention_logits(sentences, tokens).softmax(-1)
         terms["consistency"] = functional.kl_div(looks, told, reduction="none").mean()
-        cosines = functional.normalize(sounds, dim=1) @ functional.normalize(networks.captions, dim=1).T
+        with in_float32(sounds):  # a thousandth of a cosine counts here
+            cosines = functional.normalize(sounds, dim=1) @ functional.normalize(networks.captions, dim=1).T
         terms["classification"] = functional.cross_entropy(LOGIT_SCALE * cosines, captions)
     return weighted_sum(terms, weights)
 

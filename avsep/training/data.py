@@ -1,7 +1,6 @@
 """Training's and validation's samples, with the frozen networks' part computed beforehand where that is possible."""
 
 import logging
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +12,8 @@ from avsep.clips.datasets import ClipReader, Features, FixedMixtures, TrainingMi
 from avsep.clips.index import Video, read_index, read_mixtures
 from avsep.errors import InputError
 from avsep.run import progress
+from avsep.training.distributed import own_device
+from avsep.training.memory import physical_memory
 
 FrozenFeatures = TypeVar("FrozenFeatures", bound=tuple[Tensor, ...])
 
@@ -31,14 +32,15 @@ def training_data(
     cache: bool,
     seed: int,
     device: str,
+    devices: int = 1,
     start: Callable[[Tensor], None] | None = None,
     **reading: Any,
 ) -> tuple[TrainingMixtures, FixedMixtures]:
     """The random mixtures of the training videos and the fixed ones of validation's, seen by frozen `frames`.
 
     `reading`: how clips are read, the fields of ClipReader.  `cache`: the frozen features of all frames are computed
-    now, once.  Before that, `start` is given the middle pictures of START_PICTURES training videos, evenly
-    spaced, or of all if there are fewer, (V, 3, H, W).
+    now, once by each of a machine's `devices` processes.  Before that, `start` is given the middle pictures of
+    START_PICTURES training videos, evenly spaced, or of all if there are fewer, (V, 3, H, W).
     Raises InputError.
     """
     reader = ClipReader(**reading)
@@ -56,7 +58,7 @@ def training_data(
     if cache:
         every_frame = [(video, frame) for video in train for frame in range(1, video.frame_count + 1)]
         middle = [(video, frame) for video in val for frame in reader.frames_around(video, fixed.centre(video))]
-        features = frozen_features(frames, reader, [*every_frame, *middle], device)
+        features = frozen_features(frames, reader, [*every_frame, *middle], device, devices)
     return (
         TrainingMixtures(
             train,
@@ -78,36 +80,34 @@ def frozen_features(
     reader: ClipReader,
     wanted: Iterable[tuple[Video, int]],
     device: str,
+    devices: int = 1,
     batch: int = 32,
 ) -> Features:
     """The frozen encoders' features of frames of videos, each computed once, on the CPU: by (video's name, frame).
 
     `frames`: normalised pictures (B, 3, H, W) -> a named tuple of features (B, ...).
-    Raises InputError after the first batch if all would not fit into this machine's memory.
+    Raises InputError after the first batch if all would not fit into this machine's memory, once for each of the
+    `devices` processes that train on it.
     """
-    frames = frames.to(device).eval()
+    own = own_device(device)
+    frames = frames.to(own).eval()
     todo = sorted({(video.name, frame): video for video, frame in wanted}.items())
     features: dict[tuple[str, int], tuple[Tensor, ...]] = {}
     starts = range(0, len(todo), batch)
     for start in progress(starts, desc="frozen features", total=len(starts), unit="batch"):
         part = todo[start : start + batch]
         pictures = torch.stack([torch.from_numpy(reader.picture(video, frame)) for (_, frame), video in part])
-        seen = frames(pictures.to(device))
+        seen = frames(pictures.to(own))
         for (key, _), *parts in zip(part, *(values.cpu() for values in seen), strict=True):
             features[key] = tuple(parts)
         if start == 0:
-            size = len(todo) * sum(values.nbytes // len(values) for values in seen)
+            size = devices * len(todo) * sum(values.nbytes // len(values) for values in seen)
             if size > (memory := physical_memory()):
                 raise InputError(
-                    f"the features of {len(todo)} frames take {size / 1e9:.1f} GB, and this machine has"
-                    f" {memory / 1e9:.1f} GB: set the stage's cache (frames.cache or vast.cache) to false"
+                    f"the features of {len(todo)} frames take {size / 1e9:.1f} GB in {devices} processes, and this"
+                    f" machine has {memory / 1e9:.1f} GB: set the stage's cache (frames.cache or vast.cache) to false"
                 )
     return features
-
-
-def physical_memory() -> int:
-    """Bytes of memory of this machine."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def see(
@@ -118,4 +118,7 @@ def see(
     if "features" in batch:
         return {name: kind(*features) for name, features in batch["features"].items()}
     assert frames is not None
-    return {name: frames(pictures) for name, pictures in batch["pictures"].items()}
+    # whatever the autocast: as they are where they were computed before
+    return {
+        name: kind(*(values.float() for values in frames(pictures))) for name, pictures in batch["pictures"].items()
+    }

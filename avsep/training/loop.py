@@ -15,7 +15,7 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,16 @@ import lightning
 import torch
 from dvclive.lightning import DVCLiveLogger
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
-from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from avsep.clips.datasets import EpochSampler
 from avsep.clips.mixtures import Heard
 from avsep.errors import InputError
-from avsep.run import write_metrics
+from avsep.run import first_process, write_metrics
 from avsep.training.checkpoints import load_weights, save_weights
+from avsep.training.distributed import WholeBatch, ending_together, own_device, started_by, strategy
+from avsep.training.memory import needed, refuse_too_much
 from avsep.training.resume import ResumeFolder
 from avsep.training.seeds import seed_step
 
@@ -80,7 +81,7 @@ class Phase(lightning.LightningModule):
         seed_step(self.seed, self.global_step)
         values = self.objective(self.networks, self.hear(batch["waves"]), self.see(batch))
         size = len(next(iter(batch["waves"].values())))
-        self.log("train/step_loss", values["loss"].detach(), prog_bar=True, batch_size=size)
+        self.log("train/step_loss", values["loss"].detach(), prog_bar=True, batch_size=size, sync_dist=True)
         means = {f"train/{name}": value.detach() for name, value in values.items()}
         self.log_dict(means, on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
         return values["loss"]
@@ -89,7 +90,7 @@ class Phase(lightning.LightningModule):
         values = self.validate_batch(self.networks, self.hear(batch["waves"]), self.see(batch), batch["waves"])
         size = len(next(iter(batch["waves"].values())))
         means = {f"val/{name}": value.mean() for name, value in values.items()}
-        # weighed by the batch's size: a mean over samples, not of batch means
+        # weighed by the batch's size: a mean over samples, not of batch means, whichever process has them
         self.log_dict(means, batch_size=size, prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
@@ -207,6 +208,23 @@ def keep_freed_memory() -> None:
         libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: bytes kept free at the heap's top
 
 
+def _loss(
+    networks: Any,
+    batch: Mapping[str, Any],
+    objective: Objective,
+    hear: Callable[[Mapping[str, Tensor]], Heard],
+    see: Callable[[Mapping[str, Any]], Seen],
+) -> Tensor:
+    """What a step minimises."""
+    return objective(networks, hear(batch["waves"]), see(batch))["loss"]
+
+
+def _cached(data: Dataset[Any]) -> Iterator[Tensor]:
+    """The frozen features that a dataset holds ready."""
+    for features in (getattr(data, "features", None) or {}).values():
+        yield from features
+
+
 def fit(
     stage: str,
     networks: Any,
@@ -228,6 +246,7 @@ def fit(
     batch: int,
     workers: int,
     devices: int,
+    nodes: int,
     precision: str,
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
     cosine: bool = False,
@@ -238,23 +257,42 @@ def fit(
     metrics/<stage>.json.  `hear` and `see` turn a batch's "waves", and the batch itself, into what the objective takes.
 
     Rates fall by `decay` at the milestones or, with `cosine`, from the first epoch on, to 0 after the last.
-    A batch is over all devices: each takes batch / devices samples a step.  A run that was stopped goes on from its
-    last whole epoch if the fingerprint is the same, and ends in the same bytes as one that was not.
+    A batch is over all `devices` of all `nodes`: each takes its share of the samples of each step, a process for each,
+    and what is learned is what one would learn with all of them (avsep/training/distributed.py).  The first process
+    alone writes.  A run that was stopped goes on from its last whole epoch if the fingerprint is the same, and ends in
+    the same bytes as one that was not.
     Raises InputError if the params ask for what cannot be, or the training diverges.
     """
-    length = len(train)  # type: ignore[arg-type]
+    length, held_out, processes = len(train), len(val), devices * nodes  # type: ignore[arg-type]
     if length < batch:
         raise InputError(f"{stage}: a batch is {batch} samples, and an epoch has {length}: raise train.repeats")
-    resume = ResumeFolder(stage, fingerprint)
-    if resume.checkpoint:
-        logging.info("%s: goes on from %s", stage, resume.checkpoint)
-    curves = KeepCurves(live / stage, resume.curves)
-    rank_zero_only(curves.restore)()
+    if held_out < processes:
+        raise InputError(
+            f"{stage}: {held_out} validation mixtures for train.devices x train.nodes, {processes} processes: raise"
+            " index.val_mixtures"
+        )
     networks.to(memory_format=torch.channels_last)  # faster on a CPU: see benchmarks
-    keep_freed_memory()
     phase = Phase(
         networks, objective, validate, groups, hear, see, milestones, decay, seed, optimizer, epochs if cosine else None
     )
+    need = needed(
+        partial(_loss, objective=objective, hear=hear, see=see),
+        phase.networks,
+        train[0, 0],
+        batch // processes,
+        device=own_device(device),
+        optimizer=optimizer,
+        precision=precision,
+        cached=_cached(train),
+    )
+    refuse_too_much(stage, need, own_device(device), devices)
+    resume = ResumeFolder(stage, fingerprint, first=first_process())
+    if resume.checkpoint:
+        logging.info("%s: goes on from %s", stage, resume.checkpoint)
+    curves = KeepCurves(live / stage, resume.curves)
+    if first_process():
+        curves.restore()
+    keep_freed_memory()
     best = KeepBest(monitor, resume.best)
     last = ModelCheckpoint(resume.path, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     terminal = sys.stderr.isatty()
@@ -262,6 +300,9 @@ def fit(
     trainer = lightning.Trainer(
         accelerator=device,
         devices=devices,
+        num_nodes=nodes,
+        strategy=strategy(processes),
+        plugins=[*started_by(devices, nodes), *([WholeBatch()] if processes > 1 else [])],
         precision=precision,  # type: ignore[arg-type]
         max_epochs=epochs,
         logger=logger,
@@ -285,14 +326,15 @@ def fit(
         # Lightning makes its first iterator before it tells the sampler the epoch that it goes on with
         state = torch.load(resume.checkpoint, weights_only=True, map_location="cpu")
         sampler.set_epoch(state["epoch"] + 1)
-    load = partial(DataLoader, batch_size=batch // devices, num_workers=workers, persistent_workers=workers > 0)
-    trainer.fit(
-        phase,
-        load(train, sampler=sampler, drop_last=True),
-        load(val),
-        ckpt_path=str(resume.checkpoint) if resume.checkpoint else None,
-        weights_only=True,
-    )
+    load = partial(DataLoader, batch_size=batch // processes, num_workers=workers, persistent_workers=workers > 0)
+    with ending_together(trainer, resume.failed):
+        trainer.fit(
+            phase,
+            load(train, sampler=sampler, drop_last=True),
+            load(Subset(val, range(trainer.global_rank, held_out, processes))),
+            ckpt_path=str(resume.checkpoint) if resume.checkpoint else None,
+            weights_only=True,
+        )
     if trainer.is_global_zero:
         folder = out / stage
         save_weights(folder / "weights.safetensors", networks.state_dict())

@@ -1,13 +1,16 @@
 """A training that was stopped goes on where it was, if nothing that it depends on has changed since."""
 
 import shutil
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from avsep.errors import InputError
 from avsep.media import incremental
 
 CODE = ("stages", "avsep", "models")
+PATIENCE = 600  # seconds that the other processes wait for the first
 
 
 def fingerprint(params: Mapping[str, Any], data: Iterable[Path]) -> str:
@@ -18,21 +21,49 @@ def fingerprint(params: Mapping[str, Any], data: Iterable[Path]) -> str:
 
 
 class ResumeFolder:
-    """checkpoints/resume/<stage>: the state of an unfinished training. Neither DVC nor git keeps it."""
+    """checkpoints/resume/<stage>: the state of an unfinished training. Neither DVC nor git keeps it.
 
-    def __init__(self, stage: str, fingerprint: str, root: Path = Path("checkpoints/resume")) -> None:
+    Of processes that train together the `first` decides whether it may go on; the others wait until it has.
+    Raises InputError if it does not, for PATIENCE seconds.
+    """
+
+    def __init__(
+        self, stage: str, fingerprint: str, root: Path = Path("checkpoints/resume"), first: bool = True
+    ) -> None:
         self.path = root / stage
         self._stamp = self.path / "fingerprint"
-        if not self._stamp.is_file() or self._stamp.read_text(encoding="utf-8") != fingerprint:
+        if not first:
+            self._wait(fingerprint)
+        elif not self._of(fingerprint):
             self.clear()
             self.path.mkdir(parents=True)
             self._stamp.write_text(fingerprint, encoding="utf-8")
+        else:
+            self.failed.unlink(missing_ok=True)
+
+    def _of(self, fingerprint: str) -> bool:
+        return self._stamp.is_file() and self._stamp.read_text(encoding="utf-8") == fingerprint
+
+    def _wait(self, fingerprint: str) -> None:
+        end = time.monotonic() + PATIENCE
+        while not self._of(fingerprint):
+            if time.monotonic() > end:
+                raise InputError(
+                    f"{self.path}: the first process has not made it in {PATIENCE} s for the params, code and data that"
+                    " this process sees: all must run in one folder, which they share"
+                )
+            time.sleep(0.1)
 
     @property
     def checkpoint(self) -> Path | None:
         """Where to go on from, if there is something."""
         path = self.path / "last.ckpt"
         return path if path.is_file() else None
+
+    @property
+    def failed(self) -> Path:
+        """Made by the first of several processes that ends in an error."""
+        return self.path / "failed"
 
     @property
     def best(self) -> Path:

@@ -51,6 +51,12 @@ def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> d
     return {"loss": torch.stack([weights[name] * term for name, term in terms.items()]).sum(), **terms}
 
 
+def in_float32(values: Tensor) -> torch.autocast:
+    """A context in which products of matrices are float32's, whatever train.precision, on the device of `values`."""
+    kind = values.device.type
+    return torch.autocast(kind if torch.amp.is_autocast_available(kind) else "cpu", enabled=False)
+
+
 def validate(
     networks: VAST, heard: Heard, seen: Mapping[str, Seen], waves: Mapping[str, Tensor], **transform: Any
 ) -> dict[str, Tensor]:

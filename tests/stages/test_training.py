@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,26 @@ def test_running_again_gives_the_same_bytes(project: Path) -> None:
     before = {path: path.read_bytes() for path in files}
     run("baseline")
     assert {path: path.read_bytes() for path in files} == before
+
+
+@pytest.mark.parametrize(("stage", "cache"), [("cyclic", True), ("trimodal", True), ("trimodal", False)])
+def test_mixed_precision_learns_as_float32_does(
+    stage: str, cache: bool, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Convolutions in bfloat16, of 8 bits; weights, spectrograms, masks and losses stay float32."""
+    shutil.copytree(project, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    expected = json.loads(Path(f"metrics/{stage}.json").read_text())["last"]
+    plain = load_weights(f"checkpoints/{stage}/weights.safetensors")
+    run(stage, train={"precision": "bf16-mixed"}, vast={"cache": cache})
+    found = json.loads(Path(f"metrics/{stage}.json").read_text())["last"]
+    assert found.keys() == expected.keys() and found["train/loss"] != expected["train/loss"]
+    assert found["train/loss"] == pytest.approx(expected["train/loss"], rel=0.02)
+    assert found["val/snri"] == pytest.approx(expected["val/snri"], abs=0.1)
+    weights = load_weights(f"checkpoints/{stage}/weights.safetensors")
+    assert {name: tensor.dtype for name, tensor in weights.items()} == {name: t.dtype for name, t in plain.items()}
+    assert torch.bfloat16 not in {tensor.dtype for tensor in weights.values()}
+    assert all(tensor.isfinite().all() for tensor in weights.values())
 
 
 def test_weights_of_other_params_are_refused() -> None:

@@ -91,6 +91,7 @@ def train(
         batch=4,
         workers=0,
         devices=1,
+        nodes=1,
         precision="32-true",
     )
     fit("colearning", networks, **{**settings, **options})
@@ -103,7 +104,7 @@ def stop_at_step(step: int) -> Objective:
 
     def objective(networks: CCoL, heard: Heard, seen: dict[str, FrameFeatures]) -> Mapping[str, Tensor]:
         nonlocal calls
-        calls += 1
+        calls += not heard.mixture.is_meta  # where memory is told beforehand
         if calls == step:
             raise Stopped
         return colearning.objective(networks, heard, seen)
@@ -262,7 +263,8 @@ def test_a_stopped_training_ends_in_the_same_bytes(
     called: list[int] = []
 
     def counted(*args: Any) -> Mapping[str, Tensor]:
-        called.append(1)
+        if not args[1].mixture.is_meta:  # where memory is told beforehand
+            called.append(1)
         return colearning.objective(*args)
 
     metrics = train(splits, counted, workers=workers)
@@ -313,7 +315,8 @@ def test_another_fingerprint_starts_anew(
     called: list[int] = []
 
     def counted(*args: Any) -> Mapping[str, Tensor]:
-        called.append(1)
+        if not args[1].mixture.is_meta:  # where memory is told beforehand
+            called.append(1)
         return colearning.objective(*args)
 
     metrics = train(splits, counted)
