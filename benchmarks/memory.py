@@ -37,7 +37,7 @@ VIDEOS = 700  # with a latent caption, about as many as MUSIC has
 GIVEN = {  # what `-S profile=music` asks its user for; a CPU is always there
     "device": "cpu",
     "pretrained.detector_path": "/detector.pth",
-    "pretrained.detector_sha256": "0",
+    "pretrained.detector_sha256": "none",
     "pretrained.detector_classes": "[cello]",
 }
 

@@ -286,6 +286,7 @@ def fit(
         cached=_cached(train),
     )
     refuse_too_much(stage, need, own_device(device), devices)
+    plugins = [*started_by(devices, nodes), *([WholeBatch()] if processes > 1 else [])]
     resume = ResumeFolder(stage, fingerprint, first=first_process())
     if resume.checkpoint:
         logging.info("%s: goes on from %s", stage, resume.checkpoint)
@@ -302,7 +303,7 @@ def fit(
         devices=devices,
         num_nodes=nodes,
         strategy=strategy(processes),
-        plugins=[*started_by(devices, nodes), *([WholeBatch()] if processes > 1 else [])],
+        plugins=plugins,  # type: ignore[arg-type]
         precision=precision,  # type: ignore[arg-type]
         max_epochs=epochs,
         logger=logger,

@@ -31,7 +31,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 class Needed(NamedTuple):
     """Bytes that one process needs."""
 
-    weights: int  # of all networks, with their buffers
+    weights: int  # of all networks, the frozen ones among them, with their buffers
     optimizer: int  # its state of what is trained
     step: int  # at the fullest moment of a step: samples, activations, gradients
     cache: int  # frozen features of all frames, in the memory of the CPU whatever the device
@@ -95,8 +95,9 @@ def needed(
         # kept until the peak is read: gradients live until the optimiser has used them
         gradients = torch.autograd.grad(copied_loss(copied, default_collate([one] * batch)), trained, allow_unused=True)
     del gradients
+    everything = {id(part): part for one in (networks, *_networks_of(loss)) for part in _tensors(one)}
     return Needed(
-        weights=sum(tensor.nbytes for tensor in (*networks.parameters(), *networks.buffers())),
+        weights=sum(tensor.nbytes for tensor in everything.values()),
         optimizer=sum(parameter.nbytes for parameter in trained) * _states(optimizer),
         step=round(BESIDE * live.most * (1 if precision == "32-true" else MIXED)),
         cache=sum(tensor.nbytes for tensor in cached),
@@ -124,6 +125,11 @@ def _without_values(loss: Callable[..., Tensor], networks: nn.Module) -> tuple[C
         for buffer in network.buffers():
             copies[id(buffer)] = buffer.to(META)
     return copy.deepcopy((loss, networks), copies)
+
+
+def _tensors(network: nn.Module) -> Iterator[Tensor]:
+    yield from network.parameters()
+    yield from network.buffers()
 
 
 def _networks_of(thing: Any) -> Iterator[nn.Module]:

@@ -110,6 +110,8 @@ REFUSED = {
     ),
     "resnet.width": changed(resnet__width=4),
     "vast.batch": changed(device="cuda", train__devices=3),
+    "train.batch is 16: no multiple of train.devices x train.nodes, 6": changed(train__devices=2, train__nodes=3),
+    "train.nodes": changed(train__nodes=0),
     "trimodal.milestones": changed(trimodal__milestones=[24]),
     "trimodal.schedule cosine has none": changed(trimodal__milestones=[4]),
     "pretrained.clip_max_scale": changed(pretrained__clip_max_scale=1.0),

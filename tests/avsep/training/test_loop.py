@@ -17,6 +17,7 @@ from avsep.clips.index import OBJECTS, SOUNDING, Video, read_mixtures
 from avsep.clips.mixtures import Heard
 from avsep.errors import InputError
 from avsep.scoring import validation
+from avsep.training import memory
 from avsep.training.checkpoints import load_weights
 from avsep.training.data import see
 from avsep.training.loop import Group, KeepBest, Phase, fit
@@ -305,6 +306,20 @@ def test_a_training_that_was_stopped_at_its_very_end(
         with pytest.raises(Stopped):
             train(splits)
     assert (train(splits), left_behind()) == uninterrupted
+
+
+def test_a_training_that_will_not_fit_is_refused_before_it_starts(
+    splits: dict[str, list[Video]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "physical_memory", lambda: 10**5)
+    with pytest.raises(InputError, match=r"colearning: training needs about 0\.0. GB .* lower its batch"):
+        train(splits)
+    assert not RESUME.exists() and not CURVES.exists()
+
+
+def test_fewer_validation_mixtures_than_processes_are_refused(splits: dict[str, list[Video]]) -> None:
+    with pytest.raises(InputError, match=r"colearning: 4 validation mixtures for .* 5 processes: raise index"):
+        train(splits, batch=5, devices=5)
 
 
 def test_another_fingerprint_starts_anew(

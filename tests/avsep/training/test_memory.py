@@ -77,6 +77,17 @@ def test_a_step_grows_with_the_batch_and_the_state_with_the_optimiser(networks: 
     assert of_cyclic(networks, 1).optimizer < one.optimizer
 
 
+def test_frozen_networks_that_only_see_count() -> None:
+    frozen, trained = nn.Linear(10, 10, bias=False).requires_grad_(False), nn.Linear(10, 1, bias=False)
+
+    def loss(networks: nn.Module, batch: Mapping[str, Tensor], see: nn.Module) -> Tensor:
+        return networks(see(batch["x"])).sum()
+
+    one = {"x": torch.zeros(10)}
+    need = needed(partial(loss, see=frozen), trained, one, 2, device=CPU, optimizer=torch.optim.SGD)
+    assert need.weights == 4 * (100 + 10)
+
+
 def test_tensors_are_counted_while_they_live() -> None:
     """A chain of layers: each one's input is kept for its gradient, what a sum makes of them is not."""
 

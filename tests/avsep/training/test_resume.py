@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from avsep.errors import InputError
+from avsep.training import resume
 from avsep.training.resume import ResumeFolder, fingerprint
 from avsep.training.seeds import seed_everything, seed_step
 
@@ -47,6 +49,20 @@ def test_a_training_goes_on_with_the_same_fingerprint_alone() -> None:
     assert ResumeFolder("cyclic", "one").checkpoint is None
     assert ResumeFolder("colearning", "other").checkpoint is None
     assert ResumeFolder("colearning", "one").checkpoint is None, "it was cleared, not set aside"
+
+
+def test_of_several_processes_the_first_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resume, "PATIENCE", 0.2)
+    ResumeFolder("colearning", "old").best.write_bytes(b"weights")
+    with pytest.raises(InputError, match="the first process has not made it"):
+        ResumeFolder("colearning", "new", first=False)
+    assert ResumeFolder("colearning", "old", first=False).best.is_file(), "what is there is the first one's to clear"
+    first = ResumeFolder("colearning", "new")
+    first.failed.touch()
+    assert not ResumeFolder("colearning", "new", first=False).best.exists()
+    ResumeFolder("colearning", "new", first=False)
+    assert first.failed.exists()
+    assert not ResumeFolder("colearning", "new").failed.exists(), "a new run has not failed yet"
 
 
 def test_a_finished_training_leaves_nothing() -> None:
