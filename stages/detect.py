@@ -83,8 +83,18 @@ def main(params: DetectParams) -> None:
         }
         given = given_detections(params.videos.source, params.videos.path, ledger.hashes)
         taken = {"taken over": fingerprint([], code, {"classes": len(classes)})}
-        made_from |= {item: fingerprint([file], [], taken, ledger.hashes) for item, file in given.items()}
-        todo = [video for video in videos if not ledger.is_current(video.item, made_from[video.item], [video.result])]
+        made_from |= {
+            video.item: fingerprint([given[video.item], video.archive], [], taken, ledger.hashes)
+            for video in videos
+            if video.item in given
+        }
+        known = {
+            video.item: ledger.entries[video.item].values["frames"]
+            for video in videos
+            if ledger.is_current(video.item, made_from[video.item], [video.result])
+        }
+        videos = [counted(video, known.get(video.item)) for video in videos]
+        todo = [video for video in videos if video.item not in known]
         for video in (video for video in todo if video.item in given):
             detections.take_over(given[video.item], video.result, video.frames, len(classes))
             ledger.record(video.item, made_from[video.item], [video.result], frames=str(video.frames))
@@ -124,15 +134,20 @@ def main(params: DetectParams) -> None:
 
 
 def list_videos(root: Path) -> list[Video]:
-    """The videos of data/frames, sorted by class and id. Raises InputError if there is none, or a frame is missing."""
+    """The videos of data/frames, sorted by class and id, their frames not counted yet. Raises InputError for none."""
     videos = []
     for archive in sorted(root.glob(f"*/*.mp4{ARCHIVE}")):
         category, name = archive.parent.name, archive.name.removesuffix(ARCHIVE)
         result = RESULTS / category / f"{name}.npy"
-        videos.append(Video((category, name.removesuffix(".mp4")), archive, count_frames(archive), result))
+        videos.append(Video((category, name.removesuffix(".mp4")), archive, 0, result))
     if not videos:
         raise InputError(f"{root} holds no video's frames: run stage extract")
     return videos
+
+
+def counted(video: Video, known: str | None) -> Video:
+    """The video with the number of its frames: what is `known` if it did not change, since counting takes long."""
+    return video._replace(frames=count_frames(video.archive) if known is None else int(known))
 
 
 @torch.inference_mode()

@@ -27,7 +27,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -178,14 +178,27 @@ def prune(folder: Path, keep: Collection[Path]) -> int:
     Returns the number of files and folders that went; `folder` itself is made if it is not there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    keep = set(keep)
-    parents = {parent for path in keep for parent in path.parents}
+    return _prune(folder, set(keep), _parents(keep))
+
+
+def _parents(paths: Iterable[Path]) -> set[Path]:
+    """All folders that the paths lie in."""
+    parents: set[Path] = set()
+    for path in paths:
+        for parent in path.parents:
+            if parent in parents:
+                break  # and so are those above it
+            parents.add(parent)
+    return parents
+
+
+def _prune(folder: Path, keep: Set[Path], parents: Set[Path]) -> int:
     gone = 0
     for path in sorted(folder.iterdir()):
         if path in keep:
             continue
         if path in parents and path.is_dir():
-            gone += prune(path, keep)
+            gone += _prune(path, keep, parents)
         else:
             gone += 1
             if path.is_dir() and not path.is_symlink():
