@@ -20,7 +20,7 @@ from PIL import Image
 from avsep.errors import InputError
 from avsep.media.detections import read_detections, write_detections
 from avsep.media.ffmpeg import write_video
-from avsep.media.frames import read_jpeg
+from avsep.media.frames import read_jpeg, unpack
 from avsep.media.incremental import file_hash
 from avsep.media.paths import quoted_inside
 from avsep.media.wav import duration, write_wav
@@ -446,6 +446,21 @@ def test_what_others_extracted_is_taken_over(run: Run, layout: Path) -> None:
     assert duration(Path("data/audio/cello/a.wav"), 11025) == pytest.approx(7, abs=0.01)
     first = (layout / "frames/cello/a.mp4/000003.jpg").read_bytes()
     assert read_jpeg(Path("data/frames/cello/a.mp4.zip"), 3) == first
+
+
+def test_what_the_pipeline_extracted_itself_comes_back_as_it_was(run: Run, folder: Callable[..., Path]) -> None:
+    source = folder()
+    run(source)
+    own = dataclasses.replace(DEMO, source="folder", path=str(source))
+    extract.main(ExtractParams(videos=own, extract=Extract(rate=11025, fps=1)))
+    before = {name: (Path("data") / name).read_bytes() for name in tree(Path("data")) if name[:5] in ("audio", "frame")}
+    published = Path("published")
+    shutil.copytree("data/audio", published / "audio")
+    for archive in Path("data/frames").glob("*/*.zip"):
+        unpack(archive, published / "frames" / archive.parent.name / archive.stem)
+    run(source="imported", path="published")
+    extract.main(imported(published))
+    assert len(before) == 24 and all((Path("data") / name).read_bytes() == held for name, held in before.items())
 
 
 def test_a_changed_frame_is_noticed(run: Run, layout: Path) -> None:
