@@ -25,7 +25,7 @@ from dvc.utils.hydra import compose_and_dump
 from torch.utils.data import Dataset, default_collate
 
 from avsep import params
-from avsep.clips.index import video
+from avsep.clips.index import Video, video
 from avsep.training import vast
 from avsep.training.loop import _loss
 from avsep.training.memory import Needed, gigabytes, needed
@@ -71,6 +71,12 @@ def composed(profile: str) -> tuple[params.Params, torch.device]:
         return params.read(path), torch.device(kind)
 
 
+def videos(index: Path) -> list[Video]:
+    """Of a split, train or val; a sample's is the first of train's."""
+    first = 0 if index.stem == "train" else VIDEOS
+    return [video(Path("data"), "cello", str(first + number), 60) for number in range(VIDEOS)]
+
+
 def training(stage: str, all_params: params.Params) -> tuple[Any, dict[str, Any]]:
     """The networks and keywords that a stage gives to avsep.training.loop.fit, and its stand-in samples as `train`."""
     module = importlib.import_module(f"stages.{stage}")
@@ -92,7 +98,7 @@ def training(stage: str, all_params: params.Params) -> tuple[Any, dict[str, Any]
         "load_into": lambda *_: None,
         "load_teacher": lambda **sizes: FrozenCLIP(build_clip(**sizes)),
         "captions_of": lambda names, _: torch.zeros(len(names), all_params.clip.embedding),
-        "read_index": lambda _: [video(Path("data"), "cello", str(number), 60) for number in range(VIDEOS)],
+        "read_index": videos,
         "digest": lambda _: "",
     }
     with contextlib.ExitStack() as stack:
