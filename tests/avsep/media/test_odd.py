@@ -186,15 +186,19 @@ def test_pictures_may_change_their_size_midway(tmp_path: Path) -> None:
     assert len(sound) == pytest.approx(10 * RATE, abs=0.1 * RATE)
 
 
-def test_sound_whose_channels_change_midway_is_refused(tmp_path: Path) -> None:
-    """It could not be told where the second part begins."""
+def test_sound_whose_channels_change_midway_is_refused_and_can_be_helped(tmp_path: Path) -> None:
+    """It could not be told where the second part begins; docs/own_videos.md says what helps."""
     parts = [
         write(tmp_path / f"{layout}.ts", "testsrc=size=64x48:rate=8", "-ar", "48000", "-c:a", "ac3", sound=sine)
         for layout in ("stereo", "5.1")
         for sine in [f"sine=440,aformat=channel_layouts={layout}"]
     ]
+    whole, helped = concatenated(tmp_path, *parts), tmp_path / "helped.mkv"
     with pytest.raises(Unusable, match="unreadable"):
-        take_apart(concatenated(tmp_path, *parts), tmp_path)
+        take_apart(whole, tmp_path)
+    call_ffmpeg("-i", str(whole), "-c:v", "copy", "-ac", "2", str(helped))
+    sound = take_apart(helped, tmp_path).sound
+    assert len(sound) == pytest.approx(4 * RATE, abs=0.1 * RATE) and loudness(sound[-RATE:]) > -40
 
 
 def sine(layout: str, *levels: float) -> str:
