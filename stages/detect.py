@@ -1,18 +1,21 @@
 """Stage detect: objects in each frame, from data/frames to data/detection_results/<class>/<id>.mp4.npy.
 
-The rows are those of avsep/media/detections.py, sorted by frame, then by falling confidence.  A video is looked
-through again only if its frames, the detector, the params, the code, or what was found changed; data/detect.csv
-keeps what each result was made from.  metrics/detect.json counts what was found, and the frames without an object.
-Detections that came with imported frames are taken over, as the detector's own.
+The rows are those of avsep/media/detections.py, sorted by frame, then by falling confidence.  As many videos are looked
+through at once as there are processors for `threads` threads each, here or on a cluster (docs/lab.md); on a GPU one.
+A video is looked through again only if its frames, the detector, the params, the code, or what was found changed;
+data/detect.csv keeps what each result was made from.  metrics/detect.json counts what was found, and the frames without
+an object.  Detections that came with imported frames are taken over, as the detector's own.
 """
 
+import functools
 import json
 import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +30,7 @@ from avsep.media import detections
 from avsep.media.detections import Rows, read_detections, write_detections
 from avsep.media.frames import ARCHIVE, count_frames, read_frame
 from avsep.media.incremental import Item, Ledger, digest, fingerprint, prune
+from avsep.parallel import spread
 from avsep.params import DetectParams
 from avsep.run import progress, run, write_made, write_metrics
 from avsep.sources.manifest import given_detections
@@ -48,15 +52,19 @@ class Video(NamedTuple):
     result: Path
 
 
-class Batch(NamedTuple):
-    """Frames that are looked at together, all of one video: a result must not depend on which others are redone."""
+class Loading(NamedTuple):
+    """What makes the detector, as plain values."""
 
-    video: Video
-    numbers: Sequence[int]
-
-    @property
-    def last(self) -> bool:
-        return self.numbers[-1] == self.video.frames
+    weights: Path
+    digest: str  # of the weights
+    device: str
+    backbone: Literal["resnet18", "resnet50"]
+    width: int
+    channels: int
+    min_size: int
+    max_size: int
+    threshold: float
+    nms: float
 
 
 def main(params: DetectParams) -> None:
@@ -64,8 +72,20 @@ def main(params: DetectParams) -> None:
     videos = list_videos(FRAMES)
     classes = json.loads(read_metadata(WEIGHTS, "classes"))
     code = [Path(module.__file__ or "") for module in (models.detector, models.resnet, detections)] + [Path(__file__)]
+    loading = Loading(
+        weights=WEIGHTS.absolute(),
+        digest=digest([WEIGHTS]),
+        device=params.device,
+        backbone=params.detector.backbone,
+        width=params.resnet.width,
+        channels=params.detector.channels,
+        min_size=params.detector.min_size,
+        max_size=params.detector.max_size,
+        threshold=params.detect.threshold,
+        nms=params.detect.nms,
+    )
     settings = {
-        "weights": digest([WEIGHTS]),
+        "weights": loading.digest,
         "threads": params.threads,  # another count, device or version gives other bits
         "device": params.device,
         "torch": torch.__version__,
@@ -101,33 +121,19 @@ def main(params: DetectParams) -> None:
         made = len(todo)
         todo = [video for video in todo if video.item not in given]
         logging.info("detect: %d of %d videos to look through", len(todo), len(videos))
-        if todo:
-            detector = build_detector(
-                params.detector.backbone,
-                width=params.resnet.width,
-                channels=params.detector.channels,
-                classes=len(classes),
-                min_size=params.detector.min_size,
-                max_size=params.detector.max_size,
-                threshold=params.detect.threshold,
-                nms=params.detect.nms,
-            )
-            load_into(detector, load_weights(WEIGHTS), WEIGHTS)
-            detector.to(params.device).eval()
-        size = params.detect.batch
-        batches = [
-            Batch(video, range(first, min(first + size, video.frames + 1)))
-            for video in todo
-            for first in range(1, video.frames + 1, size)
-        ]
-        rows: list[Rows] = []
-        for batch in progress(batches, "detect", len(batches), "batch"):
-            rows.append(detect(detector, batch))
-            if batch.last:
-                video = batch.video
-                write_detections(video.result, np.concatenate(rows))
-                ledger.record(video.item, made_from[video.item], [video.result], frames=str(video.frames))
-                rows = []
+        work = partial(look_through, loading=loading, size=params.detect.batch)
+        there = [video._replace(archive=video.archive.absolute()) for video in todo]
+        found = spread(
+            work,
+            there,
+            desc="detect",
+            unit="video",
+            inner_threads=params.threads,
+            jobs=None if params.device == "cpu" else 1,
+        )
+        for video, rows in zip(todo, found, strict=True):
+            write_detections(video.result, rows)
+            ledger.record(video.item, made_from[video.item], [video.result], frames=str(video.frames))
         prune(RESULTS, {video.result for video in videos})
     write_metrics("detect", summary(videos, classes))
     write_made("detect", made=made, kept=len(videos) - made, gone=gone, seconds=time.monotonic() - start)
@@ -150,15 +156,43 @@ def counted(video: Video, known: str | None) -> Video:
     return video._replace(frames=count_frames(video.archive) if known is None else int(known))
 
 
+@functools.lru_cache(maxsize=1)
+def load_detector(loading: Loading) -> FasterRCNN:
+    """The detector, in eval mode: loaded once by each process that looks through videos. Raises InputError."""
+    weights = load_weights(loading.weights)
+    detector = build_detector(
+        loading.backbone,
+        width=loading.width,
+        channels=loading.channels,
+        classes=len(json.loads(read_metadata(loading.weights, "classes"))),
+        min_size=loading.min_size,
+        max_size=loading.max_size,
+        threshold=loading.threshold,
+        nms=loading.nms,
+    )
+    load_into(detector, weights, loading.weights)
+    return detector.to(loading.device).eval()
+
+
+def look_through(video: Video, loading: Loading, size: int) -> Rows:
+    """The rows (N, 7) of a video, `size` of its frames seen at once. Raises InputError.
+
+    All of them are of the one video: a result must not depend on which others are redone.
+    """
+    detector = load_detector(loading)
+    batches = (range(first, min(first + size, video.frames + 1)) for first in range(1, video.frames + 1, size))
+    return np.concatenate([detect(detector, video.archive, numbers) for numbers in batches])
+
+
 @torch.inference_mode()
-def detect(detector: FasterRCNN, batch: Batch) -> Rows:
-    """The rows (N, 7) of a batch's frames."""
+def detect(detector: FasterRCNN, archive: Path, numbers: Sequence[int]) -> Rows:
+    """The rows (N, 7) of these frames of a video's archive, seen at once."""
     device = next(detector.parameters()).device
-    pictures = [pil_to_tensor(read_frame(batch.video.archive, number)) for number in batch.numbers]
+    pictures = [pil_to_tensor(read_frame(archive, number)) for number in numbers]
     found = detector([picture.to(device).float() / 255 for picture in pictures])
     rows = [
         torch.column_stack([torch.full_like(one["scores"], number), one["labels"], one["scores"], one["boxes"]])
-        for number, one in zip(batch.numbers, found, strict=True)
+        for number, one in zip(numbers, found, strict=True)
     ]
     return torch.cat(rows).cpu().numpy()
 
@@ -184,4 +218,7 @@ def summary(videos: Sequence[Video], classes: Sequence[str]) -> dict[str, object
 
 
 if __name__ == "__main__":
-    run(main, DetectParams)
+    # by its name, as a worker's process finds it: what is pickled from __main__ would load the detector for each video
+    import stages.detect
+
+    run(stages.detect.main, DetectParams)

@@ -19,12 +19,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import joblib
 import pandas as pd
 
 from avsep.clips.datasets import ClipReader, FixedMixtures
 from avsep.clips.index import OBJECTS, SOUNDING, Mixture, Video, read_index, read_mixtures
 from avsep.errors import InputError
+from avsep.parallel import spread
 from avsep.params import EvaluateParams
 from avsep.run import progress, run, write_metrics
 from avsep.scoring import many, pairs
@@ -140,9 +140,7 @@ def score_pairs(
     def kept(outcome: Outcome) -> tuple[Outcome, list[dict[str, Any]], str | None]:
         return outcome, *pairs.score(outcome, gates, seed, told.synonyms)
 
-    parallel = joblib.Parallel(n_jobs=-1, return_as="generator")
-    finished = parallel(joblib.delayed(kept)(outcome) for outcome in outcomes)
-    for outcome, rows, reason in progress(finished, desc="evaluate", total=total, unit="mixture"):
+    for outcome, rows, reason in spread(kept, outcomes, desc="evaluate", unit="mixture", total=total):
         if reason is not None:
             scored.skip("pairs", len(SOUNDING), outcome.number, reason)
             continue

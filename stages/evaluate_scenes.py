@@ -16,15 +16,16 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import joblib
 import pandas as pd
 from PIL import Image
 
+from avsep.parallel import spread
 from avsep.params import EvaluateScenesParams
-from avsep.run import progress, run, write_metrics
+from avsep.run import run, write_metrics
 from avsep.scenes.examples import write_example
 from avsep.scenes.files import list_scenes, read_stem, read_truth, video_path
 from avsep.scenes.networks import load_detector, read_gates
@@ -80,11 +81,10 @@ def main(params: EvaluateScenesParams) -> None:
         separator, fps = make_separator(params), params.extract.fps
         outcomes = separate_all(names, separator, fps, params.evaluate_scenes.overlap)
         kept = keep_examples(outcomes, examples, params.evaluate_scenes.examples, separator, fps)
-        scored = joblib.Parallel(n_jobs=-1, return_as="generator")(
-            joblib.delayed(score)(outcome, separator.classes, separator.hearing, params.objective.max_target)
-            for outcome in kept
+        work = partial(
+            score, classes=separator.classes, hearing=separator.hearing, max_target=params.objective.max_target
         )
-        for some in progress(scored, "scenes", len(names), "scene"):
+        for some in spread(work, kept, desc="scenes", unit="scene", total=len(names)):
             rows += some
     table = pd.DataFrame(rows, columns=COLUMNS).round(6)
     write_table(table, Path("metrics/scenes.csv"))

@@ -7,19 +7,20 @@ nor sound; data/extract.csv says why, and the stages behind see only the others.
 """
 
 import logging
+import socket
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
-
-from joblib import Parallel, delayed
 
 from avsep.errors import InputError
 from avsep.media import ffmpeg, frames
 from avsep.media.hashes import Hashes
 from avsep.media.incremental import Item, Ledger, digest, fingerprint, prune
+from avsep.parallel import spread
 from avsep.params import ExtractParams
-from avsep.run import progress, run, write_made, write_metrics
+from avsep.run import run, write_made, write_metrics
 from avsep.sources.manifest import MANIFEST, Row, Span, frames_of, read_manifest, read_parts, refuse_changed, root_of
 
 FRAMES = Path("data/frames")
@@ -46,6 +47,12 @@ class Source(NamedTuple):
     def outputs(self) -> list[Path]:
         return [self.frames, self.wav]
 
+    def absolute(self) -> "Source":
+        """For processes in other folders."""
+        pictures = None if self.pictures is None else self.pictures.absolute()
+        made = {"frames": self.frames.absolute(), "wav": self.wav.absolute()}
+        return self._replace(file=self.file.absolute(), pictures=pictures, **made)
+
 
 class Result(NamedTuple):
     frames: int
@@ -59,7 +66,6 @@ def main(params: ExtractParams) -> None:
     start = time.monotonic()
     code = [Path(module.__file__ or "") for module in (ffmpeg, frames)] + [Path(__file__)]
     shared = fingerprint([], code, {"fps": fps, "rate": rate, "ffmpeg": ffmpeg.version()})
-    parallel = Parallel(n_jobs=-1, prefer="threads", return_as="generator")  # ffmpeg's processes do the work
     with Ledger(LEDGER, COLUMNS) as ledger:
         gone = ledger.keep({source.item for source in sources})
 
@@ -69,12 +75,14 @@ def main(params: ExtractParams) -> None:
             found = fingerprint([], [], made_of)
             return found, ledger.is_current(source.item, found, source.outputs)
 
-        checked = progress(parallel(delayed(made_from)(s) for s in sources), "checking", len(sources), "video")
+        checked = spread(made_from, sources, desc="checking", unit="video", threads=True, local=True)
         states = dict(zip(sources, checked, strict=True))
         todo = [source for source, (_, current) in states.items() if not current]
         logging.info("extract: %d of %d videos to take apart", len(todo), len(sources))
-        results = parallel(delayed(take_apart)(source, fps, rate) for source in todo)
-        for source, result in zip(todo, progress(results, "extract", len(todo), "video"), strict=True):
+        work = partial(take_apart, fps=fps, rate=rate, version=ffmpeg.version())
+        there = [source.absolute() for source in todo]
+        results = spread(work, there, desc="extract", unit="video", threads=True)  # ffmpeg's processes do the work
+        for source, result in zip(todo, results, strict=True):
             if result.reason:
                 logging.warning("set aside: %s/%s: %s", *source.item, result.reason)
             ledger.record(
@@ -116,7 +124,10 @@ def content(source: Source, hashes: Hashes) -> str:
     return found or ""
 
 
-def take_apart(source: Source, fps: int, rate: int) -> Result:
+def take_apart(source: Source, fps: int, rate: int, version: str) -> Result:
+    """Raises InputError if the ffmpeg is not of that `version`: on a cluster each machine may have its own."""
+    if ffmpeg.version() != version:
+        raise InputError(f"{socket.gethostname()} has {ffmpeg.version()!r}, not {version!r}: all need the same")
     archive, wav = source.frames, source.wav
     try:
         if source.pictures is not None:

@@ -15,11 +15,10 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
-
-from joblib import Parallel, delayed
 
 from avsep.clips.index import Video, read_index, read_mixtures, video, write_index, write_mixtures
 from avsep.clips.splits import Splits, check_disjoint, fixed_mixtures, split
@@ -29,8 +28,9 @@ from avsep.media.frames import count_frames
 from avsep.media.incremental import Item, digest, recorded_outputs
 from avsep.media.paths import inside
 from avsep.media.wav import duration, loudest_db
+from avsep.parallel import spread
 from avsep.params import IndexParams
-from avsep.run import progress, run, write_metrics
+from avsep.run import run, write_metrics
 
 ROOT = Path("data")
 INDEX = ROOT / "index"
@@ -57,13 +57,15 @@ def main(params: IndexParams) -> None:
     detected = recorded_outputs(ROOT / "detect.csv")
     refuse_long_window(videos, params.audio.samples, rate)
 
-    check = partial(problem, detected, fps=fps, rate=rate, min_seconds=index.min_seconds, silence_db=index.silence_db)
-    reasons = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(delayed(check)(v) for v in videos)
+    check = partial(problem, fps=fps, rate=rate, min_seconds=index.min_seconds, silence_db=index.silence_db)
+    here = f"{Path.cwd()}/"
+    known = [(absolute(one), detected.get((one.category, one.id))) for one in videos]
     usable = []
-    for one, reason in zip(videos, progress(reasons, "index", len(videos), "video"), strict=True):
+    for one, reason in zip(videos, spread(check, known, desc="index", unit="video", threads=True), strict=True):
         if reason is None:
             usable.append(one)
         else:
+            reason = reason.replace(here, "")  # the same in every folder
             logging.warning("set aside: %s: %s", one.name, reason)
             rejected.append(Rejected(one.category, one.id, "index", reason))
     rejected.sort()
@@ -130,10 +132,14 @@ def refuse_long_window(videos: Iterable[Video], samples: int, rate: int) -> None
         )
 
 
-def problem(
-    detected: Mapping[Item, str], one: Video, fps: int, rate: int, min_seconds: float, silence_db: float
-) -> str | None:
-    """Why a video cannot be used, or None. `detected`: the digest of what stage detect wrote for each video."""
+def absolute(one: Video) -> Video:
+    """For processes in other folders."""
+    return replace(one, audio=one.audio.absolute(), frames=one.frames.absolute(), detections=one.detections.absolute())
+
+
+def problem(known: tuple[Video, str | None], fps: int, rate: int, min_seconds: float, silence_db: float) -> str | None:
+    """Why a video cannot be used, or None; beside it the digest of what stage detect wrote for it, if anything."""
+    one, detected = known
     frames = one.frame_count / fps
     try:
         count = count_frames(one.frames)
@@ -156,7 +162,7 @@ def problem(
         read_detections(one.detections, one.frame_count)
     except InputError as error:
         return f"detections: {error}"
-    if detected.get((one.category, one.id)) != digest([one.detections]):
+    if detected != digest([one.detections]):
         return f"detections: {one.detections} is not what stage detect wrote for this video: run it again"
     return None
 

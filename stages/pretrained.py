@@ -161,12 +161,10 @@ def train(params: PretrainedParams) -> None:
     scene = dict(seed=params.seed, width=videos.width, height=videos.height, classes=videos.classes)
 
     def views(purpose: str, count: int, size: int, jitter: bool) -> list[Views]:
-        rendered = render_views(purpose, count, size=size, jitter=jitter, **scene)  # type: ignore[arg-type]
-        return list(progress(rendered, desc=f"render {purpose}", total=count, unit="still"))
+        return list(render_views(purpose, count, size=size, jitter=jitter, **scene))  # type: ignore[arg-type]
 
     def stills(purpose: str, count: int) -> list[Still]:
-        rendered = render_stills(purpose, count, **scene)  # type: ignore[arg-type]
-        return list(progress(rendered, desc=f"render {purpose}", total=count, unit="still"))
+        return list(render_stills(purpose, count, **scene))  # type: ignore[arg-type]
 
     with Live(dir="metrics/pretrained", dvcyaml=None, save_dvc_exp=False, report=None) as live:
         pictures, labels = squares(views("stills", p.stills, p.still_size, jitter=True))

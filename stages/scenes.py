@@ -7,15 +7,16 @@ table: networks that were trained on your videos have nothing to tell of drawn i
 
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-
-from joblib import Parallel, delayed
+from typing import Any
 
 from avsep.demo.sound import PARTS
 from avsep.errors import InputError
+from avsep.parallel import spread
 from avsep.params import ScenesParams
-from avsep.run import progress, run, write_metrics
+from avsep.run import run, write_metrics
 from avsep.scenes.files import Truth
 from avsep.scenes.rendering import KINDS, render_scene
 
@@ -50,12 +51,13 @@ def render(classes: Sequence[str], per_kind: int, **settings: object) -> list[Tr
     if unknown := sorted(set(classes) - set(PARTS)):
         raise InputError(f"videos.classes names {', '.join(unknown)}: the demo has {', '.join(PARTS)}")
     _empty()
-    folder = SCENES.absolute()  # a worker process may outlive a change of folder
+    work = partial(_render_one, SCENES.absolute(), {"classes": classes, **settings})
     calls = [(kind, index) for kind in KINDS for index in range(per_kind)]
-    scenes = Parallel(n_jobs=-1, return_as="generator")(
-        delayed(render_scene)(folder, kind, index, classes=classes, **settings) for kind, index in calls
-    )
-    return list(progress(scenes, "rendering", len(calls), "scene"))
+    return list(spread(work, calls, desc="rendering", unit="scene"))
+
+
+def _render_one(folder: Path, settings: Mapping[str, Any], call: tuple[str, int]) -> Truth:
+    return render_scene(folder, *call, **settings)
 
 
 def summary(scenes: Sequence[Truth]) -> dict[str, object]:

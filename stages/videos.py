@@ -18,10 +18,9 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
-
-from joblib import Parallel, delayed
 
 from avsep.demo.sound import PARTS
 from avsep.demo.video import render_video
@@ -29,6 +28,7 @@ from avsep.errors import InputError
 from avsep.media.ffmpeg import Unusable, probe
 from avsep.media.hashes import Hashes
 from avsep.media.incremental import Item, Ledger, file_hash, prune
+from avsep.parallel import spread
 from avsep.params import VideosParams
 from avsep.run import progress, run, write_made, write_metrics
 from avsep.sources import folder, imported
@@ -106,21 +106,17 @@ def render(
     prune(VIDEOS, [])
     for name in classes:
         (VIDEOS / name).mkdir()
-    root = VIDEOS.absolute()  # a worker process may outlive a change of folder
-    calls = (
-        delayed(_render_one)(root / name, name, index, seed=seed, seconds=seconds, fps=fps, width=width, height=height)
-        for name in classes
-        for index in range(per_class)
-    )
-    rows = Parallel(n_jobs=-1, return_as="generator")(calls)
-    listed = list(progress(rows, "rendering", len(classes) * per_class, "video"))
+    work = partial(_render_one, VIDEOS.absolute(), seed=seed, seconds=seconds, fps=fps, width=width, height=height)
+    calls = [(name, index) for name in classes for index in range(per_class)]
+    listed = list(spread(work, calls, desc="rendering", unit="video"))
     return Found(listed, 0, {}, made=len(listed))
 
 
 def _render_one(
-    folder: Path, name: str, index: int, *, seed: int, seconds: float, fps: int, width: int, height: int
+    root: Path, call: tuple[str, int], *, seed: int, seconds: float, fps: int, width: int, height: int
 ) -> Row:
-    path = render_video(folder, name, index, seed=seed, seconds=seconds, fps=fps, width=width, height=height)
+    name, index = call
+    path = render_video(root / name, name, index, seed=seed, seconds=seconds, fps=fps, width=width, height=height)
     return _row(path, name, path.stem, f"{name}/{path.name}", None)
 
 
@@ -186,10 +182,11 @@ def list_folder(path: Path, hashes: Hashes) -> Found:
     """The user's own videos, where they are."""
     where = _refuse_no_folder(path, "give your folder of <class>/<video>")
     sources, ignored = folder.survey(path, where)
-    rows = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(
-        delayed(_row)(one.path, one.category, one.id, one.file, hashes) for one in sources
-    )
-    listed = list(progress(rows, "reading", len(sources), "video"))
+
+    def row_of(one: folder.Source) -> Row:
+        return _row(one.path, one.category, one.id, one.file, hashes)
+
+    listed = list(spread(row_of, sources, desc="reading", unit="video", threads=True, local=True))
     prune(VIDEOS, [MANIFEST])
     return Found(listed, ignored, {})
 
@@ -198,10 +195,8 @@ def list_imported(path: Path, hashes: Hashes) -> Found:
     """What others have extracted, where it is."""
     where = _refuse_no_folder(path, "give a folder of audio/, frames/ and, if there are any, detection_results/")
     sources, ignored, missing = imported.survey(path, where)
-    rows = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(
-        delayed(imported.row_of)(one, hashes) for one in sources
-    )
-    listed = list(progress(rows, "reading", len(sources), "video"))
+    row_of = partial(imported.row_of, hashes=hashes)
+    listed = list(spread(row_of, sources, desc="reading", unit="video", threads=True, local=True))
     prune(VIDEOS, [MANIFEST])
     counts = {"missing": missing, "with_detections": sum(bool(row.detections) for row in listed)}
     return Found(listed, ignored, {"imported": counts})

@@ -166,7 +166,9 @@ def outputs(entry: dict[str, Any], kind: str) -> list[str]:
 BELOW = {
     "avsep/media": ("avsep/media", "avsep/errors.py"),
     "avsep/clips": ("avsep/clips", "avsep/media", "avsep/errors.py", "avsep/run.py"),
-    "avsep/demo": ("avsep/demo", "avsep/media", "avsep/errors.py", "avsep/run.py"),
+    "avsep/demo": ("avsep/demo", "avsep/media", "avsep/parallel.py", "avsep/errors.py", "avsep/run.py"),
+    "avsep/parallel.py": ("avsep/cluster.py", "avsep/errors.py", "avsep/run.py"),
+    "avsep/cluster.py": ("avsep/errors.py",),
     "avsep/report": ("avsep/report", "avsep/media", "avsep/errors.py"),
     "avsep/sources": ("avsep/sources", "avsep/media", "avsep/errors.py", "avsep/run.py"),
     "avsep/scenes": (
@@ -176,6 +178,7 @@ BELOW = {
         "avsep/scoring",
         "avsep/clips",
         "avsep/media",
+        "avsep/parallel.py",
         "avsep/errors.py",
         "avsep/run.py",
         "models",

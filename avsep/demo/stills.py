@@ -7,9 +7,9 @@ again in another, and none is a frame of the pipeline's videos.  All have been t
 import io
 import zlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -17,6 +17,7 @@ from PIL import Image
 from avsep.demo.scene import render_still
 from avsep.media.detections import squared, whole_pixels
 from avsep.media.frames import crop_and_resize
+from avsep.parallel import spread
 
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels
 
@@ -42,7 +43,8 @@ def render_stills(
     purpose: str, count: int, *, seed: int, width: int, height: int, classes: Sequence[str]
 ) -> Iterator[Still]:
     """Renders `count` stills of `width` x `height` pixels with one instrument each, in parallel, in order."""
-    return _parallel(_still, purpose, count, seed, width, height, tuple(classes))
+    work = partial(_still, purpose, seed=seed, width=width, height=height, classes=tuple(classes))
+    return spread(work, range(count), desc=f"render {purpose}", unit="still")
 
 
 def render_views(
@@ -52,12 +54,9 @@ def render_views(
 
     With `jitter` the squares are drawn at random and boxes are moved as a detector's are; else all are centred.
     """
-    return _parallel(_views, purpose, count, seed, width, height, tuple(classes), size, jitter)
-
-
-def _parallel(function, purpose: str, count: int, *arguments):  # type: ignore[no-untyped-def]
-    calls = (joblib.delayed(function)(purpose, index, *arguments) for index in range(count))
-    return joblib.Parallel(n_jobs=-1, return_as="generator")(calls)
+    scene = dict(seed=seed, width=width, height=height, classes=tuple(classes))
+    work = partial(_views, purpose, size=size, jitter=jitter, **scene)  # type: ignore[arg-type]
+    return spread(work, range(count), desc=f"render {purpose}", unit="still")
 
 
 def _still(purpose: str, index: int, seed: int, width: int, height: int, classes: Sequence[str]) -> Still:

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -160,8 +161,7 @@ def extract(
     What lay at `frames` and `wav` goes first.  Returns the numbers of frames and of samples.
     Raises Unusable, leaving nothing behind, also if less came out than the file says it holds.
     """
-    temporary = frames.with_name(f".{frames.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = _temporary_for(frames)
     for file in (frames, wav):
         file.unlink(missing_ok=True)
     ends = probe(video)
@@ -206,8 +206,7 @@ def take_over(sound: Path, pictures: Path, frames: Path, wav: Path, fps: int, ra
     What lay at `frames` and `wav` goes first.  Returns the numbers of frames and of samples.
     Raises Unusable, leaving nothing behind, for frames with a gap, or much longer or shorter than the sound.
     """
-    temporary = frames.with_name(f".{frames.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = _temporary_for(frames)
     for file in (frames, wav):
         file.unlink(missing_ok=True)
     temporary.mkdir(parents=True)
@@ -229,6 +228,13 @@ def take_over(sound: Path, pictures: Path, frames: Path, wav: Path, fps: int, ra
     finally:
         shutil.rmtree(temporary)
     return count, samples
+
+
+def _temporary_for(path: Path) -> Path:
+    """A name beside `path`, another each time: of a worker of a cluster whose stage was stopped, or that was killed, the
+    work or its ffmpeg goes on for a while, beside the same work anew.
+    """
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
 
 
 def _keep(folder: Path, count: int, parts: Sequence[tuple[float, float]], fps: int, rate: int) -> tuple[int, int]:

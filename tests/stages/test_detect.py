@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def write_weights(seed: int) -> None:
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # with room for one process the work is done in this one
     write_weights(seed=0)
     rng = np.random.default_rng(0)
     for name, frames in VIDEOS.items():
@@ -58,9 +60,9 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     seen: list[tuple[str, int]] = []
     work = detect.detect
 
-    def counted(detector: torch.nn.Module, batch: detect.Batch) -> np.ndarray:
-        seen.extend((batch.video.item[1], number) for number in batch.numbers)
-        return work(detector, batch)
+    def counted(detector: torch.nn.Module, folder: Path, numbers: Sequence[int]) -> np.ndarray:
+        seen.extend((folder.stem, number) for number in numbers)
+        return work(detector, folder, numbers)
 
     monkeypatch.setattr(detect, "detect", counted)
     return seen
