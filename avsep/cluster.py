@@ -1,8 +1,9 @@
 """avsep/parallel.py's work on the workers of a dask cluster, by joblib's backend for it.
 
 The workers may run anywhere that has this repository's code and sees this machine's files at the same paths
-(docs/lab.md).  Both are checked before any work, and the code again with each task: a worker outlives an edit, and
-would go on with the code that it has once imported, while DVC notes the edited files.
+(docs/lab.md); dask's scheduler needs the code alone.  Both are checked before any work, and the code again with each
+task: a worker outlives an edit, and would go on with the code that it has once imported, while DVC notes the edited
+files.
 """
 
 import contextlib
@@ -27,6 +28,8 @@ from avsep.errors import InputError
 ANSWER = 10  # seconds that the scheduler has to answer, and a first worker to be there
 CODE = ("avsep", "models", "stages")
 PACKAGES = ("av", "joblib", "numpy", "pillow", "scipy", "soundfile", "torch", "torchvision")  # that results depend on
+
+WITHOUT_CODE = "cannot run the code: start it with the repository in PYTHONPATH"
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -131,16 +134,25 @@ def _connected(address: str) -> Iterator[Client]:
 
 
 def _check_workers(client: Client, address: str) -> None:
-    """Raises InputError if there is no worker, or one that does not see this folder, or has other code."""
+    """Raises InputError if there is no worker, or one that does not see this folder, or has other code.
+
+    The scheduler has to have the code too: it unpickles what it passes on.
+    """
     try:
         client.wait_for_workers(1, timeout=ANSWER)
     except TimeoutError:
         raise InputError(f"the scheduler at {address} has no worker: start some (docs/lab.md)") from None
+    try:
+        problem = client.run_on_scheduler(_other_code, code_digest())
+    except (ImportError, AttributeError) as error:  # none, or an old one
+        problem = f"{WITHOUT_CODE} ({error})"
+    if problem:
+        raise InputError(f"the scheduler at {address} {problem} (docs/lab.md)")
     with tempfile.NamedTemporaryFile(dir=Path.cwd(), prefix=".avsep_is_here_") as marker:
         seen = client.run(_look, marker.name, code_digest(), on_error="return")
     for worker, problem in seen.items():
         if isinstance(problem, Exception) and not isinstance(problem, OSError):  # that one died meanwhile
-            problem = f"cannot run the code ({problem}): start it with the repository in PYTHONPATH"
+            problem = f"{WITHOUT_CODE} ({problem})"
         if isinstance(problem, str):
             raise InputError(f"the worker at {worker} {problem} (docs/lab.md)")
 
@@ -156,4 +168,4 @@ def _other_code(code: str) -> str | None:
     """None if this process has the code of that digest."""
     if code_digest() == code:
         return None
-    return f"on {socket.gethostname()} has other code or packages than the stage: restart the workers after an edit"
+    return f"on {socket.gethostname()} has other code or packages than the stage: restart it after an edit"

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ VIDEOS = Videos(
 EXTRACT = ExtractParams(videos=VIDEOS, extract=Extract(rate=11025, fps=4))
 DETECT = DetectParams(
     device="cpu",
-    threads=1,
+    threads=os.cpu_count() or 1,  # so that detection stays in this process, where its stand-in is
     videos=VIDEOS,
     resnet=ResNet(width=8),
     detector=Detector(backbone="resnet18", channels=16, min_size=48, max_size=64),
@@ -70,7 +71,7 @@ def stand_in_for_ffmpeg() -> None:
         Image.fromarray(draws.integers(0, 256, (18, 24, 3), dtype=np.uint8)).save(file, "JPEG")
         pictures.append(file.getvalue())
 
-    def take_apart(source: extract.Source, fps: int, rate: int) -> extract.Result:
+    def take_apart(source: extract.Source, fps: int, rate: int, version: str) -> extract.Result:
         own = [*pictures[:-1], pictures[-1] + source.item[1].encode()]
         with tempfile.TemporaryDirectory() as folder:
             for number, picture in enumerate(own, start=1):
@@ -86,8 +87,8 @@ def stand_in_for_ffmpeg() -> None:
 def stand_in_for_detector() -> None:
     """From now on stage detect finds one object in each frame."""
 
-    def look(detector: torch.nn.Module, batch: detect.Batch) -> np.ndarray:
-        return np.array([[number, 1, 0.5, 1, 2, 3, 4] for number in batch.numbers], np.float32)
+    def look(detector: torch.nn.Module, archive: Path, numbers: Sequence[int]) -> np.ndarray:
+        return np.array([[number, 1, 0.5, 1, 2, 3, 4] for number in numbers], np.float32)
 
     detect.detect = look  # type: ignore[assignment]
     weights = build_detector("resnet18", width=8, channels=16, classes=1, min_size=48, max_size=64).state_dict()

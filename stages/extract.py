@@ -49,9 +49,12 @@ class Source(NamedTuple):
 
     def absolute(self) -> "Source":
         """For processes in other folders."""
-        pictures = None if self.pictures is None else self.pictures.absolute()
-        made = {"frames": self.frames.absolute(), "wav": self.wav.absolute()}
-        return self._replace(file=self.file.absolute(), pictures=pictures, **made)
+        return self._replace(
+            file=self.file.absolute(),
+            pictures=None if self.pictures is None else self.pictures.absolute(),
+            frames=self.frames.absolute(),
+            wav=self.wav.absolute(),
+        )
 
 
 class Result(NamedTuple):

@@ -231,8 +231,10 @@ def take_over(sound: Path, pictures: Path, frames: Path, wav: Path, fps: int, ra
 
 
 def _temporary_for(path: Path) -> Path:
-    """A name beside `path`, another each time: of a worker of a cluster whose stage was stopped, or that was killed, the
-    work or its ffmpeg goes on for a while, beside the same work anew.
+    """A name beside `path`, another each time.
+
+    The work of a cluster's worker goes on for a while when its stage was stopped, and its ffmpeg when it was killed:
+    not in the files of those who do the work again.
     """
     return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
 

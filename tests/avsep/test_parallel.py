@@ -1,7 +1,9 @@
 """Work spread over processes, threads and a cluster's workers: its order, its errors, and workers that die."""
 
 import os
+import re
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -20,6 +22,7 @@ from avsep.parallel import SCHEDULER, spread
 from avsep.params import Extract, ExtractParams
 from stages import extract
 from tests.spreading import die, late, refuse, setting, threads, write_late
+from tests.videos import DEMO
 
 ROOT = Path(__file__).parents[2]
 
@@ -103,6 +106,7 @@ def test_processes_are_given_their_threads(monkeypatch: pytest.MonkeyPatch) -> N
 # --- A cluster
 
 
+@pytest.mark.slow
 def test_torch_computes_with_the_threads_that_are_asked_for(address: str) -> None:
     for count in (2, 3):
         found = set(spread(threads, range(4), desc="threads", unit="number", inner_threads=count))
@@ -159,7 +163,7 @@ def test_extraction_gives_the_same_bytes_on_a_cluster_that_loses_a_worker(
         files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
         return {str(path): path.read_bytes() for path in [*files, extract.LEDGER, Path("metrics/extract.json")]}
 
-    params = ExtractParams(extract=Extract(rate=11025, fps=1))
+    params = ExtractParams(videos=DEMO, extract=Extract(rate=11025, fps=1))
     monkeypatch.delenv(SCHEDULER, raising=False)
     extract.main(params)
     here = made()
@@ -190,23 +194,72 @@ def test_where_no_scheduler_answers_it_is_told_in_a_line(monkeypatch: pytest.Mon
         assert "\n" not in str(told.value)
 
 
-def test_workers_that_are_missing_or_lack_the_code_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "ANSWER", 0.5)
-    command = [sys.executable, "-m", "distributed.cli.dask_worker", "--no-nanny", "--nthreads", "1", "--no-dashboard"]
-    with LocalCluster(n_workers=0, dashboard_address=":0") as empty:
-        monkeypatch.setenv(SCHEDULER, empty.scheduler_address)
-        with pytest.raises(InputError, match="has no worker: start some"):
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Popen[bytes]]]:
+    """Starts dask's scheduler or worker in a folder that holds no code; all of them end with the test."""
+    started: list[Popen[bytes]] = []
+
+    def begin(what: str, *arguments: str, code: bool) -> Popen[bytes]:
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        command = [sys.executable, "-m", f"distributed.cli.dask_{what}", "--host", "127.0.0.1", "--no-dashboard"]
+        process = Popen(
+            [*command, *arguments], cwd=tmp_path, env=environment | ({"PYTHONPATH": str(ROOT)} if code else {})
+        )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return int(bound.getsockname()[1])
+
+
+def test_who_lacks_workers_or_the_code_is_told(
+    start: Callable[..., Popen[bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told() -> str:
+        with pytest.raises(InputError) as refused:
             list(spread(late, range(3), desc="late", unit="number"))
-        worker = Popen([*command, empty.scheduler_address], cwd=tmp_path)  # not in the repository
-        monkeypatch.setattr(cluster, "ANSWER", 30)
-        try:
-            with pytest.raises(
-                InputError, match=r"cannot run the code .*avsep.*: start it with the repository in PYTH"
-            ):
-                list(spread(late, range(3), desc="late", unit="number"))
-        finally:
-            worker.terminate()
-            worker.wait()
+        return str(refused.value)
+
+    def begin(code: bool) -> tuple[Popen[bytes], str]:
+        """A scheduler that is where work goes from now on, and its address."""
+        port = free_port()
+        scheduler = start("scheduler", "--port", str(port), code=code)
+        address = f"tcp://127.0.0.1:{port}"
+        Client(address, timeout=60, set_as_default=False).close()  # it answers
+        monkeypatch.setenv(SCHEDULER, address)
+        return scheduler, address
+
+    monkeypatch.chdir(tmp_path)
+    scheduler, address = begin(code=False)
+    monkeypatch.setattr(cluster, "ANSWER", 3)
+    assert "has no worker: start some" in told()
+    monkeypatch.setattr(cluster, "ANSWER", 60)
+    worker = start("worker", address, "--no-nanny", code=True)
+    assert re.search("the scheduler .* cannot run the code: start it with the repository in PYTHONPATH", told())
+    for process in (worker, scheduler):
+        process.kill()
+        process.wait()
+
+    scheduler, address = begin(code=True)
+    worker = start("worker", address, "--no-nanny", code=False)
+    assert re.search("the worker .* cannot run the code: start it with the repository in PYTHONPATH .*avsep", told())
+    worker.kill()
+    worker.wait()
+
+    start("worker", address, "--no-nanny", code=True)
+    results = spread(late, [1] * 300, desc="late", unit="number")
+    next(results)
+    scheduler.kill()
+    with pytest.raises(InputError, match=r"the scheduler .* is gone: start it and this stage again"):
+        list(results)
 
 
 def test_workers_with_other_files_or_other_code_are_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,7 +277,7 @@ def test_workers_with_other_files_or_other_code_are_refused(address: str, monkey
             list(spread(late, range(3), desc="late", unit="number"))
     with monkeypatch.context() as patched:
         patched.setattr(cluster, "code_digest", lambda: "edited")
-        with pytest.raises(InputError, match="other code or packages than the stage: restart the workers"):
+        with pytest.raises(InputError, match="other code or packages than the stage: restart it"):
             list(spread(late, range(3), desc="late", unit="number"))
     with pytest.raises(InputError, match="other code or packages"):  # of a worker that came later
         cluster.perform(cluster.Task(late, 1, "edited", threads=None))

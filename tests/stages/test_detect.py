@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from distributed import LocalCluster
+from dvc.utils.hydra import compose_and_dump
 
 from avsep.errors import InputError
 from avsep.media.detections import read_detections, write_detections
 from avsep.media.incremental import file_hash
-from avsep.params import Detect, Detector, DetectParams, ResNet
+from avsep.params import Detect, Detector, DetectParams, ResNet, load
 from avsep.sources.manifest import MANIFEST, Row, write_manifest
 from avsep.training.checkpoints import save_weights
 from models.detector import build_detector
@@ -22,6 +26,7 @@ from stages import detect
 from tests.factories import read_archive, write_archive, write_frames
 from tests.videos import DEMO
 
+ROOT = Path(__file__).parents[2]
 CLASSES = ["cello", "flute", "tuba"]
 VIDEOS = {"cello/a": 3, "cello/b": 5, "tuba/c": 1}  # their frames
 
@@ -60,9 +65,9 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     seen: list[tuple[str, int]] = []
     work = detect.detect
 
-    def counted(detector: torch.nn.Module, folder: Path, numbers: Sequence[int]) -> np.ndarray:
-        seen.extend((folder.stem, number) for number in numbers)
-        return work(detector, folder, numbers)
+    def counted(detector: torch.nn.Module, archive: Path, numbers: Sequence[int]) -> np.ndarray:
+        seen.extend((archive.name.partition(".")[0], number) for number in numbers)
+        return work(detector, archive, numbers)
 
     monkeypatch.setattr(detect, "detect", counted)
     return seen
@@ -144,6 +149,41 @@ def test_results_of_videos_that_are_gone_go_too() -> None:
     assert set(results()) == {"data/detection_results/cello/a.mp4.npy", "data/detection_results/cello/b.mp4.npy"}
     assert not Path("data/detection_results/tuba").exists()
     assert "tuba" not in detect.LEDGER.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", [1, 2])
+def test_results_are_the_same_in_one_process_in_several_and_on_a_cluster(
+    threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As DVC runs it, by its name. Each video's file is that of one process with so many threads."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
+    monkeypatch.delenv("DASK_SCHEDULER_ADDRESS", raising=False)
+    compose_and_dump("params.yaml", str(ROOT / "conf"), None, "config", "", ["profile=smoke", f"threads={threads}"])
+    values = load(DetectParams)
+    detector = build_detector(
+        values.detector.backbone,
+        width=values.resnet.width,
+        channels=values.detector.channels,
+        classes=3,
+        min_size=values.detector.min_size,
+        max_size=values.detector.max_size,
+    )
+    save_weights(detect.WEIGHTS, detector.state_dict(), metadata=("classes", json.dumps(CLASSES)))
+
+    def run() -> dict[str, bytes]:
+        shutil.rmtree("data/detection_results", ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "stages.detect"], check=True)
+        return results() | {"ledger": detect.LEDGER.read_bytes()}
+
+    alone = run()
+    assert len(alone) == 4 and max(len(rows) for rows in results().values()) > 200
+    monkeypatch.delenv("LOKY_MAX_CPU_COUNT")
+    assert run() == alone
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", cluster.scheduler_address)
+        assert run() == alone
 
 
 def test_missing_frames_and_foreign_weights_are_refused() -> None:

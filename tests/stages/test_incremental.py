@@ -37,6 +37,7 @@ Counts = tuple[int, int, int]
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A working directory with a detector's weights."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # with room for one process the detector's stand-in is seen
     torch.manual_seed(0)
     weights = build_detector("resnet18", width=8, channels=16, classes=1, min_size=48, max_size=64).state_dict()
     save_weights(detect.WEIGHTS, weights, metadata=("classes", '["cello"]'))
@@ -47,7 +48,7 @@ def worked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names that ffmpeg's and the detector's stand-ins were called for since it was last cleared."""
     names: list[str] = []
 
-    def take_apart(source: extract.Source, fps: int, rate: int) -> extract.Result:
+    def take_apart(source: extract.Source, fps: int, rate: int, version: str) -> extract.Result:
         names.append(f"extract {source.item[1]}")
         content = source.file.read_bytes()
         for file in source.outputs:
@@ -56,9 +57,9 @@ def worked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         source.wav.write_bytes(b"%d Hz of " % rate + content)
         return extract.Result(frames=2, samples=2 * rate, reason="")
 
-    def look(detector: torch.nn.Module, batch: detect.Batch) -> np.ndarray:
-        names.append(f"detect {batch.video.item[1]}")
-        return np.array([[number, 1, 0.5, 1, 2, 3, 4] for number in batch.numbers], np.float32)
+    def look(detector: torch.nn.Module, archive: Path, numbers: Sequence[int]) -> np.ndarray:
+        names.append(f"detect {archive.name.partition('.')[0]}")
+        return np.array([[number, 1, 0.5, 1, 2, 3, 4] for number in numbers], np.float32)
 
     monkeypatch.setattr(extract, "take_apart", take_apart)
     monkeypatch.setattr(detect, "detect", look)
