@@ -12,6 +12,7 @@ This file checks, and derives no value: DVC watches the values themselves, so an
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -104,9 +105,18 @@ class Pretrained:
     source: Literal["published", "demo"]
     resnet_path: str | None
     resnet_sha256: str | None
+    detector: Literal["demo", "file", "open_images", "owlv2", "grounding_dino"]
     detector_path: str | None
     detector_sha256: str | None
     detector_classes: list[str]
+    open_images_path: str | None
+    open_images_classes: list[str]
+    open_images_names: dict[str, str]
+    open_images_max_missing: Share
+    open_images_start: str | None
+    zero_shot_path: str | None
+    zero_shot_revision: str | None
+    zero_shot_sha256: str | None
     clip_path: str | None
     clip_sha256: str | None
     stills: Count
@@ -162,6 +172,7 @@ class Detect:
     threshold: Probability
     nms: Probability
     batch: Count
+    phrase: str
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
@@ -635,8 +646,7 @@ def _refuse_contradictions(p: Params) -> None:
                 f"index.min_seconds is {p.index.min_seconds:g}: a centre frame needs {margin} frames at both sides"
                 f" (extract.fps, {names}), so {2 * margin / p.extract.fps:g} s"
             )
-    if p.pretrained.source == "demo" and p.detector.backbone != "resnet18":
-        problems.append("detector.backbone is resnet50: pretrained.source demo trains one over resnet18 only")
+    problems += _detector_contradictions(p)
     if p.detector.min_size > p.detector.max_size:
         problems.append(f"detector.min_size is {p.detector.min_size}: above detector.max_size, {p.detector.max_size}")
     if p.pretrained.source == "published":
@@ -644,12 +654,6 @@ def _refuse_contradictions(p: Params) -> None:
             problems.append(f"resnet.width is {p.resnet.width}: the published ResNet-18 has 64")
         if p.pretrained.resnet_path is not None and p.pretrained.resnet_sha256 is None:
             problems.append("pretrained.resnet_sha256 is needed for pretrained.resnet_path")
-        if p.pretrained.detector_path is None or p.pretrained.detector_sha256 is None:
-            problems.append(
-                "pretrained.detector_path and pretrained.detector_sha256 are needed for pretrained.source published"
-            )
-        if not p.pretrained.detector_classes:
-            problems.append("pretrained.detector_classes is empty: name the classes of the detector's labels")
         if p.pretrained.clip_path is None:
             for field in dataclasses.fields(RN50):
                 ours, theirs = getattr(p.clip, field.name), getattr(RN50, field.name)
@@ -719,6 +723,46 @@ def _refuse_contradictions(p: Params) -> None:
     if problem := _missing_device(p.device, p.train.devices):
         problems.append(problem)
     _refuse(problems)
+
+
+# Which params of pretrained give each detector, and which of them it cannot do without.
+DETECTORS = {
+    "demo": ((), ()),
+    "file": (("detector_path", "detector_sha256", "detector_classes"),) * 2,
+    "open_images": (("open_images_path", "open_images_start"), ("open_images_path", "open_images_classes")),
+    "owlv2": (("zero_shot_path", "zero_shot_revision", "zero_shot_sha256"), ("zero_shot_path", "zero_shot_sha256")),
+}
+DETECTORS["grounding_dino"] = DETECTORS["owlv2"]
+
+
+def _detector_contradictions(p: Params) -> list[str]:
+    """What does not go together in the params of the detector."""
+    kind, problems = p.pretrained.detector, []
+    given, needed = DETECTORS[kind]
+    for name in needed:
+        if not getattr(p.pretrained, name):
+            problems.append(f"pretrained.{name} is needed for pretrained.detector {kind}")
+    for name in sorted({name for own, _ in DETECTORS.values() for name in own} - set(given)):
+        if getattr(p.pretrained, name):
+            problems.append(f"pretrained.{name} is given: pretrained.detector {kind} has no use for it")
+    if kind == "demo" and p.detector.backbone != "resnet18":
+        problems.append("detector.backbone is resnet50: pretrained.detector demo trains one over resnet18 only")
+    if p.pretrained.open_images_start is not None and p.detector.backbone != "resnet50":
+        problems.append("pretrained.open_images_start is of a resnet50: detector.backbone is resnet18")
+    revision = p.pretrained.zero_shot_revision
+    if revision is not None and not re.fullmatch("[0-9a-f]{40}", revision):
+        problems.append(
+            f"pretrained.zero_shot_revision is {revision!r}: it must be a commit of 40 hexadecimal digits, which stays"
+            " what it is"
+        )
+    names = [p.pretrained.open_images_names.get(name, name) for name in p.pretrained.open_images_classes]
+    if len({name.replace("_", " ").casefold() for name in names}) < len(names):
+        problems.append("pretrained.open_images_classes names a class twice")
+    if "{}" not in p.detect.phrase:
+        problems.append(f"detect.phrase is {p.detect.phrase!r}: {{}} must stand where the class's name goes")
+    elif kind == "grounding_dino" and set(p.detect.phrase) & set(".?"):
+        problems.append(f"detect.phrase is {p.detect.phrase!r}: to Grounding DINO a . or ? ends a phrase, leave it out")
+    return problems
 
 
 def _refuse(problems: Sequence[str]) -> None:

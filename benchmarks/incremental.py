@@ -19,17 +19,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 from avsep.media.frames import frame_name, pack
 from avsep.media.hashes import COARSE
 from avsep.params import Detect, Detector, DetectParams, Extract, ExtractParams, ResNet, Videos
-from avsep.training.checkpoints import save_weights
+from avsep.training.detectors import save_detector
 from models.detector import build_detector
 from stages import detect, extract
 
@@ -44,7 +42,7 @@ DETECT = DetectParams(
     videos=VIDEOS,
     resnet=ResNet(width=8),
     detector=Detector(backbone="resnet18", channels=16, min_size=48, max_size=64),
-    detect=Detect(threshold=0.3, nms=0.5, batch=FRAMES),
+    detect=Detect(threshold=0.3, nms=0.5, batch=FRAMES, phrase="a {}"),
 )
 
 
@@ -87,12 +85,11 @@ def stand_in_for_ffmpeg() -> None:
 def stand_in_for_detector() -> None:
     """From now on stage detect finds one object in each frame."""
 
-    def look(detector: torch.nn.Module, archive: Path, numbers: Sequence[int]) -> np.ndarray:
-        return np.array([[number, 1, 0.5, 1, 2, 3, 4] for number in numbers], np.float32)
+    def look_through(video: detect.Video, loading: detect.Loading, size: int) -> np.ndarray:
+        return np.array([[number, 1, 0.5, 1, 2, 3, 4] for number in range(1, video.frames + 1)], np.float32)
 
-    detect.detect = look  # type: ignore[assignment]
-    weights = build_detector("resnet18", width=8, channels=16, classes=1, min_size=48, max_size=64).state_dict()
-    save_weights(detect.WEIGHTS, weights, metadata=("classes", '["object"]'))
+    detect.look_through = look_through
+    save_detector(build_detector("resnet18", width=8, channels=16, classes=1, min_size=48, max_size=64), ["object"])
 
 
 def run_stages(what: str) -> None:

@@ -5,24 +5,27 @@ through at once as there are processors for `threads` threads each, here or on a
 A video is looked through again only if its frames, the detector, the params, the code, or what was found changed;
 data/detect.csv keeps what each result was made from.  metrics/detect.json counts what was found, and the frames without
 an object.  Detections that came with imported frames are taken over, as the detector's own.
+
+A label counts the detector's classes from 1, or, of a detector that is asked in words, the classes of data/frames: one
+more class asks for one thing more in every video.  Classes that the detector has not learned are told at the start.
 """
 
 import functools
-import json
 import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 import torchvision
-from torchvision.models.detection import FasterRCNN
-from torchvision.transforms.functional import pil_to_tensor
+from torch import nn
 
+import avsep.training.detectors
 import models.detector
 import models.resnet
 from avsep.errors import InputError
@@ -34,13 +37,11 @@ from avsep.parallel import spread
 from avsep.params import DetectParams
 from avsep.run import progress, run, write_made, write_metrics
 from avsep.sources.manifest import given_detections
-from avsep.training.checkpoints import load_into, load_weights, read_metadata
-from models.detector import build_detector
+from avsep.training.detectors import DETECTOR, ZERO_SHOT, learned_classes, load_detector, look
 
 FRAMES = Path("data/frames")
 RESULTS = Path("data/detection_results")
 LEDGER = Path("data/detect.csv")
-WEIGHTS = Path("checkpoints/pretrained/detector.safetensors")
 
 
 class Video(NamedTuple):
@@ -53,47 +54,34 @@ class Video(NamedTuple):
 
 
 class Loading(NamedTuple):
-    """What makes the detector, as plain values."""
+    """What makes the detector, as plain values: keywords of load_detector, and the `digest` of its weights."""
 
-    weights: Path
-    digest: str  # of the weights
+    path: Path
+    folder: Path
+    digest: str
+    classes: tuple[str, ...]
+    phrase: str
+    threshold: float
+    nms: float
     device: str
     backbone: Literal["resnet18", "resnet50"]
     width: int
     channels: int
     min_size: int
     max_size: int
-    threshold: float
-    nms: float
 
 
 def main(params: DetectParams) -> None:
     start = time.monotonic()
     videos = list_videos(FRAMES)
-    classes = json.loads(read_metadata(WEIGHTS, "classes"))
-    code = [Path(module.__file__ or "") for module in (models.detector, models.resnet, detections)] + [Path(__file__)]
-    loading = Loading(
-        weights=WEIGHTS.absolute(),
-        digest=digest([WEIGHTS]),
-        device=params.device,
-        backbone=params.detector.backbone,
-        width=params.resnet.width,
-        channels=params.detector.channels,
-        min_size=params.detector.min_size,
-        max_size=params.detector.max_size,
-        threshold=params.detect.threshold,
-        nms=params.detect.nms,
-    )
-    settings = {
-        "weights": loading.digest,
-        "threads": params.threads,  # another count, device or version gives other bits
-        "device": params.device,
-        "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
-        "options": [params.resnet.width, params.detector.backbone, params.detector.channels],
-        "sizes": [params.detector.min_size, params.detector.max_size],
-        "detect": [params.detect.threshold, params.detect.nms, params.detect.batch],
-    }
+    present, learned = sorted({video.item[0] for video in videos}), learned_classes()
+    classes = present if learned is None else learned
+    if unknown := sorted(set(present) - set(classes)):
+        logging.warning(
+            "detect: the detector has not learned %s: boxes of other classes, or the whole frame, stand for these",
+            ", ".join(unknown),
+        )
+    code, settings = made_with(params, classes if learned is None else None)
     shared = fingerprint([], code, settings)
     with Ledger(LEDGER, ["frames"]) as ledger:
         gone = ledger.keep({video.item for video in videos})
@@ -121,7 +109,7 @@ def main(params: DetectParams) -> None:
         made = len(todo)
         todo = [video for video in todo if video.item not in given]
         logging.info("detect: %d of %d videos to look through", len(todo), len(videos))
-        work = partial(look_through, loading=loading, size=params.detect.batch)
+        work = partial(look_through, loading=loading_of(params, classes), size=params.detect.batch)
         there = [video._replace(archive=video.archive.absolute()) for video in todo]
         found = spread(
             work,
@@ -135,8 +123,30 @@ def main(params: DetectParams) -> None:
             write_detections(video.result, rows)
             ledger.record(video.item, made_from[video.item], [video.result], frames=str(video.frames))
         prune(RESULTS, {video.result for video in videos})
-    write_metrics("detect", summary(videos, classes))
+    write_metrics("detect", {**summary(videos, classes), "unknown_classes": unknown})
     write_made("detect", made=made, kept=len(videos) - made, gone=gone, seconds=time.monotonic() - start)
+
+
+def made_with(params: DetectParams, asked: Sequence[str] | None) -> tuple[list[Path], dict[str, Any]]:
+    """What decides the results beside the frames: source files, and plain values; `asked` are the classes that a
+    detector is asked for in words."""
+    modules = (avsep.training.detectors, models.detector, models.resnet, detections)
+    code = [Path(module.__file__ or "") for module in modules] + [Path(__file__)]
+    settings: dict[str, Any] = {
+        "weights": digest([DETECTOR]),  # of a zero-shot detector it tells the hash of all its files
+        "threads": params.threads,  # another count, device or version gives other bits
+        "device": params.device,
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "detect": [params.detect.threshold, params.detect.nms, params.detect.batch],
+    }
+    if asked is None:
+        return code, settings | {
+            "options": [params.resnet.width, params.detector.backbone, params.detector.channels],
+            "sizes": [params.detector.min_size, params.detector.max_size],
+        }
+    code.append(Path(models.detector.__file__).with_name("zero_shot.py"))
+    return code, settings | {"asked": [params.detect.phrase, *asked], "transformers": version("transformers")}
 
 
 def list_videos(root: Path) -> list[Video]:
@@ -156,22 +166,31 @@ def counted(video: Video, known: str | None) -> Video:
     return video._replace(frames=count_frames(video.archive) if known is None else int(known))
 
 
-@functools.lru_cache(maxsize=1)
-def load_detector(loading: Loading) -> FasterRCNN:
-    """The detector, in eval mode: loaded once by each process that looks through videos. Raises InputError."""
-    weights = load_weights(loading.weights)
-    detector = build_detector(
-        loading.backbone,
-        width=loading.width,
-        channels=loading.channels,
-        classes=len(json.loads(read_metadata(loading.weights, "classes"))),
-        min_size=loading.min_size,
-        max_size=loading.max_size,
-        threshold=loading.threshold,
-        nms=loading.nms,
+def loading_of(params: DetectParams, classes: Sequence[str]) -> Loading:
+    """Paths are absolute: a worker elsewhere has another working folder."""
+    return Loading(
+        path=DETECTOR.absolute(),
+        folder=ZERO_SHOT.absolute(),
+        digest=digest([DETECTOR]),
+        classes=tuple(classes),
+        phrase=params.detect.phrase,
+        threshold=params.detect.threshold,
+        nms=params.detect.nms,
+        device=params.device,
+        backbone=params.detector.backbone,
+        width=params.resnet.width,
+        channels=params.detector.channels,
+        min_size=params.detector.min_size,
+        max_size=params.detector.max_size,
     )
-    load_into(detector, weights, loading.weights)
-    return detector.to(loading.device).eval()
+
+
+@functools.lru_cache(maxsize=1)
+def loaded(loading: Loading) -> nn.Module:
+    """The detector, in eval mode: loaded once by each process that looks through videos. Raises InputError."""
+    keywords = loading._asdict()
+    del keywords["digest"]  # it tells detectors apart whose files have the same place
+    return load_detector(**keywords)
 
 
 def look_through(video: Video, loading: Loading, size: int) -> Rows:
@@ -179,22 +198,7 @@ def look_through(video: Video, loading: Loading, size: int) -> Rows:
 
     All of them are of the one video: a result must not depend on which others are redone.
     """
-    detector = load_detector(loading)
-    batches = (range(first, min(first + size, video.frames + 1)) for first in range(1, video.frames + 1, size))
-    return np.concatenate([detect(detector, video.archive, numbers) for numbers in batches])
-
-
-@torch.inference_mode()
-def detect(detector: FasterRCNN, archive: Path, numbers: Sequence[int]) -> Rows:
-    """The rows (N, 7) of these frames of a video's archive, seen at once."""
-    device = next(detector.parameters()).device
-    pictures = [pil_to_tensor(read_frame(archive, number)) for number in numbers]
-    found = detector([picture.to(device).float() / 255 for picture in pictures])
-    rows = [
-        torch.column_stack([torch.full_like(one["scores"], number), one["labels"], one["scores"], one["boxes"]])
-        for number, one in zip(numbers, found, strict=True)
-    ]
-    return torch.cat(rows).cpu().numpy()
+    return look(loaded(loading), (read_frame(video.archive, number) for number in range(1, video.frames + 1)), size)
 
 
 def summary(videos: Sequence[Video], classes: Sequence[str]) -> dict[str, object]:

@@ -28,7 +28,7 @@ from avsep.params import EvaluateScenesParams
 from avsep.run import run, write_metrics
 from avsep.scenes.examples import write_example
 from avsep.scenes.files import list_scenes, read_stem, read_truth, video_path
-from avsep.scenes.networks import load_detector, read_gates
+from avsep.scenes.networks import read_gates
 from avsep.scenes.scoring import (
     ALL,
     COLUMNS,
@@ -44,6 +44,7 @@ from avsep.scenes.separate import Given, Hearing, Networks, Sight
 from avsep.scenes.tracks import Object, match, true_objects
 from avsep.scenes.video import Separator, open_video
 from avsep.scoring.systems import ASKED
+from avsep.training.detectors import learned_classes, load_detector
 from avsep.training.seeds import seed_everything
 from avsep.training.teacher import load_teacher
 from stages._systems import load_systems
@@ -159,7 +160,13 @@ def headlines(kinds: pd.DataFrame, found: pd.DataFrame) -> dict[str, Any]:
 
 def make_separator(params: EvaluateScenesParams) -> Separator:
     """The trained networks and how they see and hear, from params. Raises InputError."""
-    detector, classes = load_detector(
+    classes = learned_classes()
+    if classes is None:  # asked in words: for what the scenes are rendered of
+        truths = (read_truth(SCENES, name) for name in list_scenes(SCENES))
+        classes = sorted({player.category for truth in truths for player in truth.players})
+    detector = load_detector(
+        classes=classes,
+        phrase=params.detect.phrase,
         device=params.device,
         backbone=params.detector.backbone,
         width=params.resnet.width,

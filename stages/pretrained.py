@@ -1,25 +1,32 @@
 """Stage pretrained: the weights that nobody trains for a paper -> checkpoints/pretrained/*.safetensors.
 
-`resnet18.safetensors` sees the objects, `detector.safetensors` finds them; the latter's metadata `classes` is the
-JSON list of the names of its labels 1, 2, ...  `clip.safetensors` puts pictures and phrases into one space.
+`resnet18.safetensors` sees the objects, `detector.safetensors` finds them (avsep/training/detectors.py tells what is in
+it), `clip.safetensors` puts pictures and phrases into one space.
 
-`pretrained.source` published: torchvision's ImageNet ResNet-18 and OpenAI's CLIP RN50, downloaded or, as your detector,
-files of yours, all hash-checked.
-`pretrained.source` demo: all are trained here on rendered stills, none of them a frame of the pipeline's videos.
-The ResNet learns to tell the instruments in whole pictures and in crops, since the baseline sees the ones and CCoL
-the others; the detector starts from it; CLIP learns which captions go with the same pictures.
-metrics/pretrained.json has all on held-out stills.
+`pretrained.source` published: torchvision's ImageNet ResNet-18 and OpenAI's CLIP RN50, downloaded or files of
+yours, all hash-checked.
+`pretrained.source` demo: both are trained here on rendered stills, none of them a frame of the pipeline's videos.  The
+ResNet learns to tell the instruments in whole pictures and in crops, since the baseline sees the ones and CCoL the
+others; CLIP learns which captions go with the same pictures.
+
+`pretrained.detector` demo: a Faster R-CNN that starts from the ResNet and learns from rendered stills.
+`pretrained.detector` open_images: one that learns from Open Images' boxes, and is measured on its validation pictures.
+`pretrained.detector` file, owlv2, grounding_dino: one of yours, and two that are asked in words, all hash-checked.
+
+What is given is checked before anything is trained, and all is there before anything is written.
+metrics/pretrained.json has what was trained here on pictures held out.
 """
 
 import hashlib
 import itertools
-import json
+import logging
 import math
 import pickle
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -30,17 +37,20 @@ from open_clip.pretrained import download_pretrained_from_url, get_pretrained_ur
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import ResNet18_Weights
-from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection import FasterRCNN, FasterRCNN_ResNet50_FPN_Weights
+from torchvision.transforms.functional import pil_to_tensor
 
 from avsep.clips.phrases import phrase_of, tokenise
 from avsep.demo.captions import caption
 from avsep.demo.stills import Still, Views, render_stills, render_views
 from avsep.errors import InputError
+from avsep.media.annotations import Annotated, OpenImages, read_open_images, read_picture
 from avsep.media.frames import normalise
 from avsep.params import PretrainedParams
 from avsep.run import progress, run, write_metrics
 from avsep.scoring.detection import average_precision, first_is_right, recall
 from avsep.training.checkpoints import load_into, load_weights, save_weights
+from avsep.training.detectors import check_zero_shot, find_zero_shot, save_detector, save_zero_shot
 from avsep.training.seeds import seed_everything, seed_step
 from models.clip import FrozenCLIP, build_clip, clip_normalised
 from models.detector import build_detector
@@ -48,53 +58,165 @@ from models.resnet import ResNet18
 from models.vast import visual_query
 
 RESNET = Path("checkpoints/pretrained/resnet18.safetensors")
-DETECTOR = Path("checkpoints/pretrained/detector.safetensors")
 CLIP_WEIGHTS = Path("checkpoints/pretrained/clip.safetensors")
+PLOTS = Path("metrics/pretrained/plots")
+MISSING = Path("metrics/pretrained/missing_pictures.txt")  # as Open Images' downloader.py takes it
 
 PHRASE = "a person playing the {}"  # that the metrics ask for
+PREDICTOR = "roi_heads.box_predictor."  # of a Faster R-CNN, whose rows are its classes
+
+Target = tuple[Tensor, dict[str, Tensor]]  # a picture (3, H, W) in [0, 1]; its boxes (N, 4) and labels (N,)
+Labelled = TypeVar("Labelled")
+
+
+class Given(NamedTuple):
+    """Of the detector, what is read before anything is trained; None where another way was chosen."""
+
+    weights: dict[str, Tensor] | None = None  # file: its own; open_images: what it starts from, where not our ResNet
+    annotations: OpenImages | None = None
+    zero_shot: Path | None = None  # the folder of its files
 
 
 def main(params: PretrainedParams) -> None:
     seed_everything(params.seed)
-    if params.pretrained.source == "published":
-        publish(params)
+    given = read_given(params)
+    with Live(dir=str(PLOTS.parent), dvcyaml=None, save_dvc_exp=False, report=None) as live:
+        if params.pretrained.source == "published":
+            clip, resnet = read_clip(params), read_resnet(params)
+            detector, classes = make_detector(params, given, resnet, live)
+        else:
+            p = params.pretrained
+            pictures, labels = squares(render_squares(params, "stills", p.stills, p.still_size, jitter=True))
+            resnet = demo_resnet(params, pictures, labels, live)
+            detector, classes = make_detector(params, given, resnet, live)
+            clip = demo_clip(params, pictures, labels, live)
+    metrics = measure(params, given, resnet, detector, classes, clip)
+    save_weights(RESNET, resnet.state_dict())
+    save_weights(CLIP_WEIGHTS, clip.state_dict())
+    if detector is not None:
+        save_detector(detector, classes)
+    elif given.zero_shot is not None:
+        save_zero_shot(params.pretrained.detector, given.zero_shot)
+    PLOTS.mkdir(parents=True, exist_ok=True)  # an output, also of a run that trains nothing
+    write_metrics("pretrained", metrics)
+
+
+def read_given(params: PretrainedParams) -> Given:
+    """Reads what the detector comes from, as far as it is given. Raises InputError for what cannot be used."""
+    p = params.pretrained
+    if p.detector == "file":
+        assert p.detector_path is not None and p.detector_sha256 is not None  # avsep/params.py has seen to it
+        return Given(weights=read_checked(Path(p.detector_path), p.detector_sha256, "detector"))
+    if p.detector == "open_images":
+        assert p.open_images_path is not None
+        annotations = read_annotations(
+            Path(p.open_images_path), p.open_images_classes, p.open_images_names, p.open_images_max_missing
+        )
+        start = read_start(p.open_images_start) if params.detector.backbone == "resnet50" else None
+        return Given(weights=start, annotations=annotations)
+    if p.detector == "demo":
+        return Given()
+    assert p.zero_shot_path is not None and p.zero_shot_sha256 is not None
+    folder = find_zero_shot(p.zero_shot_path, p.zero_shot_revision)
+    refuse_other(folder / "model.safetensors", p.zero_shot_sha256, "zero_shot")
+    check_zero_shot(p.detector, folder)
+    return Given(zero_shot=folder)
+
+
+def make_detector(
+    params: PretrainedParams, given: Given, resnet: ResNet18, live: Live
+) -> tuple[FasterRCNN | None, list[str]]:
+    """The Faster R-CNN and the names of its labels; None where the detector is asked in words."""
+    p, classes = params.pretrained, params.videos.classes
+    if p.detector == "file":
+        classes = p.detector_classes
+    elif given.annotations is not None:
+        classes = given.annotations.classes
+    elif given.zero_shot is not None:
+        return None, []
+    detector = build_detector(
+        params.detector.backbone,
+        width=params.resnet.width,
+        channels=params.detector.channels,
+        classes=len(classes),
+        min_size=params.detector.min_size,
+        max_size=params.detector.max_size,
+    )
+    if p.detector == "file":
+        assert given.weights is not None
+        load_into(detector, given.weights, str(p.detector_path))
+        return detector, classes
+    detector.to(params.device)
+    if given.weights is None:
+        body = {name: value for name, value in resnet.state_dict().items() if not name.startswith("fc.")}
+        detector.backbone.body.load_state_dict(body)
+    else:  # all but the layer whose rows are the classes
+        own = {name: value for name, value in detector.state_dict().items() if name.startswith(PREDICTOR)}
+        load_into(detector, {**given.weights, **own}, "torchvision's detector of COCO")
+    settings = dict(epochs=p.detector_epochs, batch=p.detector_batch, lr=p.detector_lr, seed=params.seed, live=live)
+    if given.annotations is None:
+        stills = render_detector_stills(params, "detector stills", p.detector_stills)
+        train_detector(detector, stills, detector_item, **settings)  # type: ignore[arg-type]
     else:
-        train(params)
+        train_detector(detector, given.annotations.train.pictures, annotated_item, **settings)  # type: ignore[arg-type]
+    return detector, classes
+
+
+def measure(
+    params: PretrainedParams,
+    given: Given,
+    resnet: ResNet18,
+    detector: FasterRCNN | None,
+    classes: Sequence[str],
+    clip: CLIP,
+) -> dict[str, Any]:
+    """metrics/pretrained.json: what was trained here, on pictures held out, and what there was to train on."""
+    p, demo = params.pretrained, params.pretrained.source == "demo"
+    metrics: dict[str, Any] = {"source": p.source}
+    if demo:
+        held_out = render_squares(params, "held-out stills", p.held_out, p.still_size, jitter=False)
+        metrics |= {"held_out": p.held_out, "resnet18": measure_resnet(resnet, held_out, batch=p.batch)}
+    if given.annotations is not None and detector is not None:
+        pictures = given.annotations.validation.pictures
+        measured = measure_detector(detector, pictures, annotated_item, batch=p.detector_batch)
+        metrics["detector"] = {**measured, **described(given.annotations)}
+    elif p.detector == "demo" and detector is not None:
+        stills = render_detector_stills(params, "held-out detector stills", p.held_out)
+        metrics["detector"] = measure_detector(detector, stills, detector_item, batch=p.detector_batch)
+    else:
+        metrics["detector"] = {"kind": p.detector, "classes": len(classes)}
+    if demo:
+        # the same stills as the ResNet's, as CLIP is shown them
+        seen = render_squares(params, "held-out stills", p.held_out, params.clip.image_size, jitter=False)
+        metrics["clip"] = measure_clip(clip, seen, classes=params.videos.classes, batch=p.batch)
+    return metrics
 
 
 # -- published
 
 
-def publish(params: PretrainedParams) -> None:
-    """Takes the published weights over, each checked before it is read, and all before one is written."""
+def read_clip(params: PretrainedParams) -> CLIP:
+    """OpenAI's CLIP, or yours. Raises InputError."""
     p = params.pretrained
-    assert p.detector_path is not None and p.detector_sha256 is not None  # avsep/params.py has seen to it
-    detector = build_detector(
-        params.detector.backbone,
-        width=params.resnet.width,
-        channels=params.detector.channels,
-        classes=len(p.detector_classes),
-        min_size=params.detector.min_size,
-        max_size=params.detector.max_size,
-    )
-    load_into(detector, read_checked(Path(p.detector_path), p.detector_sha256, "detector"), p.detector_path)
     clip = build_clip(**asdict(params.clip))
     if p.clip_path is None:
         load_counted(clip, download_clip(), "OpenAI's CLIP RN50")
     else:
-        assert p.clip_sha256 is not None
+        assert p.clip_sha256 is not None  # avsep/params.py has seen to it
         load_counted(clip, read_checked(Path(p.clip_path), p.clip_sha256, "clip"), p.clip_path)
+    return clip
+
+
+def read_resnet(params: PretrainedParams) -> ResNet18:
+    """torchvision's ResNet-18, or yours. Raises InputError."""
+    p = params.pretrained
     resnet = ResNet18(params.resnet.width)
     if p.resnet_path is None:
         load_counted(resnet, download_resnet(), "torchvision's ResNet-18")
     else:
         assert p.resnet_sha256 is not None
         load_counted(resnet, read_checked(Path(p.resnet_path), p.resnet_sha256, "resnet"), p.resnet_path)
-    save_weights(RESNET, resnet.state_dict())
-    save_weights(CLIP_WEIGHTS, clip.state_dict())
-    save_weights(DETECTOR, detector.state_dict(), metadata=("classes", json.dumps(p.detector_classes)))
-    Path("metrics/pretrained/plots").mkdir(parents=True, exist_ok=True)  # an output of the stage, here without curves
-    write_metrics("pretrained", {"source": "published", "classes": len(p.detector_classes)})
+    return resnet
 
 
 def download_resnet() -> dict[str, Tensor]:
@@ -130,15 +252,51 @@ def load_counted(network: nn.Module, weights: Mapping[str, Tensor], origin: str)
     load_into(network, {**counts, **weights}, origin)
 
 
+def read_start(path: str | None) -> dict[str, Tensor]:
+    """torchvision's Faster R-CNN of COCO without the layer whose rows are COCO's classes; downloaded, or from `path`.
+
+    Raises InputError if it cannot be had, or is not that of its hash.
+    """
+    published = FasterRCNN_ResNet50_FPN_Weights.COCO_V1
+    name = published.url.rpartition("/")[2]  # <what it is>-<first digits of its SHA-256>.pth
+    if path is not None:
+        if not sha256_of(Path(path), "open_images_start").startswith(name.removesuffix(".pth").rpartition("-")[2]):
+            raise InputError(f"pretrained.open_images_start {path} is not torchvision's {name}: its SHA-256 is another")
+        weights = read_state_dict(Path(path))
+    else:
+        try:
+            weights = dict(published.get_state_dict(check_hash=True))
+        except (OSError, RuntimeError) as error:
+            raise InputError(
+                f"torchvision's {name} could not be downloaded ({error}): give the file as pretrained.open_images_start"
+            ) from None
+    return {name: value for name, value in without_counts(weights).items() if not name.startswith(PREDICTOR)}
+
+
 def read_checked(path: Path, sha256: str, name: str) -> dict[str, Tensor]:
     """The state dict of pretrained.<name>_path, its bytes checked before they are read. Raises InputError."""
-    try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"pretrained.{name}_path {path} cannot be read ({error.strerror})") from None
+    refuse_other(path, sha256, name)
+    return read_state_dict(path)
+
+
+def refuse_other(path: Path, sha256: str, name: str) -> None:
+    """Raises InputError if the file of pretrained.<name>_path has not pretrained.<name>_sha256, or cannot be read."""
+    found = sha256_of(path, f"{name}_path")
     if found != sha256.lower():
         raise InputError(f"{path} has the SHA-256 {found}, pretrained.{name}_sha256 is {sha256}: another file")
+
+
+def sha256_of(path: Path, param: str) -> str:
+    """The hash of a file that a param names. Raises InputError."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"pretrained.{param} {path} cannot be read ({error.strerror})") from None
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """A state dict saved by torch or as safetensors. Raises InputError."""
     if path.suffix == ".safetensors":
         weights = load_weights(path)
     else:
@@ -148,84 +306,123 @@ def read_checked(path: Path, sha256: str, name: str) -> dict[str, Tensor]:
             raise InputError(f"{path} is no state dict saved by torch ({str(error).splitlines()[0]})") from None
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise InputError(f"{path} is no state dict: save `model.state_dict()`")
-    # counts of training steps, which frozen batch norm has not
+    return without_counts(weights)
+
+
+def without_counts(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict less batch norm's counts of training steps, which a frozen one has not."""
     return {name: value for name, value in weights.items() if not name.endswith("num_batches_tracked")}
+
+
+# -- Open Images
+
+
+def read_annotations(folder: Path, classes: Sequence[str], names: Mapping[str, str], max_missing: float) -> OpenImages:
+    """The boxes to learn from and to be measured on. Raises InputError if more pictures than `max_missing` are missing.
+
+    Writes the list of those that are missing to MISSING.
+    """
+    logging.info("pretrained: reading the boxes in %s", folder)
+    found = read_open_images(folder, classes, names)
+    MISSING.parent.mkdir(parents=True, exist_ok=True)
+    MISSING.write_text("".join(f"{picture}\n" for picture in found.missing), encoding="utf-8")
+    if found.unknown:
+        logging.warning(
+            "pretrained: Open Images has no boxes of %s: the detector learns none", ", ".join(found.unknown)
+        )
+    if found.missing_share > max_missing:
+        raise InputError(
+            f"{folder / 'images'} lacks {len(found.missing)} pictures ({found.missing_share:.0%}, and"
+            f" pretrained.open_images_max_missing is {max_missing:g}): {MISSING} lists them for Open Images' downloader"
+        )
+    if found.missing:
+        logging.warning("pretrained: %d pictures are missing, see %s", len(found.missing), MISSING)
+    for name, part in (("train", found.train), ("validation", found.validation)):
+        if not part.pictures:
+            raise InputError(f"{folder} has no {name} picture of {', '.join(found.classes)}: choose other classes")
+    return found
+
+
+def described(annotations: OpenImages) -> dict[str, Any]:
+    """What there was to learn from, for metrics/pretrained.json."""
+    train, validation = annotations.train, annotations.validation
+    return {
+        "pictures": {
+            "train": len(train.pictures),
+            "validation": len(validation.pictures),
+            "missing": len(annotations.missing),
+        },
+        "boxes": annotations.boxes(),
+        "group_boxes": train.groups + validation.groups,
+        "flat_boxes": train.flat + validation.flat,
+        "unknown_classes": annotations.unknown,
+    }
+
+
+def annotated_item(one: Annotated) -> Target:
+    """A picture (3, H, W) in [0, 1] and its target, read from the disk."""
+    picture = pil_to_tensor(read_picture(one.path)).float() / 255
+    height, width = picture.shape[1:]
+    sides = torch.from_numpy(one.boxes) * torch.tensor([width, height, width, height], dtype=torch.float32)
+    return picture, {"boxes": sides, "labels": torch.from_numpy(one.labels)}
 
 
 # -- demo
 
 
-def train(params: PretrainedParams) -> None:
-    """Renders the stills, trains the networks, and measures them on stills held out."""
-    p, videos, device = params.pretrained, params.videos, torch.device(params.device)
-    scene = dict(seed=params.seed, width=videos.width, height=videos.height, classes=videos.classes)
+def render_squares(params: PretrainedParams, purpose: str, count: int, size: int, jitter: bool) -> list[Views]:
+    """Stills in three views, squares of `size` pixels."""
+    videos = params.videos
+    rendered = render_views(
+        purpose,
+        count,
+        size=size,
+        jitter=jitter,
+        seed=params.seed,
+        width=videos.width,
+        height=videos.height,
+        classes=videos.classes,
+    )
+    return list(rendered)
 
-    def views(purpose: str, count: int, size: int, jitter: bool) -> list[Views]:
-        return list(render_views(purpose, count, size=size, jitter=jitter, **scene))  # type: ignore[arg-type]
 
-    def stills(purpose: str, count: int) -> list[Still]:
-        return list(render_stills(purpose, count, **scene))  # type: ignore[arg-type]
+def render_detector_stills(params: PretrainedParams, purpose: str, count: int) -> list[Still]:
+    """Whole stills, each with one instrument."""
+    videos = params.videos
+    rendered = render_stills(
+        purpose, count, seed=params.seed, width=videos.width, height=videos.height, classes=videos.classes
+    )
+    return list(rendered)
 
-    with Live(dir="metrics/pretrained", dvcyaml=None, save_dvc_exp=False, report=None) as live:
-        pictures, labels = squares(views("stills", p.stills, p.still_size, jitter=True))
-        resnet = ResNet18(params.resnet.width, len(videos.classes)).to(device).to(memory_format=torch.channels_last)
-        train_resnet(
-            resnet,
-            pictures,
-            labels,
-            epochs=p.epochs,
-            batch=p.batch,
-            lr=p.lr,
-            seed=params.seed,
-            live=live,
-        )
-        detector = build_detector(
-            params.detector.backbone,
-            width=params.resnet.width,
-            channels=params.detector.channels,
-            classes=len(videos.classes),
-            min_size=params.detector.min_size,
-            max_size=params.detector.max_size,
-        ).to(device)
-        body = {name: value for name, value in resnet.state_dict().items() if not name.startswith("fc.")}
-        detector.backbone.body.load_state_dict(body)
-        train_detector(
-            detector,
-            stills("detector stills", p.detector_stills),
-            epochs=p.detector_epochs,
-            batch=p.detector_batch,
-            lr=p.detector_lr,
-            seed=params.seed,
-            live=live,
-        )
-        clip = build_clip(**asdict(params.clip)).to(device).to(memory_format=torch.channels_last)
-        train_clip(
-            clip,
-            pictures,
-            labels,
-            classes=videos.classes,
-            text_steps=p.clip_text_steps,
-            epochs=p.clip_epochs,
-            batch=p.clip_batch,
-            text_lr=p.clip_text_lr,
-            lr=p.clip_lr,
-            max_scale=p.clip_max_scale,
-            seed=params.seed,
-            live=live,
-        )
-    held_out = views("held-out stills", p.held_out, p.still_size, jitter=False)
-    seen = views("held-out stills", p.held_out, params.clip.image_size, jitter=False)  # the same, as CLIP is shown them
-    metrics = {
-        "source": "demo",
-        "held_out": p.held_out,
-        "resnet18": measure_resnet(resnet, held_out, batch=p.batch),
-        "detector": measure_detector(detector, stills("held-out detector stills", p.held_out), batch=p.detector_batch),
-        "clip": measure_clip(clip, seen, classes=videos.classes, batch=p.batch),
-    }
-    save_weights(RESNET, resnet.state_dict())
-    save_weights(CLIP_WEIGHTS, clip.state_dict())
-    save_weights(DETECTOR, detector.state_dict(), metadata=("classes", json.dumps(videos.classes)))
-    write_metrics("pretrained", metrics)
+
+def demo_resnet(params: PretrainedParams, pictures: np.ndarray, labels: np.ndarray, live: Live) -> ResNet18:
+    """A ResNet that has learned the demo's instruments from P squares (P, size, size, 3) and their labels (P,)."""
+    p = params.pretrained
+    resnet = ResNet18(params.resnet.width, len(params.videos.classes))
+    resnet.to(params.device).to(memory_format=torch.channels_last)
+    train_resnet(resnet, pictures, labels, epochs=p.epochs, batch=p.batch, lr=p.lr, seed=params.seed, live=live)
+    return resnet
+
+
+def demo_clip(params: PretrainedParams, pictures: np.ndarray, labels: np.ndarray, live: Live) -> CLIP:
+    """A CLIP that has learned the demo's instruments from the same squares."""
+    p = params.pretrained
+    clip = build_clip(**asdict(params.clip)).to(params.device).to(memory_format=torch.channels_last)
+    train_clip(
+        clip,
+        pictures,
+        labels,
+        classes=params.videos.classes,
+        text_steps=p.clip_text_steps,
+        epochs=p.clip_epochs,
+        batch=p.clip_batch,
+        text_lr=p.clip_text_lr,
+        lr=p.clip_lr,
+        max_scale=p.clip_max_scale,
+        seed=params.seed,
+        live=live,
+    )
+    return clip
 
 
 def squares(views: Sequence[Views]) -> tuple[np.ndarray, np.ndarray]:
@@ -261,15 +458,26 @@ def train_resnet(
 
 
 def train_detector(
-    detector: FasterRCNN, stills: Sequence[Still], *, epochs: int, batch: int, lr: float, seed: int, live: Live
+    detector: FasterRCNN,
+    items: Sequence[Labelled],
+    read: Callable[[Labelled], Target],
+    *,
+    epochs: int,
+    batch: int,
+    lr: float,
+    seed: int,
+    live: Live,
 ) -> None:
-    """Learns the instruments' boxes and classes; what the ResNet knows already moves ten times slower."""
+    """Learns the instruments' boxes and classes; what the ResNet knows already moves ten times slower.
+
+    `read` gives an item's picture and boxes when a step needs them.
+    """
     device = next(detector.parameters()).device
 
     def losses(chosen: list[int], rng: np.random.Generator) -> dict[str, Tensor]:
         pictures, targets = [], []
         for index in chosen:
-            picture, target = detector_item(stills[index])
+            picture, target = read(items[index])
             if rng.random() < 0.5:  # mirror
                 picture = picture.flip(2)
                 x1, y1, x2, y2 = target["boxes"].unbind(1)
@@ -285,7 +493,7 @@ def train_detector(
     new = [p for name, p in detector.named_parameters() if not name.startswith("backbone.body.")]
     optimiser = torch.optim.AdamW([{"params": new}, {"params": known}], weight_decay=0.01)
     detector.train()
-    fit("detector", losses, optimiser, [lr, lr / 10], len(stills), epochs=epochs, batch=batch, seed=seed, live=live)
+    fit("detector", losses, optimiser, [lr, lr / 10], len(items), epochs=epochs, batch=batch, seed=seed, live=live)
     detector.eval()
 
 
@@ -449,7 +657,7 @@ def varied(pictures: Tensor, rng: np.random.Generator) -> Tensor:
     return torch.where(mirrored, pictures.flip(3), pictures) * contrast + brightness
 
 
-def detector_item(still: Still) -> tuple[Tensor, dict[str, Tensor]]:
+def detector_item(still: Still) -> Target:
     """A picture (3, H, W) in [0, 1] and its target."""
     picture = torch.from_numpy(still.picture).permute(2, 0, 1).float() / 255
     return picture, {"boxes": torch.tensor([still.box], dtype=torch.float32), "labels": torch.tensor([still.label + 1])}
@@ -507,13 +715,16 @@ def measure_clip(clip: CLIP, views: Sequence[Views], *, classes: Sequence[str], 
 
 
 @torch.no_grad()
-def measure_detector(detector: FasterRCNN, stills: Sequence[Still], *, batch: int) -> dict[str, float]:
+def measure_detector(
+    detector: FasterRCNN, items: Sequence[Labelled], read: Callable[[Labelled], Target], *, batch: int
+) -> dict[str, float]:
     """Recall, and precision in two forms, at an IoU of 0.5."""
     device = next(detector.parameters()).device
     found: list[dict[str, Tensor]] = []
     truth: list[dict[str, Tensor]] = []
-    for some in batched(stills, batch):
-        pictures, targets = zip(*(detector_item(still) for still in some), strict=True)
+    batches = math.ceil(len(items) / batch)
+    for some in progress(batched(items, batch), "measure detector", batches, "batch"):
+        pictures, targets = zip(*(read(item) for item in some), strict=True)
         found += [
             {k: v.cpu() for k, v in one.items()} for one in detector([picture.to(device) for picture in pictures])
         ]

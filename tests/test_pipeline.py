@@ -405,6 +405,41 @@ def test_every_profile_is_accepted(profile: str, tmp_path: Path, monkeypatch: py
     params.read(compose(tmp_path / "params.yaml", f"profile={profile}", *overrides))
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    {
+        "open_images": ["pretrained.open_images_path=/oi", "pretrained.detector_lr=2e-4"],
+        "owlv2": ["pretrained.zero_shot_path=/owlv2", 'detect.phrase="a {}"'],
+        "grounding_dino": [
+            "pretrained.zero_shot_path=IDEA-Research/grounding-dino-tiny",
+            f"pretrained.zero_shot_revision={'0' * 40}",
+        ],
+    }.items(),
+    ids=lambda chosen: chosen[0],
+)
+def test_the_music_profile_takes_each_detector(
+    overrides: tuple[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what docs/detectors.md gives for it, as the shell hands it over."""
+    monkeypatch.setattr(params, "_missing_device", lambda device, count: None)
+    detector, own = overrides
+    own = [*own, f"pretrained.detector={detector}", "profile=music", "videos.source=/videos"]
+    if detector != "open_images":
+        own.append(f"pretrained.zero_shot_sha256={'0' * 64}")
+    assert params.read(compose(tmp_path / "params.yaml", *own)).pretrained.detector == detector
+
+
+def test_open_images_is_asked_for_the_published_detectors_classes_and_for_musics() -> None:
+    published = (
+        "accordion banjo cello drum flute guitar harmonica harp horn oboe piano saxophone trombone trumpet violin"
+    )
+    pretrained = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["pretrained"]
+    music = yaml.safe_load((ROOT / "conf/config.yaml").read_text(encoding="utf-8"))["videos"]["classes"]
+    guitar = pretrained["open_images_names"]["acoustic_guitar"].lower()
+    asked = {guitar if name == "acoustic_guitar" else name for name in pretrained["open_images_classes"]}
+    assert asked == {*published.split(), *music} - {"acoustic_guitar"}
+
+
 def test_a_rate_written_plainly_stays_a_number(tmp_path: Path) -> None:
     assert params.read(compose(tmp_path / "params.yaml", "train.lr=1e-5")).train.lr == 1e-5
 

@@ -1,34 +1,11 @@
-"""What a user's video is separated with beside the systems: the detector, and the gates."""
+"""What a user's video is separated with beside the networks: the gates."""
 
 import json
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
-
-from torchvision.models.detection import FasterRCNN
 
 from avsep.errors import InputError
 from avsep.scoring.systems import GROUNDED
-from avsep.training.checkpoints import load_into, load_weights, read_metadata
-from models.detector import build_detector
-
-DETECTOR = Path("checkpoints/pretrained/detector.safetensors")
-
-
-def load_detector(
-    path: Path = DETECTOR, *, enlarge: float, device: str, **options: Any
-) -> tuple[FasterRCNN, list[str]]:
-    """The detector, in eval mode, and the classes of its labels 1, 2, ...; `options` are build_detector's.
-
-    It sees pictures `enlarge` times as large as in training: of several players each is smaller than a soloist.
-    Raises InputError.
-    """
-    classes: list[str] = json.loads(read_metadata(path, "classes"))
-    detector = build_detector(classes=len(classes), **options)
-    load_into(detector, load_weights(path), path)
-    seen = detector.transform  # its sides alone: the anchors stay those that it has learned
-    seen.min_size, seen.max_size = (round(enlarge * seen.min_size[0]),), round(enlarge * seen.max_size)
-    return detector.to(device).eval(), classes
 
 
 def read_gates(systems: Collection[str], path: Path = Path("metrics/evaluate.json")) -> dict[str, float]:

@@ -9,11 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.optimize import linear_sum_assignment
-from torchvision.models.detection import FasterRCNN
 from torchvision.ops import batched_nms, box_iou
-from torchvision.transforms.functional import pil_to_tensor
 
 from avsep.media.detections import SMALLEST_SIDE, Rows, whole_pixels
 from avsep.media.frames import Box
@@ -33,19 +30,6 @@ class Object:
     confidence: float
     boxes: tuple[Box, ...]
     seen: tuple[int, ...]
-
-
-@torch.inference_mode()
-def look(detector: FasterRCNN, pictures: Sequence[Image.Image], batch: int) -> Rows:
-    """What the detector sees in a video's frames, `batch` at once: rows (N, 7)."""
-    device = next(detector.parameters()).device
-    rows = []
-    for first in range(0, len(pictures), batch):
-        tensors = [pil_to_tensor(picture).to(device).float() / 255 for picture in pictures[first : first + batch]]
-        for number, found in enumerate(detector(tensors), start=first + 1):
-            frame = torch.full_like(found["scores"], number)
-            rows.append(torch.column_stack([frame, found["labels"], found["scores"], found["boxes"]]).cpu())
-    return torch.cat(rows).numpy()
 
 
 def find_objects(

@@ -42,14 +42,19 @@ def load_weights(path: Path | str) -> dict[str, Tensor]:
 
 def read_metadata(path: Path | str, key: str) -> str:
     """The metadata text under `key` in `path`. Raises InputError if the file or the entry is missing."""
+    text = find_metadata(path, key)
+    if text is None:
+        raise InputError(f"{path} has no metadata {key!r}: it is no file of the stage that should have made it")
+    return text
+
+
+def find_metadata(path: Path | str, key: str) -> str | None:
+    """The metadata text under `key` in `path`, None if there is none. Raises InputError if the file is missing."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            return (file.metadata() or {}).get(key)
     except (OSError, safetensors.SafetensorError) as error:
         raise _unreadable(path, error) from None
-    if key not in metadata:
-        raise InputError(f"{path} has no metadata {key!r}: it is no file of the stage that should have made it")
-    return metadata[key]
 
 
 def load_into(network: nn.Module, weights: Mapping[str, Tensor], origin: Path | str) -> None:

@@ -66,8 +66,31 @@ REFUSED = {
     "index.min_seconds is 6: a centre frame needs 5 frames": changed(frames__count=11),
     "extract.fps": changed(extract__fps=60),
     "detector.backbone": changed(detector__backbone="resnet50"),
+    "pretrained.detector": changed(pretrained__detector="yolo"),
+    "pretrained.open_images_path is needed": changed(pretrained__detector="open_images"),
+    "pretrained.open_images_classes is needed": changed(
+        pretrained__detector="open_images", pretrained__open_images_path="/oi", pretrained__open_images_classes=[]
+    ),
+    "pretrained.open_images_classes names a class twice": changed(
+        pretrained__open_images_classes=["acoustic_guitar", "guitar"]
+    ),
+    "pretrained.open_images_start is of a resnet50": changed(
+        pretrained__detector="open_images", pretrained__open_images_path="/oi", pretrained__open_images_start="a.pth"
+    ),
+    "pretrained.zero_shot_sha256 is needed for pretrained.detector owlv2": changed(pretrained__detector="owlv2"),
+    "pretrained.zero_shot_revision is 'main': it must be a commit": changed(
+        pretrained__detector="grounding_dino", pretrained__zero_shot_revision="main"
+    ),
+    "pretrained.zero_shot_path is given: pretrained.detector demo has no use": changed(pretrained__zero_shot_path="x"),
+    "pretrained.detector_path is given: pretrained.detector owlv2 has no use": changed(
+        pretrained__detector="owlv2", pretrained__detector_path="x"
+    ),
+    "detect.phrase is 'a violin'": changed(detect__phrase="a violin"),
+    "detect.phrase is 'a {}.': to Grounding DINO": changed(
+        pretrained__detector="grounding_dino", detect__phrase="a {}."
+    ),
     "detector.min_size": changed(detector__min_size=10_000),
-    "pretrained.detector_path": changed(pretrained__source="published"),
+    "pretrained.detector_path is needed for pretrained.detector file": changed(pretrained__detector="file"),
     "clip.image_size is 128: OpenAI's RN50 has 224; clip.width is": changed(pretrained__source="published"),
     "pretrained.resnet_sha256": changed(pretrained__source="published", pretrained__resnet_path="resnet18.pth"),
     "pretrained.clip_sha256": changed(pretrained__source="published", pretrained__clip_path="clip.pth"),

@@ -5,7 +5,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 import torch
 from distributed import LocalCluster
 from dvc.utils.hydra import compose_and_dump
+from PIL import Image
 
 from avsep.errors import InputError
 from avsep.media.detections import read_detections, write_detections
@@ -21,10 +21,12 @@ from avsep.media.incremental import file_hash
 from avsep.params import Detect, Detector, DetectParams, ResNet, load
 from avsep.sources.manifest import MANIFEST, Row, write_manifest
 from avsep.training.checkpoints import save_weights
+from avsep.training.detectors import DETECTOR, save_detector, save_zero_shot
 from models.detector import build_detector
 from stages import detect
 from tests.factories import read_archive, write_archive, write_frames
 from tests.videos import DEMO
+from tests.zero_shot import write_zero_shot
 
 ROOT = Path(__file__).parents[2]
 CLASSES = ["cello", "flute", "tuba"]
@@ -38,14 +40,14 @@ def params(threshold: float = 0.3, width: int = 8) -> DetectParams:
         videos=DEMO,
         resnet=ResNet(width=width),
         detector=Detector(backbone="resnet18", channels=16, min_size=48, max_size=64),
-        detect=Detect(threshold=threshold, nms=0.5, batch=2),
+        detect=Detect(threshold=threshold, nms=0.5, batch=2, phrase="a {}"),
     )
 
 
 def write_weights(seed: int) -> None:
     torch.manual_seed(seed)
     detector = build_detector("resnet18", width=8, channels=16, classes=3, min_size=48, max_size=64)
-    save_weights(detect.WEIGHTS, detector.state_dict(), metadata=("classes", json.dumps(CLASSES)))
+    save_weights(DETECTOR, detector.state_dict(), metadata=("classes", json.dumps(CLASSES)))
 
 
 @pytest.fixture(autouse=True)
@@ -63,14 +65,19 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """The frames that the detector has seen."""
     seen: list[tuple[str, int]] = []
-    work = detect.detect
+    work = detect.read_frame
 
-    def counted(detector: torch.nn.Module, archive: Path, numbers: Sequence[int]) -> np.ndarray:
-        seen.extend((archive.name.partition(".")[0], number) for number in numbers)
-        return work(detector, archive, numbers)
+    def counted(archive: Path, number: int) -> Image.Image:
+        seen.append((archive.name.removesuffix(".mp4.zip"), number))
+        return work(archive, number)
 
-    monkeypatch.setattr(detect, "detect", counted)
+    monkeypatch.setattr(detect, "read_frame", counted)
     return seen
+
+
+def copy_video(name: str, other: str) -> None:
+    Path(f"data/frames/{other}.mp4.zip").parent.mkdir(exist_ok=True)
+    shutil.copyfile(f"data/frames/{name}.mp4.zip", f"data/frames/{other}.mp4.zip")
 
 
 def results() -> dict[str, bytes]:
@@ -170,7 +177,7 @@ def test_results_are_the_same_in_one_process_in_several_and_on_a_cluster(
         min_size=values.detector.min_size,
         max_size=values.detector.max_size,
     )
-    save_weights(detect.WEIGHTS, detector.state_dict(), metadata=("classes", json.dumps(CLASSES)))
+    save_detector(detector, CLASSES)
 
     def run() -> dict[str, bytes]:
         shutil.rmtree("data/detection_results", ignore_errors=True)
@@ -184,6 +191,51 @@ def test_results_are_the_same_in_one_process_in_several_and_on_a_cluster(
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
         monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", cluster.scheduler_address)
         assert run() == alone
+
+
+def test_classes_that_the_detector_has_not_learned_are_told_first(caplog: pytest.LogCaptureFixture) -> None:
+    detect.main(params())
+    assert json.loads(Path("metrics/detect.json").read_text())["unknown_classes"] == []
+    assert "has not learned" not in caplog.text
+    copy_video("cello/a", "erhu/a")
+    copy_video("cello/a", "banjo/a")
+    with caplog.at_level("INFO"):
+        detect.main(params())
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[0].startswith("detect: the detector has not learned banjo, erhu: boxes of other classes")
+    assert any(line.startswith("detect: 2 of 5 videos") for line in lines[1:]), "told before the work"
+    assert json.loads(Path("metrics/detect.json").read_text())["unknown_classes"] == ["banjo", "erhu"]
+
+
+@pytest.mark.parametrize("kind", ["owlv2", "grounding_dino"])
+def test_a_zero_shot_detector_is_asked_for_the_classes_of_the_data(
+    kind: str, looked_at: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_zero_shot(kind, write_zero_shot(kind, Path("source")))
+    detect.main(params(threshold=0.0))
+    rows = read_detections(Path("data/detection_results/cello/b.mp4.npy"), 5)
+    assert set(rows[:, 0]) == {1, 2, 3, 4, 5} and set(rows[:, 1]) <= {1, 2}
+    metrics = json.loads(Path("metrics/detect.json").read_text())
+    assert list(metrics["first"]) == ["cello", "tuba"] and metrics["unknown_classes"] == []
+    assert metrics["detections"]["total"] > 0
+
+    def redone(**changed: object) -> int:
+        looked_at.clear()
+        detect.main(dataclasses.replace(params(threshold=0.0), **changed))  # type: ignore[arg-type]
+        return len(looked_at)
+
+    assert redone() == 0
+    assert redone(resnet=ResNet(width=16)) == 0, "of the other kind of detector"
+    assert redone(detect=Detect(threshold=0.0, nms=0.5, batch=2, phrase="the {}")) == 9
+    assert redone() == 9
+    with monkeypatch.context() as patch:
+        patch.setattr(detect, "version", lambda package: "another")
+        assert redone() == 9
+    assert redone() == 9
+    copy_video("cello/a", "flute/a")
+    assert redone() == 12, "another class is another question"
+    save_zero_shot(kind, write_zero_shot(kind, Path("source"), seed=1))
+    assert redone() == 12
 
 
 def test_missing_frames_and_foreign_weights_are_refused() -> None:

@@ -30,13 +30,14 @@ from avsep.params import (
     Vast,
 )
 from avsep.scenes.files import read_truth
-from avsep.scenes.networks import load_detector, read_gates
+from avsep.scenes.networks import read_gates
 from avsep.scenes.rendering import render_scene
 from avsep.scenes.scoring import COLUMNS, INTERVALS, SUMMARY
 from avsep.scenes.tracks import Object, true_objects
 from avsep.scenes.video import Separator
 from avsep.scoring.systems import GROUNDED
 from avsep.training.checkpoints import save_weights
+from avsep.training.detectors import look, save_zero_shot
 from models.ccol import CCoL
 from models.detector import build_detector
 from models.sound_of_pixels import SoundOfPixels
@@ -45,6 +46,7 @@ from stages import evaluate_scenes
 from stages.evaluate_scenes import SCENES, SYSTEMS, TRUE_BOXES
 from tests import factories
 from tests.factories import SPECTROGRAM, UNET, tiny_clip
+from tests.zero_shot import write_zero_shot
 
 CLASSES = ["cello", "flute", "trumpet", "tuba"]
 RATE = 8000
@@ -67,7 +69,7 @@ def params() -> EvaluateScenesParams:
         audio=Audio(samples=16 * 255),
         spectrogram=Spectrogram(**{**SPECTROGRAM, "n_fft": 1022, "hop": 272}),
         frames=Frames(count=1, stride=1, resize=16, size=16, square=True, augment=False, cache=True),
-        detect=Detect(threshold=0.05, nms=0.5, batch=2),
+        detect=Detect(threshold=0.05, nms=0.5, batch=2, phrase="a {}"),
         model=Model(**UNET, sound_channels=2, head_std=None, query_std=None),
         objective=Objective(as_published=False, symmetric=True, max_target=5.0),
         vast=Vast(**vast),
@@ -198,21 +200,24 @@ def test_any_choice_of_systems_is_scored_as_all_are(systems: tuple[System, ...],
     pd.testing.assert_frame_equal(pd.read_csv("metrics/scenes_found.csv"), found)
 
 
+def test_a_zero_shot_detector_is_asked_for_the_classes_of_the_scenes(project: Path) -> None:
+    save_zero_shot("owlv2", write_zero_shot("owlv2", project / "source"))
+    separator = evaluate_scenes.make_separator(params())
+    players = {player.category for name in FOUND for player in read_truth(SCENES, name).players}
+    assert separator.classes == sorted(players)
+    network: Any = separator.detector
+    assert len(network.ids) == len(players)
+    frames, _ = evaluate_scenes.open_video(SCENES / f"{FOUND[0]}.mp4", 2, RATE)
+    rows = look(separator.detector, frames, separator.batch)
+    assert len(rows) and set(rows[:, 1]) <= set(range(1, len(players) + 1))
+
+
 def test_no_scenes_leave_empty_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     SCENES.mkdir(parents=True)
     table, told = run()
     assert table.empty and list(table.columns) == COLUMNS and told == {"scenes": 0}
     assert pd.read_csv("metrics/scenes_by_kind.csv").empty and list(Path("metrics/scene_examples").iterdir()) == []
-
-
-def test_the_detector_sees_larger_pictures_with_its_own_anchors(project: Path) -> None:
-    options: dict[str, Any] = {"backbone": "resnet18", "width": WIDTH, "channels": 16, "min_size": 48, "max_size": 64}
-    plain, classes = load_detector(enlarge=1.0, device="cpu", **options)
-    large, _ = load_detector(enlarge=1.5, device="cpu", **options)
-    assert classes == CLASSES and not large.training
-    assert (large.transform.min_size, large.transform.max_size) == ((72,), 96)
-    assert large.rpn.anchor_generator.sizes == plain.rpn.anchor_generator.sizes
 
 
 @pytest.mark.parametrize(

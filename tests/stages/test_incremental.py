@@ -14,7 +14,7 @@ import torch
 
 from avsep.media.frames import frame_name
 from avsep.params import Detect, Detector, DetectParams, Extract, ExtractParams, ResNet
-from avsep.training.checkpoints import save_weights
+from avsep.training.detectors import save_detector
 from models.detector import build_detector
 from stages import detect, extract
 from tests.factories import write_archive
@@ -27,7 +27,7 @@ DETECT = DetectParams(
     videos=DEMO,
     resnet=ResNet(width=8),
     detector=Detector(backbone="resnet18", channels=16, min_size=48, max_size=64),
-    detect=Detect(threshold=0.3, nms=0.5, batch=2),
+    detect=Detect(threshold=0.3, nms=0.5, batch=2, phrase="a {}"),
 )
 Counts = tuple[int, int, int]
 """made, kept, gone"""
@@ -39,8 +39,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # with room for one process the detector's stand-in is seen
     torch.manual_seed(0)
-    weights = build_detector("resnet18", width=8, channels=16, classes=1, min_size=48, max_size=64).state_dict()
-    save_weights(detect.WEIGHTS, weights, metadata=("classes", '["cello"]'))
+    save_detector(build_detector("resnet18", width=8, channels=16, classes=1, min_size=48, max_size=64), ["cello"])
 
 
 @pytest.fixture(autouse=True)
@@ -57,12 +56,12 @@ def worked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         source.wav.write_bytes(b"%d Hz of " % rate + content)
         return extract.Result(frames=2, samples=2 * rate, reason="")
 
-    def look(detector: torch.nn.Module, archive: Path, numbers: Sequence[int]) -> np.ndarray:
-        names.append(f"detect {archive.name.partition('.')[0]}")
-        return np.array([[number, 1, 0.5, 1, 2, 3, 4] for number in numbers], np.float32)
+    def look_through(video: detect.Video, loading: detect.Loading, size: int) -> np.ndarray:
+        names.append(f"detect {video.item[1]}")
+        return np.array([[number, 1, 0.5, 1, 2, 3, 4] for number in range(1, video.frames + 1)], np.float32)
 
     monkeypatch.setattr(extract, "take_apart", take_apart)
-    monkeypatch.setattr(detect, "detect", look)
+    monkeypatch.setattr(detect, "look_through", look_through)
     return names
 
 

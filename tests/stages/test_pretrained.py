@@ -6,22 +6,28 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from dvclive import Live
+from PIL import Image
 from torch import nn
 from torchvision.models import ResNet18_Weights
-from torchvision.models.detection import fasterrcnn_resnet50_fpn
+from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights, fasterrcnn_resnet50_fpn
 
 from avsep.clips.phrases import tokenise
 from avsep.errors import InputError
+from avsep.media import annotations
 from avsep.params import Clip, Detector, Pretrained, PretrainedParams, ResNet, Videos
 from avsep.training.checkpoints import load_weights, read_metadata, save_weights
+from avsep.training.detectors import DETECTOR, ZERO_SHOT, learned_classes, load_detector
 from models.clip import FrozenCLIP, build_clip
 from models.detector import build_detector
 from models.resnet import ResNet18
 from models.vast import visual_query
 from stages import pretrained
+from tests.zero_shot import write_zero_shot
 
 CLASSES = ["cello", "flute", "trumpet", "tuba"]
 DEMO = PretrainedParams(
@@ -49,9 +55,18 @@ DEMO = PretrainedParams(
         source="demo",
         resnet_path=None,
         resnet_sha256=None,
+        detector="demo",
         detector_path=None,
         detector_sha256=None,
         detector_classes=[],
+        open_images_path=None,
+        open_images_classes=["cello", "acoustic_guitar", "erhu"],
+        open_images_names={"acoustic_guitar": "Guitar"},
+        open_images_max_missing=0.1,
+        open_images_start=None,
+        zero_shot_path=None,
+        zero_shot_revision=None,
+        zero_shot_sha256=None,
         clip_path=None,
         clip_sha256=None,
         stills=8,
@@ -95,6 +110,7 @@ def published(path: Path | str, sha256: str | None = None, **detector: Any) -> P
         pretrained=dataclasses.replace(
             DEMO.pretrained,
             source="published",
+            detector="file",
             detector_path=str(path),
             detector_sha256=sha256 or sha256_of(path),
             detector_classes=["harp", "oboe"],
@@ -132,16 +148,16 @@ def test_the_demos_training_repeats_itself_and_learns_from_its_seed() -> None:
     pretrained.main(DEMO)
     assert made() == first
     pretrained.main(dataclasses.replace(DEMO, seed=1))
-    for file in (pretrained.RESNET, pretrained.DETECTOR, pretrained.CLIP_WEIGHTS):
+    for file in (pretrained.RESNET, DETECTOR, pretrained.CLIP_WEIGHTS):
         assert made()[str(file)] != first[str(file)]
 
 
 def test_the_demos_files_load_where_they_are_read() -> None:
     pretrained.main(DEMO)
     ResNet18(8, len(CLASSES)).load_state_dict(load_weights(pretrained.RESNET))
-    assert json.loads(read_metadata(pretrained.DETECTOR, "classes")) == CLASSES
+    assert json.loads(read_metadata(DETECTOR, "classes")) == CLASSES
     detector = build_detector("resnet18", width=8, channels=8, classes=4, min_size=72, max_size=96)
-    detector.load_state_dict(load_weights(pretrained.DETECTOR))
+    detector.load_state_dict(load_weights(DETECTOR))
     build_clip(**dataclasses.asdict(DEMO.clip)).load_state_dict(load_weights(pretrained.CLIP_WEIGHTS))
     metrics = json.loads(Path("metrics/pretrained.json").read_text())
     assert set(metrics["resnet18"]) == {"accuracy_whole", "accuracy_near"}
@@ -190,12 +206,12 @@ def test_published_weights_are_taken_over(imagenet: dict[str, torch.Tensor]) -> 
     save_weights(Path("detector.safetensors"), SMALL.state_dict())
     for file in ("detector.pth", "detector.safetensors"):
         pretrained.main(published(file))
-        resnet, detector = load_weights(pretrained.RESNET), load_weights(pretrained.DETECTOR)
+        resnet, detector = load_weights(pretrained.RESNET), load_weights(DETECTOR)
         assert all(torch.equal(resnet[name], value) for name, value in imagenet.items())
         assert all(torch.equal(detector[name], value) for name, value in SMALL.state_dict().items())
         clip = load_weights(pretrained.CLIP_WEIGHTS)
         assert all(torch.equal(clip[name], value) for name, value in SMALL_CLIP.state_dict().items())
-        assert json.loads(read_metadata(pretrained.DETECTOR, "classes")) == ["harp", "oboe"]
+        assert json.loads(read_metadata(DETECTOR, "classes")) == ["harp", "oboe"]
 
 
 @pytest.mark.usefixtures("imagenet")
@@ -203,7 +219,7 @@ def test_torchvisions_detector_is_taken_over() -> None:
     theirs = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=3)
     torch.save(theirs.state_dict(), "detector.pth")
     pretrained.main(published("detector.pth", backbone="resnet50", channels=256))
-    assert torch.equal(load_weights(pretrained.DETECTOR)["rpn.head.cls_logits.bias"], theirs.rpn.head.cls_logits.bias)
+    assert torch.equal(load_weights(DETECTOR)["rpn.head.cls_logits.bias"], theirs.rpn.head.cls_logits.bias)
 
 
 @pytest.mark.usefixtures("imagenet")
@@ -321,4 +337,172 @@ def test_a_failed_download_of_clip_is_one_line(monkeypatch: pytest.MonkeyPatch) 
     torch.save(SMALL.state_dict(), "detector.pth")
     with pytest.raises(InputError, match=r"CLIP RN50\.pt could not be downloaded \(the SHA256"):
         pretrained.main(with_values(published("detector.pth"), clip_path=None, clip_sha256=None))
+    assert not Path("checkpoints").exists()
+
+
+# -- Open Images
+
+LABELS = {"cello": "/m/01xqw", "acoustic_guitar": "/m/0342h"}
+
+
+def write_open_images(folder: Path, train: int = 6, validation: int = 2) -> Path:
+    """Pictures with a bright box on dark ground, of one class or both, and the CSVs that tell of them."""
+    (folder / "images").mkdir(parents=True)
+    header = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf"
+    rng = np.random.default_rng(0)
+    for name, count in ((annotations.TRAIN, train), (annotations.VALIDATION, validation)):
+        lines = [header]
+        for number in range(count):
+            image = f"{len(name):02x}{number:04x}"
+            width, height = int(rng.integers(80, 110)), int(rng.integers(60, 90))
+            pixels = np.zeros((height, width, 3), np.uint8)
+            for place in range(1 + number % 2):
+                left, right = (0.1, 0.4) if place == 0 else (0.5, 0.9)
+                pixels[int(0.2 * height) : int(0.8 * height), int(left * width) : int(right * width)] = 200
+                label = list(LABELS.values())[place]
+                lines.append(f"{image},xclick,{label},1,{left},{right},0.2,0.8,0,0,0")
+            Image.fromarray(pixels).save(folder / f"images/{image}.jpg")
+        (folder / name).write_text("\n".join(lines) + "\n")
+    (folder / annotations.DESCRIPTIONS).write_text(
+        f"LabelName,DisplayName\n{LABELS['cello']},Cello\n{LABELS['acoustic_guitar']},Guitar\n/m/0bt9lr,Dog\n"
+    )
+    return folder
+
+
+def from_open_images(folder: Path, source: str = "demo", **values: Any) -> PretrainedParams:
+    chosen = {"detector": "open_images", "open_images_path": str(folder), "detector_epochs": 1, **values}
+    return with_values(DEMO, source=source, **chosen)
+
+
+def test_a_detector_learns_from_open_images_boxes(caplog: pytest.LogCaptureFixture) -> None:
+    pretrained.main(from_open_images(write_open_images(Path("oi"))))
+    assert learned_classes() == ["cello", "acoustic_guitar"]
+    assert "Open Images has no boxes of erhu" in caplog.text
+    detector = load_detector(
+        classes=["cello", "acoustic_guitar"],
+        **{"phrase": "{}", "threshold": 0.0, "nms": 0.5, "device": "cpu", "width": 8, **vars(DEMO.detector)},
+    )
+    assert not detector.training
+    told = json.loads(Path("metrics/pretrained.json").read_text())["detector"]
+    assert told["pictures"] == {"train": 6, "validation": 2, "missing": 0}
+    assert told["boxes"] == {"cello": 6, "acoustic_guitar": 3} and told["unknown_classes"] == ["erhu"]
+    assert all(0 <= told[name] <= 1 for name in ("recall", "first_is_right", "average_precision"))
+    curve = Path("metrics/pretrained/plots/metrics/detector/loss_classifier.tsv").read_text().splitlines()
+    assert len(curve) > 1
+    first = DETECTOR.read_bytes()
+    pretrained.main(from_open_images(Path("oi")))
+    assert DETECTOR.read_bytes() == first
+
+
+def test_a_boxs_target_is_in_pixels_of_its_picture() -> None:
+    found = annotations.read_open_images(write_open_images(Path("oi")), list(LABELS), {"acoustic_guitar": "Guitar"})
+    for one in found.train.pictures:
+        picture, target = pretrained.annotated_item(one)
+        assert picture.shape[0] == 3 and picture.min() >= 0 and picture.max() <= 1
+        assert target["labels"].tolist() == one.labels.tolist() and target["boxes"].dtype == torch.float32
+        for x1, y1, x2, y2 in target["boxes"].round().int().tolist():
+            assert picture[:, y1 + 2 : y2 - 2, x1 + 2 : x2 - 2].mean() > 0.7
+        assert picture.mean() < 0.7
+
+
+@pytest.mark.slow
+def test_what_the_boxes_are_around_is_found() -> None:
+    found = annotations.read_open_images(write_open_images(Path("oi"), 24, 6), ["cello"], {})
+    torch.manual_seed(0)
+    detector = build_detector("resnet18", width=8, channels=8, classes=1, min_size=72, max_size=96)
+    with Live(dir="live", dvcyaml=None, save_dvc_exp=False, report=None) as live:
+        pretrained.train_detector(
+            detector,
+            found.train.pictures,
+            pretrained.annotated_item,
+            **{"epochs": 20, "batch": 4, "lr": 1e-2, "seed": 0, "live": live},
+        )
+    measured = pretrained.measure_detector(detector, found.validation.pictures, pretrained.annotated_item, batch=4)
+    assert measured["recall"] > 0.8 and measured["average_precision"] > 0.7
+
+
+def test_missing_pictures_are_listed_for_the_downloader_and_refused_before_any_work() -> None:
+    folder = write_open_images(Path("oi"))
+    gone = sorted((folder / "images").iterdir())[-4:]  # of training
+    for path in gone:
+        path.unlink()
+    with pytest.raises(InputError, match=r"lacks 4 pictures \(50%, and pretrained\.open_images_max_missing is 0\.1\)"):
+        pretrained.main(from_open_images(folder))
+    assert not Path("checkpoints").exists()
+    listed = Path("metrics/pretrained/missing_pictures.txt").read_text().splitlines()
+    assert sorted(line.split("/")[1] for line in listed) == [path.stem for path in gone]
+    assert {line.split("/")[0] for line in listed} <= {"train", "validation"}
+    pretrained.main(from_open_images(folder, open_images_max_missing=0.6))
+    told = json.loads(Path("metrics/pretrained.json").read_text())["detector"]
+    assert told["pictures"]["missing"] == 4
+    assert len(Path("metrics/pretrained/missing_pictures.txt").read_text().splitlines()) == 4, "still there to be read"
+
+
+def coco(seed: int = 0) -> dict[str, torch.Tensor]:
+    torch.manual_seed(seed)
+    return fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=91).state_dict()
+
+
+def test_a_resnet50_starts_from_torchvisions_detector_of_coco(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = FasterRCNN_ResNet50_FPN_Weights.COCO_V1
+    theirs = coco()
+    torch.save(theirs, "coco.pth")
+    with pytest.raises(InputError, match=r"open_images_start coco\.pth is not torchvision's fasterrcnn_resnet50_fpn"):
+        pretrained.read_start("coco.pth")
+    monkeypatch.setattr(pretrained, "sha256_of", lambda path, param: weights.url.rpartition("-")[2][:8] + 56 * "0")
+    start = pretrained.read_start("coco.pth")
+    monkeypatch.setattr(type(weights), "get_state_dict", lambda *_, **__: theirs)
+    assert {name: value.sum() for name, value in pretrained.read_start(None).items()} == {
+        name: value.sum() for name, value in start.items()
+    }
+    large = dataclasses.replace(DEMO, detector=dataclasses.replace(DEMO.detector, backbone="resnet50"))
+    params = dataclasses.replace(large, pretrained=from_open_images(Path("oi")).pretrained)
+    monkeypatch.setattr(pretrained, "train_detector", lambda *_, **__: None)
+    found = annotations.read_open_images(write_open_images(Path("oi")), ["cello"], {})
+    given = pretrained.Given(weights=start, annotations=found)
+    detector, classes = pretrained.make_detector(params, given, ResNet18(8), None)  # type: ignore[arg-type]
+    assert detector is not None and classes == ["cello"]
+    own = detector.state_dict()
+    assert torch.equal(own["rpn.head.conv.0.0.weight"], theirs["rpn.head.conv.0.0.weight"])
+    assert torch.equal(own["roi_heads.box_head.fc6.weight"], theirs["roi_heads.box_head.fc6.weight"])
+    assert own["roi_heads.box_predictor.cls_score.weight"].shape[0] == 2
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(type(weights), "get_state_dict", fail)
+    with pytest.raises(InputError, match=r"could not be downloaded \(no network\): give the file as pretrained\.open"):
+        pretrained.read_start(None)
+
+
+# -- zero-shot
+
+
+def zero_shot(kind: str, folder: Path, source: str = "demo", **values: Any) -> PretrainedParams:
+    chosen = {"zero_shot_path": str(folder), "zero_shot_sha256": sha256_of(folder / "model.safetensors")}
+    return with_values(DEMO, source=source, detector=kind, **{**chosen, **values})
+
+
+@pytest.mark.parametrize("kind", ["owlv2", "grounding_dino"])
+def test_a_zero_shot_detectors_files_are_taken_over(kind: str, imagenet: dict[str, torch.Tensor]) -> None:
+    folder = write_zero_shot(kind, Path("theirs"))
+    save_weights("clip.safetensors", SMALL_CLIP.state_dict())
+    params = zero_shot(
+        kind, folder, "published", clip_path="clip.safetensors", clip_sha256=sha256_of("clip.safetensors")
+    )
+    pretrained.main(dataclasses.replace(params, resnet=ResNet(width=64)))
+    assert learned_classes() is None
+    assert sha256_of(ZERO_SHOT / "model.safetensors") == sha256_of(folder / "model.safetensors")
+    assert json.loads(Path("metrics/pretrained.json").read_text())["detector"] == {"kind": kind, "classes": 0}
+    assert Path("metrics/pretrained/plots").is_dir(), "an output that DVC looks for, though nothing was trained"
+
+
+def test_a_zero_shot_detector_that_is_not_what_params_say_is_refused_before_any_work() -> None:
+    folder = write_zero_shot("owlv2", Path("theirs"))
+    with pytest.raises(InputError, match=r"has the SHA-256 [0-9a-f]{64}, pretrained\.zero_shot_sha256 is 00"):
+        pretrained.main(zero_shot("owlv2", folder, zero_shot_sha256="0" * 64))
+    with pytest.raises(InputError, match=r"theirs cannot be used as a detector grounding_dino: .* is not of gro"):
+        pretrained.main(zero_shot("grounding_dino", folder))
+    with pytest.raises(InputError, match=r"nowhere/model\.safetensors cannot be read"):
+        pretrained.main(zero_shot("owlv2", folder, zero_shot_path="nowhere"))
     assert not Path("checkpoints").exists()

@@ -2,10 +2,8 @@
 
 import numpy as np
 import pytest
-import torch
-from PIL import Image
 
-from avsep.scenes.tracks import Object, find_objects, link_rows, look, match, strongest, true_objects
+from avsep.scenes.tracks import Object, find_objects, link_rows, match, strongest, true_objects
 
 HERE, THERE = (10.0, 10.0, 30.0, 30.0), (60.0, 10.0, 80.0, 30.0)
 OPTIONS = {"nms": 0.3, "link": 0.3, "seen": 0.5}
@@ -71,26 +69,3 @@ def test_players_and_objects_are_matched_one_to_one_at_an_overlap() -> None:
     assert match([twice], players, 0.5) == {}, "an IoU of 12 / 28"
     assert match([twice], players, 0.4) == {0: 0}
     assert match([], players, 0.5) == {}
-
-
-class Detector(torch.nn.Module):
-    """Sees one thing, as bright as the picture, where there is any light."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.place = torch.nn.Parameter(torch.tensor(HERE))
-
-    def forward(self, pictures: list[torch.Tensor]) -> list[dict[str, torch.Tensor]]:
-        found = []
-        for picture in pictures:
-            light = picture.mean().reshape(1)[: int(picture.any())]
-            label, boxes = torch.ones(len(light), dtype=torch.long), self.place.expand(len(light), 4)
-            found.append({"scores": light, "labels": label, "boxes": boxes})
-        return found
-
-
-@pytest.mark.parametrize("batch", [1, 2, 8])
-def test_looking_gives_rows_whatever_the_batch(batch: int) -> None:
-    pictures = [Image.new("RGB", (40, 40), (value,) * 3) for value in (51, 0, 102)]
-    seen = look(Detector(), pictures, batch)  # type: ignore[arg-type]
-    np.testing.assert_allclose(seen, [[1, 1, 0.2, *HERE], [3, 1, 0.4, *HERE]], rtol=1e-6)

@@ -1,0 +1,153 @@
+"""The detector that stage pretrained has left: a trained Faster R-CNN, or one that is asked in words.
+
+`checkpoints/pretrained/detector.safetensors` tells which.  Of a Faster R-CNN it holds the weights, and as metadata
+`classes` the JSON list of the names of its labels 1, 2, ...  Of a zero-shot detector it holds no weights, and as
+metadata `zero_shot` which kind it is and the hash of its files, which lie in `checkpoints/pretrained/zero_shot`.  So a
+stage that depends on the one file depends on the bytes of the folder, which is there for such a detector alone.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import torch
+from PIL import Image
+from torch import nn
+from torchvision.transforms.functional import pil_to_tensor
+
+from avsep.clips.phrases import phrase_of
+from avsep.errors import InputError
+from avsep.media.detections import Rows
+from avsep.media.incremental import digest
+from avsep.training.checkpoints import find_metadata, load_into, load_weights, read_metadata, save_weights
+from models.detector import build_detector
+
+DETECTOR = Path("checkpoints/pretrained/detector.safetensors")
+ZERO_SHOT = Path("checkpoints/pretrained/zero_shot")
+
+# What is taken over of a zero-shot detector's folder: weights, sizes and words, no code and no pickles.
+FILES = (
+    *("config.json", "model.safetensors", "preprocessor_config.json", "processor_config.json", "tokenizer.json"),
+    *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt"),
+)
+
+
+def learned_classes(path: Path = DETECTOR) -> list[str] | None:
+    """The names of the detector's labels 1, 2, ...; None for one that is asked in words. Raises InputError."""
+    if find_metadata(path, "zero_shot") is not None:
+        return None
+    classes: list[str] = json.loads(read_metadata(path, "classes"))
+    return classes
+
+
+def load_detector(
+    path: Path = DETECTOR,
+    folder: Path = ZERO_SHOT,
+    *,
+    classes: Sequence[str],
+    phrase: str,
+    threshold: float,
+    nms: float,
+    device: str,
+    backbone: Literal["resnet18", "resnet50"],
+    width: int,
+    channels: int,
+    min_size: int,
+    max_size: int,
+    enlarge: float = 1.0,
+) -> nn.Module:
+    """The detector, in eval mode; its label k is the k-th of `classes`, from 1.
+
+    A zero-shot detector is asked for each of `classes` in `phrase`.  A Faster R-CNN is built as
+    models.detector.build_detector says, and sees pictures `enlarge` times as large as in training: of several players
+    each is smaller than a soloist.  Raises InputError.
+    """
+    if (told := find_metadata(path, "zero_shot")) is not None:
+        zero_shot: dict[str, str] = json.loads(told)
+        if digest([folder]) != zero_shot["contents"]:
+            raise InputError(f"{folder} is not what {path} tells of: run stage pretrained again")
+        phrases = [phrase_of(name, phrase) for name in classes]
+        return _load_zero_shot(zero_shot["kind"], folder, phrases, threshold, nms).to(device)
+    detector = build_detector(
+        backbone,
+        width=width,
+        channels=channels,
+        classes=len(classes),
+        min_size=min_size,
+        max_size=max_size,
+        threshold=threshold,
+        nms=nms,
+    )
+    load_into(detector, load_weights(path), path)
+    seen = detector.transform  # its sides alone: the anchors stay those that it has learned
+    seen.min_size, seen.max_size = (round(enlarge * seen.min_size[0]),), round(enlarge * seen.max_size)
+    return detector.to(device).eval()
+
+
+@torch.inference_mode()
+def look(detector: nn.Module, pictures: Iterable[Image.Image], batch: int) -> Rows:
+    """What the detector sees in a video's frames, `batch` at once: rows (N, 7), see avsep/media/detections.py."""
+    device = next(detector.parameters()).device
+    remaining, number = iter(pictures), 0
+    rows = [torch.empty(0, 7)]
+    while some := list(islice(remaining, batch)):
+        for found in detector([pil_to_tensor(picture).to(device).float() / 255 for picture in some]):
+            number += 1
+            frame = torch.full_like(found["scores"], number)
+            rows.append(torch.column_stack([frame, found["labels"], found["scores"], found["boxes"]]).cpu())
+    return torch.cat(rows).numpy()
+
+
+def save_detector(detector: nn.Module, classes: Sequence[str], path: Path = DETECTOR, folder: Path = ZERO_SHOT) -> None:
+    """Writes a Faster R-CNN, whose labels 1, 2, ... are `classes`, in place of any other detector."""
+    shutil.rmtree(folder, ignore_errors=True)
+    save_weights(path, detector.state_dict(), metadata=("classes", json.dumps(classes)))
+
+
+def find_zero_shot(path: str, revision: str | None) -> Path:
+    """The folder of a zero-shot detector's files: `path`, or, with a revision, what the Hugging Face hub has of it.
+
+    Raises InputError.
+    """
+    if revision is None:
+        return Path(path)
+    from huggingface_hub import snapshot_download  # here, since nothing else needs the hub
+
+    try:
+        return Path(snapshot_download(path, revision=revision, allow_patterns=list(FILES)))
+    except (OSError, ValueError) as error:  # the hub's own errors are one or the other
+        raise InputError(
+            f"{path} at revision {revision} could not be downloaded ({error}): try again with a network, or give a"
+            " folder as pretrained.zero_shot_path and no revision"
+        ) from None
+
+
+def check_zero_shot(kind: str, folder: Path) -> None:
+    """Raises InputError if the files in `folder` are not those of a detector of this kind."""
+    _load_zero_shot(kind, folder, ["a cello", "a tuba"], 0.5, 0.5)
+
+
+def save_zero_shot(kind: str, source: Path, path: Path = DETECTOR, folder: Path = ZERO_SHOT) -> None:
+    """Copies the files of a zero-shot detector from `source`, and writes `path`, which tells of them."""
+    temporary = folder.with_name(folder.name + ".tmp")
+    for old in (temporary, folder):
+        shutil.rmtree(old, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    for name in FILES:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, temporary / name)
+    os.replace(temporary, folder)
+    save_weights(path, {}, metadata=("zero_shot", json.dumps({"kind": kind, "contents": digest([folder])})))
+
+
+def _load_zero_shot(kind: str, folder: Path, phrases: Sequence[str], threshold: float, nms: float) -> nn.Module:
+    from models.zero_shot import load_zero_shot  # here, since importing transformers' networks takes seconds
+
+    try:
+        return load_zero_shot(kind, folder, phrases, threshold=threshold, nms=nms)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"{folder} cannot be used as a detector {kind}: {error}") from None
