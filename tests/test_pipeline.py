@@ -423,7 +423,7 @@ def test_the_music_profile_takes_each_detector(
     """With what docs/detectors.md gives for it, as the shell hands it over."""
     monkeypatch.setattr(params, "_missing_device", lambda device, count: None)
     detector, own = overrides
-    own = [*own, f"pretrained.detector={detector}", "profile=music", "videos.source=/videos"]
+    own = [*own, f"pretrained.detector={detector}", "profile=music", "videos.source=folder", "videos.path=/videos"]
     if detector != "open_images":
         own.append(f"pretrained.zero_shot_sha256={'0' * 64}")
     assert params.read(compose(tmp_path / "params.yaml", *own)).pretrained.detector == detector
