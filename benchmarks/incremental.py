@@ -1,12 +1,12 @@
 """What a run costs that finds nothing to do, or one new video, at 10,000 videos: stages extract and detect, and DVC.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.incremental [VIDEOS]
+    OMP_NUM_THREADS=1 LOKY_MAX_CPU_COUNT=1 python -m benchmarks.incremental [VIDEOS]
 
 In a temporary folder; ffmpeg and the detector are stood in for by what writes a sound and 24 small pictures, and finds
 one object in each, so that the times are those of the bookkeeping: reading the manifest, hashing, comparing, pruning,
 counting.  After each time stand the processor's seconds in it, which a busy machine does not change.  "Read anew" is a
-run without data/.hashes.  DVC has the three folders and the videos as `dvc add` has them.
-What was learnt stands in docs/lab.md.
+run without data/.hashes.  One processor, since other processes would have the real detector.
+DVC has the three folders and the videos as `dvc add` has them.  What was learnt stands in docs/lab.md.
 """
 
 import contextlib
