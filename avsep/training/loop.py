@@ -24,6 +24,7 @@ import lightning
 import torch
 from dvclive.lightning import DVCLiveLogger
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
@@ -261,7 +262,7 @@ def fit(
     and what is learned is what one would learn with all of them (avsep/training/distributed.py).  The first process
     alone writes.  A run that was stopped goes on from its last whole epoch if the fingerprint is the same, and ends in
     the same bytes as one that was not.
-    Raises InputError if the params ask for what cannot be, or the training diverges.
+    Raises InputError if the params ask for what cannot be, the training diverges, or it is ended by SIGTERM.
     """
     length, held_out, processes = len(train), len(val), devices * nodes  # type: ignore[arg-type]
     if length < batch:
@@ -328,14 +329,17 @@ def fit(
         state = torch.load(resume.checkpoint, weights_only=True, map_location="cpu")
         sampler.set_epoch(state["epoch"] + 1)
     load = partial(DataLoader, batch_size=batch // processes, num_workers=workers, persistent_workers=workers > 0)
-    with ending_together(trainer, resume.failed):
-        trainer.fit(
-            phase,
-            load(train, sampler=sampler, drop_last=True),
-            load(Subset(val, range(trainer.global_rank, held_out, processes))),
-            ckpt_path=str(resume.checkpoint) if resume.checkpoint else None,
-            weights_only=True,
-        )
+    try:
+        with ending_together(trainer, resume.failed):
+            trainer.fit(
+                phase,
+                load(train, sampler=sampler, drop_last=True),
+                load(Subset(val, range(trainer.global_rank, held_out, processes))),
+                ckpt_path=str(resume.checkpoint) if resume.checkpoint else None,
+                weights_only=True,
+            )
+    except SIGTERMException:  # which would end the process as if it had done all
+        raise InputError(f"{stage}: ended by SIGTERM; run it again, and it goes on from its last whole epoch") from None
     if trainer.is_global_zero:
         folder = out / stage
         save_weights(folder / "weights.safetensors", networks.state_dict())

@@ -2,6 +2,7 @@
 
 import json
 import math
+import signal
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -272,6 +273,20 @@ def test_a_stopped_training_ends_in_the_same_bytes(
     assert len(called) == (EPOCHS - 1) * STEPS
     assert (metrics, left_behind()) == uninterrupted
     assert not RESUME.exists()
+
+
+def test_a_training_that_is_told_to_end_is_not_done(
+    splits: dict[str, list[Video]], uninterrupted: tuple[dict[str, Any], dict[str, bytes]]
+) -> None:
+    def objective(networks: CCoL, heard: Heard, seen: dict[str, FrameFeatures]) -> Mapping[str, Tensor]:
+        if not heard.mixture.is_meta and (RESUME / "last.ckpt").exists():  # after the first epoch
+            signal.raise_signal(signal.SIGTERM)
+        return colearning.objective(networks, heard, seen)
+
+    with pytest.raises(InputError, match=r"^colearning: ended by SIGTERM; run it again, and it goes on"):
+        train(splits, objective)
+    assert not METRICS.exists() and not Path("checkpoints/colearning").exists()
+    assert (train(splits), left_behind()) == uninterrupted
 
 
 def test_curves_that_dvc_removed_come_back(
