@@ -720,6 +720,8 @@ def _refuse_contradictions(p: Params) -> None:
         problems.append(f"evaluate.sources is {p.evaluate.sources}: videos.classes has {len(p.videos.classes)}")
     if p.report.mixtures > p.evaluate.examples:
         problems.append(f"report.mixtures is {p.report.mixtures}: evaluate.examples keeps {p.evaluate.examples}")
+    if p.train.precision == "16-mixed" and p.device == "cpu":
+        problems.append("train.precision is 16-mixed: a cpu has bf16-mixed")
     if problem := _missing_device(p.device, p.train.devices):
         problems.append(problem)
     _refuse(problems)

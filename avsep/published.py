@@ -10,6 +10,7 @@ import argparse
 import logging
 import pickle
 import re
+import struct
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -30,7 +31,6 @@ CCOL_NETS = ("sound_ground", "frame_ground", "sound", "frame", "synthesizer", "g
 VAST_NETS = ("sound", "frame")  # frame is CLIP's picture tower, frozen
 
 _RESNET = {"conv1": "0", "bn1": "1", "layer1": "4", "layer2": "5", "layer3": "6"}
-_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 _NEST = ".model.3"  # a level of the published U-Net holds the next inner one here
 
 # --- Names
@@ -157,8 +157,10 @@ def read_file(path: Path) -> dict[str, Tensor]:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror})") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise InputError(f"{path} is no state dict saved by torch ({str(error).splitlines()[0]})") from None
+    except pickle.UnpicklingError:  # torch's words advise to load it without safety
+        raise InputError(f"{path} is no file of torch's that holds named tensors alone") from None
+    except (RuntimeError, EOFError, ValueError, LookupError, struct.error) as error:  # of a damaged file
+        raise InputError(f"{path} is no state dict saved by torch, or damaged ({type(error).__name__})") from None
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise InputError(f"{path} is no state dict: it holds more than named tensors")
     named: dict[str, Tensor] = {}

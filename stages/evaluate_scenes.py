@@ -181,7 +181,7 @@ def make_separator(params: EvaluateScenesParams) -> Separator:
     networks = Networks(
         by_crop={name: network for name, network in systems.items() if name not in ASKED},
         by_query={name: network for name, network in systems.items() if name in ASKED},
-        clip=load_teacher(**asdict(params.clip)).to(params.device),
+        clip=load_teacher(**asdict(params.clip)).to(params.device) if set(ASKED) & set(systems) else None,
         phrase=params.vast.phrase,
     )
     fps = params.extract.fps

@@ -11,6 +11,8 @@ from avsep.scoring.systems import GROUNDED
 def read_gates(systems: Collection[str], path: Path = Path("metrics/evaluate.json")) -> dict[str, float]:
     """The gates that stage evaluate has calibrated, of those of `systems` that ground. Raises InputError."""
     grounded = [system for system in GROUNDED if system in systems]
+    if not grounded:
+        return {}
     try:
         gates = json.loads(path.read_text(encoding="utf-8"))["gates"]
         return {system: float(gates[system]) for system in grounded}

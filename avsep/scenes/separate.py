@@ -110,7 +110,7 @@ class Networks:
 
     by_crop: Mapping[str, nn.Module]  # CCoL and Sound of Pixels
     by_query: Mapping[str, VAST]
-    clip: FrozenCLIP
+    clip: FrozenCLIP | None  # None where no system asks
     phrase: str  # asks VAST for a class
 
 
@@ -202,6 +202,7 @@ def masks_by_query(
     """Of VAST asked by each object's picture and by its class's phrase, the masks (O, W, F, T)."""
     if not networks.by_query:
         return {}
+    assert networks.clip is not None
     clip, device = networks.clip, heard.mixture.device
     numbers = sight.samples(windows, rate, len(frames)).to(device)
     queries: dict[tuple[str, int], Tensor] = {}

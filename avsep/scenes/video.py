@@ -57,7 +57,7 @@ class Separator:
 
     def separate(self, wave: Wave, frames: Sequence[Image.Image], objects: Sequence[Object]) -> dict[str, Given]:
         """What each system gives each object of the sound (L,)."""
-        device = next(self.networks.clip.parameters()).device
+        device = next(self.detector.parameters()).device
         return separate(
             self.networks,
             torch.from_numpy(wave).to(device),

@@ -109,6 +109,10 @@ def started_by(devices: int, nodes: int) -> list[ClusterEnvironment]:
     tasks = int(os.environ["SLURM_NTASKS"])
     if tasks == 1 and nodes == 1:
         return [LightningEnvironment()]  # one task with all of its node's devices
+    if not any(os.environ.get(name) for name in ("AVSEP_LAUNCH", "SLURM_LAUNCH_NODE_IPADDR")):  # the latter is srun's
+        raise InputError(
+            f"SLURM has {tasks} tasks, and nothing has started them: set AVSEP_LAUNCH=srun (docs/training.md)"
+        )
     if tasks != devices * nodes or os.environ.get("SLURM_NTASKS_PER_NODE") != str(devices):
         raise InputError(
             f"SLURM has {tasks} tasks, {os.environ.get('SLURM_NTASKS_PER_NODE', '?')} a node, and training is to have"

@@ -24,7 +24,7 @@ from avsep.errors import InputError
 
 META = torch.device("meta")
 BESIDE = 1.3  # a step's peak to that of its tensors: 1.2 to 1.4 on a CPU (docs/training.md)
-MIXED = 0.6  # a step in mixed precision to one in float32: 0.56 by the tensors of the demo's baseline
+MIXED = 0.6  # what a step keeps in mixed precision, but for gradients: 0.56 by the tensors of the demo's baseline
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -99,9 +99,14 @@ def needed(
     return Needed(
         weights=sum(tensor.nbytes for tensor in everything.values()),
         optimizer=sum(parameter.nbytes for parameter in trained) * _states(optimizer),
-        step=round(BESIDE * live.most * (1 if precision == "32-true" else MIXED)),
+        step=round(BESIDE * _in_precision(precision, live.most, sum(parameter.nbytes for parameter in trained))),
         cache=sum(tensor.nbytes for tensor in cached),
     )
+
+
+def _in_precision(precision: str, most: int, gradients: int) -> float:
+    """Bytes of a step of which `most` live at once in float32: gradients stay so, and weights are copied."""
+    return most if precision == "32-true" else 1.5 * gradients + MIXED * (most - gradients)
 
 
 @contextlib.contextmanager
@@ -164,6 +169,7 @@ def refuse_too_much(stage: str, need: Needed, device: torch.device, devices: int
         )
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
+        free += torch.cuda.memory_reserved(device)  # what frozen features were computed in is used again
         if need.device > free:
             raise InputError(
                 f"{stage}: training needs about {gigabytes(need.device)} of each GPU, and {device} has"

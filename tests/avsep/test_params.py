@@ -49,6 +49,7 @@ REFUSED = {
     "detect.nms": changed(detect__nms=1.5),
     "evaluate.gate": changed(evaluate__gate=float("nan")),
     "train.precision": changed(train__precision="8-bit"),
+    "train.precision is 16-mixed": changed(train__precision="16-mixed"),
     "device": changed(device="tpu"),
     # unknown and missing
     "train.learning_rate": changed(train__learning_rate=1e-3),

@@ -145,9 +145,21 @@ def test_code_in_a_file_is_refused_and_does_not_run(tmp_path: Path) -> None:
 
     with (tmp_path / "sound_best.pth").open("wb") as file:
         pickle.dump({"bn0.weight": Trap()}, file, protocol=2)
-    with pytest.raises(InputError, match=r"sound_best\.pth is no state dict saved by torch"):
+    with pytest.raises(InputError, match=r"sound_best\.pth is no file of torch's that holds named tensors alone$"):
         read_file(tmp_path / "sound_best.pth")
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_a_damaged_file_is_told_in_a_line(tmp_path: Path, legacy: bool) -> None:
+    path = tmp_path / "sound_best.pth"
+    torch.save({"bn0.weight": torch.ones(3)}, path, _use_new_zipfile_serialization=not legacy)
+    whole = path.read_bytes()
+    for content in (b"", b"not a network\n", *(whole[:length] for length in range(10, len(whole) - 1, 7))):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"sound_best\.pth is no ") as told:
+            read_file(path)
+        assert len(str(told.value).splitlines()) == 1
 
 
 def test_vast_files_give_the_network_that_it_was(tmp_path: Path) -> None:

@@ -259,6 +259,10 @@ def test_another_number_of_tasks_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
         started_by(devices=2, nodes=1)
     (own,) = started_by(devices=4, nodes=1)
     assert own.creates_processes_externally
+    with monkeypatch.context() as batch:
+        batch.delenv("SLURM_LAUNCH_NODE_IPADDR")
+        with pytest.raises(InputError, match="nothing has started them: set AVSEP_LAUNCH=srun"):
+            started_by(devices=4, nodes=1)
     for name, value in slurm(1, 0).items():
         monkeypatch.setenv(name, value)
     (own,) = started_by(devices=2, nodes=1)
@@ -277,6 +281,7 @@ def slurm(tasks: int, number: int) -> dict[str, str]:
         "SLURM_PROCID": str(number),
         "SLURM_LOCALID": str(number),
         "SLURM_NODEID": "0",
+        "SLURM_LAUNCH_NODE_IPADDR": "127.0.0.1",
     }
 
 
