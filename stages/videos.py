@@ -3,18 +3,17 @@
 Param `videos.source` says where they come from:
 
 - demo: clips of soloists are rendered, with their ground truth beside them (avsep/demo);
-- ids: a published list's videos are downloaded (avsep/sources/lists.py, download.py); data/videos/unavailable.csv says
-  which could not be had, and why;
+- ids: a published list's videos are downloaded (avsep/sources/lists.py, download.py).  data/downloads, which DVC does
+  not keep, holds what is not whole yet, and says in unavailable.csv which could not be had, and why;
 - folder: <class>/<anything>.<container> of the user's (avsep/sources/folder.py).  The files stay where they are;
 - imported: what others have extracted, in the published layout (avsep/sources/imported.py).
 
-Of the latter three DVC watches `videos.path`.  Whether a video can be used is for stage extract to find out.
+DVC watches `videos.path`: the list, the folder, or the code that renders the demo.  Whether a video can be used is for stage extract to find out.
 """
 
 import csv
 import logging
 import os
-import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -32,13 +31,13 @@ from avsep.parallel import spread
 from avsep.params import VideosParams
 from avsep.run import progress, run, write_made, write_metrics
 from avsep.sources import folder, imported
-from avsep.sources.download import COLUMNS, DOWNLOADS, LEDGER, Settings, download
-from avsep.sources.lists import read_lists
+from avsep.sources.download import ARRIVED, ARRIVING, COLUMNS, DOWNLOADS, LEDGER, Settings, deliver, download
+from avsep.sources.lists import Listed, read_lists
 from avsep.sources.manifest import MANIFEST, VIDEOS, Row, read_manifest, write_manifest, write_parts
 from avsep.sources.names import printable, refuse_few
 
 HASHES = Path("data/.hashes")  # of files, as later stages know them too
-UNAVAILABLE = VIDEOS / "unavailable.csv"
+UNAVAILABLE = DOWNLOADS / "unavailable.csv"
 
 
 class Found(NamedTuple):
@@ -129,22 +128,20 @@ def fetch(path: Path, settings: Settings, retry_unavailable: bool, hashes: Hashe
     if not path.exists():
         raise InputError(f"{where}: no such file; give a list of ids, or a folder of lists")
     listed = read_lists(path, where)
-    VIDEOS.mkdir(parents=True, exist_ok=True)
     with Ledger(LEDGER, COLUMNS) as ledger:
-        ledger.hashes = hashes  # its own would lie in data/videos
+        ledger.hashes = hashes  # as later stages know the files too
         asked = download(listed.videos, ledger, settings, retry_unavailable=retry_unavailable)
-        answers = {item: entry.values for item, entry in ledger.entries.items()}
-    there = [item for item in listed.videos if answers[item]["status"] == "available"]
-    lacking = dict(listed.unusable)
-    lacking |= {item: answers[item]["reason"] for item in listed.videos if item not in there}
-    total = len(listed.videos) + len(listed.unusable)
-    logging.info("videos: %d of %d ids are available, %.0f %%", len(there), total, 100 * len(there) / total)
-    write_unavailable(UNAVAILABLE, lacking, answers)
-    counts = Counter(category for category, _ in there)
-    refuse_few(counts, {category for category, _ in listed.videos}, where, f"{UNAVAILABLE} says which cannot be had")
-    files = {item: VIDEOS / answers[item]["file"] for item in there}
-    prune(VIDEOS, [*files.values(), LEDGER, UNAVAILABLE])
-    shutil.rmtree(DOWNLOADS, ignore_errors=True)
+        answers = {item: ledger.entries[item].values for item in listed.videos}
+        there = [item for item in listed.videos if answers[item]["status"] == "available"]
+        report_answers(listed, answers)
+        counts = Counter(category for category, _ in there)
+        classes = {category for category, _ in listed.videos}
+        refuse_few(counts, classes, where, f"{UNAVAILABLE} says which cannot be had")
+        files = {item: deliver(answers[item]["file"]) for item in there}
+        prune(VIDEOS, list(files.values()))
+        ledger.keep(listed.videos)  # last: what another list's run has learnt is not lost to a mistaken path
+        prune(ARRIVED, [])
+        prune(ARRIVING, [ARRIVING.joinpath(*item) for item in listed.videos if answers[item]["status"] == "failed"])
     rows = [
         _row(file, *item, file.relative_to(VIDEOS).as_posix(), hashes)._replace(
             parts=write_parts(listed.videos[item] or ())
@@ -153,9 +150,9 @@ def fetch(path: Path, settings: Settings, retry_unavailable: bool, hashes: Hashe
     ]
     states = Counter(answers[item]["status"] for item in listed.videos)
     share = {
-        "listed": total,
+        "listed": listed.total,
         "available": len(there),
-        "share": round(len(there) / total, 4),
+        "share": round(len(there) / listed.total, 4),
         "unavailable": states["unavailable"] + len(listed.unusable),
         "failed": states["failed"],
         "duets": listed.duets,
@@ -163,8 +160,20 @@ def fetch(path: Path, settings: Settings, retry_unavailable: bool, hashes: Hashe
     return Found(rows, 0, {"ids": share}, made=len(set(asked) & set(there)))
 
 
+def report_answers(listed: Listed, answers: Mapping[Item, Mapping[str, str]]) -> None:
+    """Tells how many ids could be had, and writes which could not."""
+    lacking = {item: answers[item] for item in listed.videos if answers[item]["status"] != "available"}
+    available = len(listed.videos) - len(lacking)
+    logging.info("videos: %d of %d ids are available, %.0f %%", available, listed.total, 100 * available / listed.total)
+    failed = sum(answer["status"] == "failed" for answer in lacking.values())
+    if failed:  # the stage as such succeeds: DVC will not run it again by itself
+        logging.warning("videos: %d ids got no answer: `dvc repro --force videos` asks for them again", failed)
+    reasons = listed.unusable | {item: answer["reason"] for item, answer in lacking.items()}
+    write_unavailable(UNAVAILABLE, reasons, answers)
+
+
 def write_unavailable(path: Path, reasons: Mapping[Item, str], answers: Mapping[Item, Mapping[str, str]]) -> None:
-    """The ids that could not be had; `failed` ones are asked for again by the next run."""
+    """The ids that could not be had; `failed` ones are asked for again by the stage's next run."""
     temporary = path.with_suffix(".tmp")
     with temporary.open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file, lineterminator="\n")

@@ -1,15 +1,18 @@
 """A list's videos, one after the other, through yt-dlp: politely, and so that what is there need not be fetched again.
 
-Each id ends in one of three states, which data/videos/downloads.csv keeps:
+Each id ends in one of three states, which data/downloads/answers.csv keeps:
 
-- available: the file lies in data/videos/<class>/<id>.<container>, whole;
+- available: the file is whole.  It lies in data/downloads/arrived until stage videos has all, then in data/videos;
 - unavailable: the site's final answer (private, removed, not in this country, no such page).  It is not asked again
   unless the param `download.retry_unavailable` says so;
-- failed: no answer in spite of all retries.  The next run asks again.
+- failed: no answer in spite of all retries.  The next run of the stage asks again.
 
 Where a site refuses (too many requests, "not a bot"), or `GIVE_UP` ids in a row fail, the run stops with one line: to
 go on would be impolite, or in vain.  The next run goes on where it stopped, within a file too: what has arrived of one
-lies in data/.downloads until it is whole.
+lies in data/downloads/arriving until it is whole.
+
+data/downloads is no output of DVC's: the site's words differ from run to run, and no later stage is to run again for
+them; and what has arrived stays there while the pipeline runs with other videos.
 """
 
 import errno
@@ -34,8 +37,10 @@ from avsep.run import progress
 from avsep.sources.folder import SUFFIXES
 from avsep.sources.manifest import VIDEOS
 
-DOWNLOADS = Path("data/.downloads")  # beside data/videos: DVC keeps no half file
-LEDGER = VIDEOS / "downloads.csv"
+DOWNLOADS = Path("data/downloads")
+ARRIVING = DOWNLOADS / "arriving"  # <class>/<id>/: what there is of a video
+ARRIVED = DOWNLOADS / "arrived"  # <class>/<id>.<container>: whole ones
+LEDGER = DOWNLOADS / "answers.csv"
 COLUMNS = ["file", "status", "reason"]
 
 GIVE_UP = 3  # ids in a row that fail before the run stops
@@ -86,11 +91,10 @@ def download(
 ) -> list[Item]:
     """Brings every item into one of the three states, and notes it in `ledger`; gives those that it asked for.
 
-    Raises InputError if the site refuses, if too many ids in a row fail, or if there is no room.
+    What the ledger knows of other items stays.  Raises InputError if the site refuses, if too many ids in a row fail, or if there is no room.
     """
     made_from = fingerprint([], [], {"url": settings.url, "height": settings.height})
     items = list(items)
-    ledger.keep(set(items))
     todo = [item for item in items if not _settled(item, ledger, made_from, retry_unavailable)]
     logging.info("videos: %d of %d ids to ask for", len(todo), len(items))
     failed = 0
@@ -107,7 +111,7 @@ def download(
         if reason:
             logging.warning("%s: %s/%s: %s", status, *item, reason)
         outputs = [] if file is None else [file]
-        below = "" if file is None else file.relative_to(VIDEOS).as_posix()
+        below = "" if file is None else file.relative_to(ARRIVED).as_posix()
         ledger.record(item, made_from, outputs, file=below, status=status, reason=reason)
         ledger.write()  # a video takes longer: a kill loses nothing
         if failed >= GIVE_UP:
@@ -125,19 +129,35 @@ def _settled(item: Item, ledger: Ledger, made_from: str, retry_unavailable: bool
     entry = ledger.entries.get(item)
     if entry is None or entry.values["status"] == "failed":
         return False
-    outputs = [VIDEOS / entry.values["file"]] if entry.values["file"] else []
+    outputs = [place_of(entry.values["file"])] if entry.values["file"] else []
     if not outputs and retry_unavailable:
         return False
     return ledger.is_current(item, made_from, outputs)
 
 
-def fetch(item: Item, settings: Settings, wait: Callable[[float], None] = time.sleep) -> Path:
-    """Downloads one video to data/videos/<class>/<id>.<container>, whole or not at all; gives its path.
+def place_of(file: str) -> Path:
+    """Where an available file, <class>/<id>.<container>, lies: one that is not in data/videos yet is the newer."""
+    arrived = ARRIVED / file
+    return arrived if arrived.exists() else VIDEOS / file
 
-    Tries again, after pauses that double, where there was no answer.  Raises Unavailable or Failed.
+
+def deliver(file: str) -> Path:
+    """Moves an available file to data/videos, unless it is there; gives its path."""
+    there, path = place_of(file), VIDEOS / file
+    if there != path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(there, path)
+    return path
+
+
+def fetch(item: Item, settings: Settings, wait: Callable[[float], None] = time.sleep) -> Path:
+    """Downloads one video to data/downloads/arrived/<class>/<id>.<container>, whole or not at all; gives its path.
+
+    Tries again, after pauses that double, where there was no answer, but not where the site refuses.  Raises
+    Unavailable or Failed.
     """
     category, name = item
-    parts = DOWNLOADS / category / name
+    parts = ARRIVING / category / name
     for attempt in range(settings.retries + 1):
         try:
             path = _ask(settings.url.format(id=name), parts, settings)
@@ -145,11 +165,13 @@ def fetch(item: Item, settings: Settings, wait: Callable[[float], None] = time.s
         except Unavailable:
             shutil.rmtree(parts, ignore_errors=True)
             raise
+        except Refused:
+            raise
         except Failed:
             if attempt == settings.retries:
                 raise
             wait(back_off(settings.pause, attempt))
-    whole = VIDEOS / category / f"{name}{path.suffix.lower()}"
+    whole = ARRIVED / category / f"{name}{path.suffix.lower()}"
     whole.parent.mkdir(parents=True, exist_ok=True)
     for other in whole.parent.glob(f"{name}.*"):  # of another container, from a run with other params
         other.unlink()

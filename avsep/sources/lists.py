@@ -50,6 +50,11 @@ class Listed(NamedTuple):
     unusable: dict[Item, str]  # ids that are not to be asked for, and why
     duets: int
 
+    @property
+    def total(self) -> int:
+        """How many ids there are, duets not among them."""
+        return len(self.videos) + len(self.unusable)
+
 
 def read_lists(path: Path, where: str) -> Listed:
     """The ids of a list, or of all lists in a folder. Raises InputError, beginning with `where`."""

@@ -310,7 +310,7 @@ def test_a_list_is_downloaded_once_and_what_is_not_there_is_told(run: Run, site:
     found = run(source="ids", path="list.json", download=ask)
     assert len(found) == 15 and made() == (15, 0, 0)
     assert all((Path("data/videos") / row["file"]).read_bytes() == clip.read_bytes() for row in found)
-    told = Path("data/videos/unavailable.csv").read_text()
+    told = Path("data/downloads/unavailable.csv").read_text()
     assert told == f"class,id,status,reason\nflute,{gone},unavailable,Unable to download webpage: {NOT_FOUND}\n"
     assert metrics()["ids"] == {
         "listed": 16, "available": 15, "share": 0.9375, "unavailable": 1, "failed": 0, "duets": 1
@@ -332,10 +332,8 @@ def test_a_list_is_downloaded_once_and_what_is_not_there_is_told(run: Run, site:
     again = run(source="ids", path="list.json", download=dataclasses.replace(ask, retry_unavailable=True))
     assert gone in {row["id"] for row in again} and made() == (1, 14, 1)
     assert Path("data/.hashes").is_file()
-    assert tree(Path("data/videos")) == {row["file"] for row in again} | {
-        "manifest.csv", "downloads.csv", "unavailable.csv"
-    }  # fmt: skip
-    assert not Path("data/.downloads").exists()
+    assert tree(Path("data/videos")) == {row["file"] for row in again} | {"manifest.csv"}
+    assert tree(Path("data/downloads")) == {"answers.csv", "unavailable.csv"}
 
 
 NOT_FOUND = "HTTP Error 404: Not Found"
@@ -349,7 +347,33 @@ def test_a_class_of_which_too_little_can_be_had_is_told_and_the_rest_stays(run: 
     ask = dataclasses.replace(DOWNLOAD, url=site.url)
     with pytest.raises(InputError, match=r"tuba has 2 videos; a class needs 3.*unavailable\.csv says which"):
         run(source="ids", path="list.json", download=ask)
-    assert len([name for name in tree(Path("data/videos")) if name.endswith(".mp4")]) == 11
+    arrived = tree(Path("data/downloads/arrived"))
+    assert len(arrived) == 11
+
+    run()  # of the demo, in between
+    assert tree(Path("data/downloads/arrived")) == arrived
+    site.files[listed["tuba"][0]] = clip
+    site.asked.clear()
+    assert len(run(source="ids", path="list.json", download=dataclasses.replace(ask, retry_unavailable=True))) == 12
+    assert set(site.gets) == {listed["tuba"][0]}
+
+
+def test_half_a_file_of_an_id_without_an_answer_stays(
+    run: Run, site: Site, clip: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    listed = {name: [f"{name[:4]:0<10}{number}" for number in range(4)] for name in CLASSES}
+    Path("list.json").write_text(json.dumps(listed))
+    site.files = {name: clip for ids in listed.values() for name in ids}
+    failing = listed["flute"][1]
+    site.answers[failing] = [503] * 9
+    halves = [Path("data/downloads/arriving", category, listed[category][1]) for category in ("flute", "tuba")]
+    unlisted = Path("data/downloads/arriving/harp/AAAAAAAAAAA")
+    for half in (*halves, unlisted):
+        half.mkdir(parents=True)
+        (half / "video.0.mp4.part").write_bytes(b"half")
+    run(source="ids", path="list.json", download=dataclasses.replace(DOWNLOAD, url=site.url))
+    assert [half.exists() for half in (*halves, unlisted)] == [True, False, False]
+    assert "1 ids got no answer: `dvc repro --force videos` asks for them again" in caplog.text
 
 
 def test_a_run_that_is_killed_goes_on_where_it_was(run: Run, site: Site, clip: Path, tmp_path: Path) -> None:
@@ -372,11 +396,13 @@ def test_a_run_that_is_killed_goes_on_where_it_was(run: Run, site: Site, clip: P
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 60
-    while not (list(Path("data/videos").glob("*/*.mp4")) and _halves(40_000)) and time.monotonic() < deadline:
+    while (
+        not (list(Path("data/downloads/arrived").glob("*/*.mp4")) and _halves(40_000)) and time.monotonic() < deadline
+    ):
         time.sleep(0.02)
     killed.kill()
     killed.wait()
-    there = {path.stem for path in Path("data/videos").glob("*/*.mp4")}
+    there = {path.stem for path in Path("data/downloads/arrived").glob("*/*.mp4")}
     assert 0 < len(there) < 12 and not Path("data/videos/manifest.csv").exists()
 
     site.pace = 0.0
@@ -390,7 +416,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(run: Run, site: Site, clip: P
 
 
 def _halves(size: int) -> list[Path]:
-    return [path for path in Path("data/.downloads").rglob("*.part") if path.stat().st_size > size]
+    return [path for path in Path("data/downloads/arriving").rglob("*.part") if path.stat().st_size > size]
 
 
 def test_only_the_solo_parts_of_a_video_are_taken(run: Run, site: Site, make_video: Callable[..., Path]) -> None:
