@@ -8,7 +8,8 @@ Param `videos.source` says where they come from:
 - folder: <class>/<anything>.<container> of the user's (avsep/sources/folder.py).  The files stay where they are;
 - imported: what others have extracted, in the published layout (avsep/sources/imported.py).
 
-DVC watches `videos.path`: the list, the folder, or the code that renders the demo.  Whether a video can be used is for stage extract to find out.
+DVC watches `videos.path`: the list, the folder, or the code that renders the demo.  Whether a video can be used is for
+stage extract to find out.
 """
 
 import csv
@@ -37,6 +38,8 @@ from avsep.sources.manifest import MANIFEST, VIDEOS, Row, read_manifest, write_m
 from avsep.sources.names import printable, refuse_few
 
 HASHES = Path("data/.hashes")  # of files, as later stages know them too
+# What stages remove files from, be they a user's or not.
+OWN = (VIDEOS, DOWNLOADS, Path("data/audio"), Path("data/frames"), Path("data/detection_results"))
 UNAVAILABLE = DOWNLOADS / "unavailable.csv"
 
 
@@ -127,6 +130,7 @@ def fetch(path: Path, settings: Settings, retry_unavailable: bool, hashes: Hashe
     where = f"videos.path is {path}"
     if not path.exists():
         raise InputError(f"{where}: no such file; give a list of ids, or a folder of lists")
+    refuse_own(path, where)
     listed = read_lists(path, where)
     with Ledger(LEDGER, COLUMNS) as ledger:
         ledger.hashes = hashes  # as later stages know the files too
@@ -189,7 +193,8 @@ def write_unavailable(path: Path, reasons: Mapping[Item, str], answers: Mapping[
 
 def list_folder(path: Path, hashes: Hashes) -> Found:
     """The user's own videos, where they are."""
-    where = _refuse_no_folder(path, "give your folder of <class>/<video>")
+    where = f"videos.path is {path}"
+    refuse_no_folder(path, where, "give your folder of <class>/<video>")
     sources, ignored = folder.survey(path, where)
 
     def row_of(one: folder.Source) -> Row:
@@ -202,7 +207,8 @@ def list_folder(path: Path, hashes: Hashes) -> Found:
 
 def list_imported(path: Path, hashes: Hashes) -> Found:
     """What others have extracted, where it is."""
-    where = _refuse_no_folder(path, "give a folder of audio/, frames/ and, if there are any, detection_results/")
+    where = f"videos.path is {path}"
+    refuse_no_folder(path, where, "give a folder of audio/, frames/ and, if there are any, detection_results/")
     sources, ignored, missing = imported.survey(path, where)
     row_of = partial(imported.row_of, hashes=hashes)
     listed = list(spread(row_of, sources, desc="reading", unit="video", threads=True, local=True))
@@ -211,14 +217,19 @@ def list_imported(path: Path, hashes: Hashes) -> Found:
     return Found(listed, ignored, {"imported": counts})
 
 
-def _refuse_no_folder(path: Path, hint: str) -> str:
-    """How a message about `path` begins."""
-    where = f"videos.path is {path}"
+def refuse_no_folder(path: Path, where: str, hint: str) -> None:
+    """Raises InputError, beginning with `where`, if there is no folder `path`, or one that is not the user's."""
     if not path.is_dir():
         raise InputError(f"{where}: no such folder; {hint}")
-    if path.resolve().is_relative_to(VIDEOS.resolve()):
-        raise InputError(f"{where}: {VIDEOS} is this stage's own; keep your videos elsewhere")
-    return where
+    refuse_own(path, where)
+
+
+def refuse_own(path: Path, where: str) -> None:
+    """Raises InputError, beginning with `where`, for a path that is, holds or lies in what the pipeline removes."""
+    given = path.resolve()
+    for own in OWN:
+        if given.is_relative_to(own.resolve()) or own.resolve().is_relative_to(given):
+            raise InputError(f"{where}: {own} is the pipeline's own; keep yours elsewhere")
 
 
 def _row(path: Path, category: str, name: str, file: str, hashes: Hashes | None) -> Row:

@@ -91,7 +91,8 @@ def download(
 ) -> list[Item]:
     """Brings every item into one of the three states, and notes it in `ledger`; gives those that it asked for.
 
-    What the ledger knows of other items stays.  Raises InputError if the site refuses, if too many ids in a row fail, or if there is no room.
+    What the ledger knows of other items stays.  Raises InputError if the site refuses, if too many ids in a row fail,
+    or if there is no room.
     """
     made_from = fingerprint([], [], {"url": settings.url, "height": settings.height})
     items = list(items)
