@@ -268,10 +268,13 @@ def test_mistakes_in_a_folder_are_told_in_one_line(run: Run, folder: Callable[..
     assert "it has 3 classes, cello, flute, trumpet; a mixture needs 4" in refusal(source)
 
 
-def test_data_videos_itself_is_no_source(run: Run) -> None:
+@pytest.mark.parametrize("source", ["folder", "imported", "ids"])
+@pytest.mark.parametrize("path", ["data/videos", "data/videos/cello", "data", ".", "data/audio"])
+def test_the_pipelines_own_folders_are_no_source(run: Run, source: str, path: str) -> None:
     run()
-    with pytest.raises(InputError, match="keep your videos elsewhere"):
-        run(Path("data/videos"))
+    Path("data/audio").mkdir()
+    with pytest.raises(InputError, match="is the pipeline's own; keep yours elsewhere"):
+        run(source=source, path=path)
     assert Path("data/videos/cello/cello_00.mp4").is_file()
 
 
