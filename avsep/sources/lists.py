@@ -96,7 +96,7 @@ def read_list(path: Path) -> tuple[list[Entry], int]:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".csv":
             return list(_rows(path, text)), 0
-        values = json.loads(text)
+        values = json.loads(text, object_pairs_hook=_once)
     except (OSError, ValueError, csv.Error, RecursionError) as error:
         raise InputError(f"{path} is no list that can be read: {error}") from None
     published = isinstance(values, dict) and isinstance(values.get("videos"), dict)
@@ -106,6 +106,8 @@ def read_list(path: Path) -> tuple[list[Entry], int]:
     entries: list[Entry] = []
     duets = 0
     for category, ids in classes.items():
+        if not isinstance(ids, list | dict):
+            raise InputError(f"{path}, class {printable(category)}: neither a list of ids nor ids with their parts")
         if published and " " in category:  # in MUSIC's lists a blank stands between two instruments alone
             duets += len(ids)
         else:
@@ -120,12 +122,19 @@ def snake(name: str) -> str:
 
 def _entries(path: Path, category: str, ids: Any) -> Iterator[Entry]:
     where = f"{path}, class {printable(category)}"
-    if not isinstance(ids, list | dict):
-        raise InputError(f"{where}: neither a list of ids nor ids with their parts")
     for name in ids:
         spans = ids[name] if isinstance(ids, dict) else None
         parts = None if spans is None else tuple(_frames(span, f"{where}, {name}") for span in _list(spans, where))
         yield Entry(category, _checked(name, where), _in_order(parts, f"{where}, {name}"), f"{where}, {name}")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; of a key that is there twice the first value would be lost. Raises ValueError for one."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        [(key, _)] = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"{key!r} stands there twice")
+    return values
 
 
 def _frames(span: Any, where: str) -> Span:

@@ -105,6 +105,8 @@ def test_a_table_may_have_a_first_line_and_parts(tmp_path: Path) -> None:
     ("name", "values", "told"),
     [
         ("a.json", "{", r"a\.json is no list that can be read"),
+        ("a.json", '{"cello": ["cell_000000"], "cello": []}', "'cello' stands there twice"),
+        ("a.json", {"videos": {"cello tuba": 3}}, "class cello tuba: neither a list of ids nor"),
         ("a.json", "[1]", r"a\.json is no list: JSON of the form \{class: \[ids\]\}"),
         ("a.json", {"cello": "abc"}, r"class cello: neither a list of ids nor ids with their parts"),
         ("a.json", {"cello": ["../../../x"]}, r"class cello: '\.\./\.\./\.\./x' is no id: 11 letters"),
