@@ -13,7 +13,7 @@ import logging
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +27,10 @@ from avsep.errors import InputError
 
 ANSWER = 10  # seconds that the scheduler has to answer, and a first worker to be there
 CODE = ("avsep", "models", "stages")
-PACKAGES = ("av", "joblib", "numpy", "pillow", "scipy", "soundfile", "torch", "torchvision")  # that results depend on
+PACKAGES = (  # that results depend on
+    *("av", "joblib", "numpy", "open_clip_torch", "pillow", "scipy", "soundfile", "torch", "torchvision"),
+    "transformers",
+)
 
 WITHOUT_CODE = "cannot run the code: start it with the repository in PYTHONPATH"
 
@@ -45,14 +48,19 @@ class Task(NamedTuple):
 
 
 def spread(
-    address: str, function: Callable[[Item], Result], items: Iterable[Item], threads: int | None
+    address: str,
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    threads: int | None,
+    needs: Sequence[Path] = (),
 ) -> Iterator[Result]:
     """`function` of each item, in order, on the workers of the scheduler at `address`; torch has `threads` threads.
 
-    Raises InputError if the scheduler or its workers cannot be used, or are lost.
+    Raises InputError if the scheduler or its workers cannot be used, do not see the files or folders `needs`, or are
+    lost.
     """
     with _connected(address) as client:
-        _check_workers(client, address)
+        _check_workers(client, address, needs)
         parallel = Parallel(n_jobs=-1, backend=Backend(client=client), return_as="generator")
         code = code_digest()
         try:
@@ -133,8 +141,8 @@ def _connected(address: str) -> Iterator[Client]:
         faults.disabled = False
 
 
-def _check_workers(client: Client, address: str) -> None:
-    """Raises InputError if there is no worker, or one that does not see this folder, or has other code.
+def _check_workers(client: Client, address: str, needs: Sequence[Path]) -> None:
+    """Raises InputError if there is no worker, or one that does not see this folder or `needs`, or has other code.
 
     The scheduler has to have the code too: it unpickles what it passes on.
     """
@@ -149,7 +157,7 @@ def _check_workers(client: Client, address: str) -> None:
     if problem:
         raise InputError(f"the scheduler at {address} {problem} (docs/lab.md)")
     with tempfile.NamedTemporaryFile(dir=Path.cwd(), prefix=".avsep_is_here_") as marker:
-        seen = client.run(_look, marker.name, code_digest(), on_error="return")
+        seen = client.run(_look, marker.name, list(map(str, needs)), code_digest(), on_error="return")
     for worker, problem in seen.items():
         if isinstance(problem, Exception) and not isinstance(problem, OSError):  # that one died meanwhile
             problem = f"{WITHOUT_CODE} ({problem})"
@@ -157,10 +165,12 @@ def _check_workers(client: Client, address: str) -> None:
             raise InputError(f"the worker at {worker} {problem} (docs/lab.md)")
 
 
-def _look(marker: str, code: str) -> str | None:
+def _look(marker: str, needs: Sequence[str], code: str) -> str | None:
     """What is wrong with the worker that this runs on, if anything."""
     if not Path(marker).is_file():
         return f"on {socket.gethostname()} does not see {Path(marker).parent} as it is here: it needs the same files"
+    if unseen := [path for path in needs if not Path(path).exists()]:
+        return f"on {socket.gethostname()} does not see {unseen[0]}: mount it there, at the same path"
     return _other_code(code)
 
 

@@ -5,7 +5,8 @@ environment, the name that dask's own clients read, sends all work to that sched
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from pathlib import Path
 from typing import TypeVar
 
 from joblib import Parallel, cpu_count, delayed, parallel_config
@@ -29,6 +30,7 @@ def spread(
     inner_threads: int | None = None,
     jobs: int | None = None,
     local: bool = False,
+    needs: Sequence[Path] = (),
 ) -> Iterator[Result]:
     """`function` of each item, in the items' order, each as soon as it and all before it are done.
 
@@ -38,7 +40,7 @@ def spread(
     On this machine the work is done in processes or, if it waits for other programs or the disk, in `threads`: at most
     `jobs` at once, by default one a processor (LOKY_MAX_CPU_COUNT limits them), or one for each `inner_threads` of them
     where torch computes with so many.  If that is one, it is done in this process.  `local` work, which needs what this
-    process holds, never goes to a cluster.
+    process holds, never goes to a cluster, whose workers must see the files and folders that it `needs`.
 
     `function` and the items are pickled, but for threads here, and a worker's folder may be another: paths in them have
     to be absolute.  A task whose worker dies is done again elsewhere: it writes files whole or not at all.
@@ -50,7 +52,7 @@ def spread(
     if (address := os.environ.get(SCHEDULER)) and not local:
         from avsep import cluster  # distributed takes a second to import
 
-        results = cluster.spread(address, function, items, inner_threads)
+        results = cluster.spread(address, function, items, inner_threads, needs)
     else:
         at_once = jobs or max(1, cpu_count() // (inner_threads or 1))
         options = {} if threads else {"inner_max_num_threads": inner_threads}

@@ -84,7 +84,15 @@ def main(params: ExtractParams) -> None:
         logging.info("extract: %d of %d videos to take apart", len(todo), len(sources))
         work = partial(take_apart, fps=fps, rate=rate, version=ffmpeg.version())
         there = [source.absolute() for source in todo]
-        results = spread(work, there, desc="extract", unit="video", threads=True)  # ffmpeg's processes do the work
+        root = root_of(params.videos.source, params.videos.path).absolute()
+        results = spread(
+            work,
+            there,
+            desc="extract",
+            unit="video",
+            threads=True,  # ffmpeg's processes do the work
+            needs=[root],
+        )
         for source, result in zip(todo, results, strict=True):
             if result.reason:
                 logging.warning("set aside: %s/%s: %s", *source.item, result.reason)
@@ -128,9 +136,15 @@ def content(source: Source, hashes: Hashes) -> str:
 
 
 def take_apart(source: Source, fps: int, rate: int, version: str) -> Result:
-    """Raises InputError if the ffmpeg is not of that `version`: on a cluster each machine may have its own."""
+    """What became of a video. Raises InputError, naming the machine, for what is no fault of the video's.
+
+    On a cluster each machine may have an ffmpeg of its own, or not see the videos.
+    """
+    host = socket.gethostname()
     if ffmpeg.version() != version:
-        raise InputError(f"{socket.gethostname()} has {ffmpeg.version()!r}, not {version!r}: all need the same")
+        raise InputError(f"{host} has {ffmpeg.version()!r}, not {version!r}: all need the same")
+    if not source.file.is_file() or not (source.pictures is None or source.pictures.is_dir()):  # both were listed
+        raise InputError(f"{host} does not see {source.file}: mount it there, or run stage videos again if it is gone")
     archive, wav = source.frames, source.wav
     try:
         if source.pictures is not None:
@@ -138,6 +152,8 @@ def take_apart(source: Source, fps: int, rate: int, version: str) -> Result:
         return Result(*ffmpeg.extract(source.file, archive, wav, fps, rate, source.parts), reason="")
     except ffmpeg.Unusable as unusable:
         return Result(0, 0, str(unusable))
+    except OSError as error:  # of files that are written here, a full disk say
+        raise InputError(f"{host}: {source.file} could not be taken apart ({error})") from None
 
 
 def summary(rows: list[dict[str, str]], fps: int, rate: int) -> dict[str, object]:

@@ -4,6 +4,7 @@ import functools
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import uuid
@@ -93,6 +94,11 @@ class Unusable(Exception):
     """A video that nothing can be made of. Its message is the reason, `<kind>` or `<kind>: <detail>`."""
 
 
+# words of ffmpeg, or the system's in its words, about the machine
+_FULL = ("No space left on device", "Cannot allocate memory")
+_DISK = "Input/output error"  # also what demuxers say of a file that was cut off
+
+
 class Ends(NamedTuple):
     """Where a file says that its streams end, in seconds from its start."""
 
@@ -112,7 +118,10 @@ END_TOLERANCE = 0.25  # seconds of sound that may lack: codecs count their paddi
 
 
 def probe(video: Path) -> Ends:
-    """Reads what a file says of its first streams of pictures and of sound. Raises Unusable."""
+    """Reads what a file says of its first streams of pictures and of sound.
+
+    Raises Unusable; InputError for a fault of the machine.
+    """
     if not video.is_file():
         raise Unusable("missing: no such file")
     if video.stat().st_size == 0:
@@ -128,6 +137,7 @@ def probe(video: Path) -> Ends:
             first = (container.start_time or 0) / av.time_base
             starts, ends = zip(*(_span(container, s) for s in (pictures[0], container.streams.audio[0])), strict=True)
     except av.FFmpegError as error:
+        _refuse_machines_fault(video, 1, str(error.strerror))
         raise Unusable(f"unreadable: {error.strerror}") from None
     if abs(starts[1] - starts[0]) > START_TOLERANCE:
         raise Unusable(f"sound and pictures start apart: at {starts[1] - first:.1f} s and {starts[0] - first:.1f} s")
@@ -159,7 +169,8 @@ def extract(
     Of `parts`, from and to in seconds, those frames are kept that lie in one of them for all their 1 / fps seconds, and
     the sound of just these: joined, as if they followed one another.
     What lay at `frames` and `wav` goes first.  Returns the numbers of frames and of samples.
-    Raises Unusable, leaving nothing behind, also if less came out than the file says it holds.
+    Raises Unusable, leaving nothing behind, also if less came out than the file says it holds; InputError for a fault
+    of the machine.
     """
     temporary = _temporary_for(frames)
     for file in (frames, wav):
@@ -204,7 +215,8 @@ def take_over(sound: Path, pictures: Path, frames: Path, wav: Path, fps: int, ra
     """Writes what others extracted, a sound file and a folder of 000001.jpg, ..., as `extract` would have.
 
     What lay at `frames` and `wav` goes first.  Returns the numbers of frames and of samples.
-    Raises Unusable, leaving nothing behind, for frames with a gap, or much longer or shorter than the sound.
+    Raises Unusable, leaving nothing behind, for frames with a gap, or much longer or shorter than the sound; InputError
+    for a fault of the machine.
     """
     temporary = _temporary_for(frames)
     for file in (frames, wav):
@@ -216,7 +228,7 @@ def take_over(sound: Path, pictures: Path, frames: Path, wav: Path, fps: int, ra
             count = pack(pictures, temporary / "frames.zip")
         except InputError as error:
             raise Unusable(f"frames: {str(error).replace(str(pictures), pictures.name)}") from None
-        _run(["-i", f"file:{sound.absolute()}", *_sound(rate), "sound.wav"], _SOUND_ONLY, temporary)
+        _run(sound, ["-i", f"file:{sound.absolute()}", *_sound(rate), "sound.wav"], _SOUND_ONLY, temporary)
         samples = soundfile.info(temporary / "sound.wav").frames
         if not 1 / APART < count / fps * rate / max(samples, 1) < APART:
             raise Unusable(
@@ -260,12 +272,12 @@ def _keep(folder: Path, count: int, parts: Sequence[tuple[float, float]], fps: i
 
 
 def _decode(video: Path, folder: Path, fps: int, rate: int) -> None:
-    """Writes 000001.jpg, ... and sound.wav into `folder`. Raises Unusable with ffmpeg's words."""
+    """Writes 000001.jpg, ... and sound.wav into `folder`. Raises Unusable with ffmpeg's words, and InputError."""
     # filters begun anew where a picture's size changes would count seconds from 0 again
     command = ["-reinit_filter:v", "0", "-i", f"file:{video.absolute()}"]
     command += ["-map", "0:V:0", "-vf", ",".join(_filters(fps)), "-c:v", "mjpeg", "-pix_fmt", "yuvj420p"]
     command += ["-q:v", "2", "-threads", "1", *BITEXACT, "-f", "image2", "%06d.jpg"]
-    _run([*command, *_sound(rate), "sound.wav"], _ONLY, folder)
+    _run(video, [*command, *_sound(rate), "sound.wav"], _ONLY, folder)
 
 
 def _sound(rate: int) -> list[str]:
@@ -274,12 +286,43 @@ def _sound(rate: int) -> list[str]:
     return [*command, *BITEXACT, "-f", "wav"]
 
 
-def _run(files: list[str], only: dict[str, str], folder: Path) -> None:
-    """ffmpeg from and to `files`, with their options, in `folder`; `only` limits what it reads. Raises Unusable."""
+def _run(source: Path, files: list[str], only: dict[str, str], folder: Path) -> None:
+    """ffmpeg from `source` to and from `files`, with their options, in `folder`; `only` limits what it reads.
+
+    Raises Unusable; InputError for a fault of the machine.
+    """
     command = [ffmpeg(), "-y", "-nostdin", "-loglevel", "error", "-xerror", "-filter_threads", "1"]
     command += ["-threads", "1", *(word for name, value in only.items() for word in (f"-{name}", value)), *files]
     # cwd, since `%` in the folder's own name would be taken for a number's place
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace")
     if done.returncode != 0:
+        _refuse_machines_fault(source, done.returncode, done.stderr)
         lines = done.stderr.strip().splitlines() or [f"ffmpeg ended with code {done.returncode}"]
         raise Unusable(f"unreadable: {re.sub(r'^(.[^]]* @ 0x[0-9a-f]+. )+', '', lines[0])}")
+
+
+def _refuse_machines_fault(source: Path, code: int, said: str) -> None:
+    """Raises InputError if `source` failed, with ffmpeg's exit code and words, through no fault of its own.
+
+    A video that is set aside is not tried again, and the next run may find memory, and room on the disk.
+    """
+    if code < 0:
+        fault = f"ffmpeg was ended by signal {-code} (out of memory?)"
+    elif found := [words for words in _FULL if words in said]:
+        fault = found[0]
+    elif _DISK in said and not _can_be_read(source):
+        fault = _DISK
+    else:
+        return
+    raise InputError(f"{socket.gethostname()}: {source}: {fault}; mend that and run this stage again: it goes on")
+
+
+def _can_be_read(source: Path) -> bool:
+    """Whether the disk gives all of a file."""
+    try:
+        with source.open("rb") as file:
+            while file.read(1 << 20):
+                pass
+    except OSError:
+        return False
+    return True

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from subprocess import Popen
+from typing import Any
 
 import pytest
 from distributed import Client, LocalCluster
@@ -43,7 +44,7 @@ def address(two_workers: LocalCluster, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.fixture(params=["processes", "threads", "cluster"])
-def everywhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+def everywhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Arguments for each place that work can be done in."""
     monkeypatch.delenv(SCHEDULER, raising=False)
     monkeypatch.delenv("LOKY_MAX_CPU_COUNT", raising=False)
@@ -52,13 +53,13 @@ def everywhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     return {"threads": request.param == "threads"}
 
 
-def test_results_come_in_the_items_order(everywhere: dict[str, bool]) -> None:
+def test_results_come_in_the_items_order(everywhere: dict[str, Any]) -> None:
     results = list(spread(late, range(12), desc="late", unit="number", jobs=2, **everywhere))
     assert [number for number, _ in results] == list(range(12))
     assert ({process for _, process in results} == {os.getpid()}) == everywhere["threads"]
 
 
-def test_items_are_made_as_they_are_needed_and_results_given_as_they_come(everywhere: dict[str, bool]) -> None:
+def test_items_are_made_as_they_are_needed_and_results_given_as_they_come(everywhere: dict[str, Any]) -> None:
     taken = 0
 
     def items() -> Iterator[int]:
@@ -73,12 +74,12 @@ def test_items_are_made_as_they_are_needed_and_results_given_as_they_come(everyw
         results.close()  # type: ignore[attr-defined]
 
 
-def test_an_exception_arrives_as_it_was_raised(everywhere: dict[str, bool]) -> None:
+def test_an_exception_arrives_as_it_was_raised(everywhere: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="three is\nno number"):
         list(spread(refuse, range(12), desc="refuse", unit="number", jobs=2, **everywhere))
 
 
-def test_an_item_that_cannot_be_made_ends_the_work(everywhere: dict[str, bool]) -> None:
+def test_an_item_that_cannot_be_made_ends_the_work(everywhere: dict[str, Any]) -> None:
     def items() -> Iterator[int]:
         yield from range(20)
         raise InputError("no more items")
@@ -279,6 +280,8 @@ def test_workers_with_other_files_or_other_code_are_refused(address: str, monkey
         patched.setattr(cluster, "code_digest", lambda: "edited")
         with pytest.raises(InputError, match="other code or packages than the stage: restart it"):
             list(spread(late, range(3), desc="late", unit="number"))
+    with pytest.raises(InputError, match="does not see /nowhere/videos: mount it there"):
+        list(spread(late, range(3), desc="late", unit="number", needs=[Path.cwd(), Path("/nowhere/videos")]))
     with pytest.raises(InputError, match="other code or packages"):  # of a worker that came later
         cluster.perform(cluster.Task(late, 1, "edited", threads=None))
     assert len(list(spread(late, range(3), desc="late", unit="number"))) == 3

@@ -1,6 +1,9 @@
 import dataclasses
+import errno
 import json
+import os
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -143,12 +146,34 @@ def test_bad_videos_are_set_aside_and_leave_nothing(
 def test_no_usable_video_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("data/videos/cello").mkdir(parents=True)
-    Path("data/videos/cello/a.mp4").touch()
+    for name in "ab":
+        Path(f"data/videos/cello/{name}.mp4").touch()
     Path("data/videos/manifest.csv").write_text("class,id,file\ncello,a,cello/a.mp4\ncello,b,cello/b.mp4\n")
     with pytest.raises(InputError, match=r"none of the 2 videos can be used: data/extract\.csv says why"):
         extract.main(PARAMS)
     assert "empty: 0 bytes" in Path("data/extract.csv").read_text()
     assert tree("data/frames", "data/audio") == {}
+
+
+def test_what_a_machine_lacks_is_no_fault_of_a_video(
+    project: Path, taken_apart: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cello = Path("data/videos/cello/cello_1.mp4")
+    content = cello.read_bytes()
+    cello.unlink()
+    with pytest.raises(InputError, match=rf"^{socket.gethostname()} does not see \S*/{cello}: mount it there"):
+        extract.main(PARAMS)
+    cello.write_bytes(content)
+    with monkeypatch.context() as patched, pytest.raises(InputError, match=r"cello_1\.mp4 could not .*No space left"):
+
+        def full(folder: Path, path: Path) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+        patched.setattr(ffmpeg, "pack", full)
+        extract.main(PARAMS)
+    assert "rejected" not in Path("data/extract.csv").read_text()
+    extract.main(PARAMS)
+    assert Path("data/extract.csv").read_text().count(",ok,") == 12
 
 
 def test_what_a_killed_run_left_is_cleaned_and_what_it_did_is_kept(

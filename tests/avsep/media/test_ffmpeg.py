@@ -1,3 +1,4 @@
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -6,6 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from avsep.errors import InputError
+from avsep.media import ffmpeg as media_ffmpeg
 from avsep.media.ffmpeg import Unusable, extract, ffmpeg, probe, write_video
 from avsep.media.frames import read_frame
 from avsep.media.wav import loudest_db
@@ -124,6 +127,39 @@ def test_bad_videos_are_refused_and_leave_nothing(make_video: MakeVideo, tmp_pat
     assert left_behind(out) == []
     assert "\n" not in str(refused.value)
     assert "0x" not in str(refused.value) and str(tmp_path) not in str(refused.value)  # the same on every machine
+
+
+@pytest.mark.parametrize(
+    ("ending", "told"),
+    [
+        ("kill -9 $$", r"ffmpeg was ended by signal 9 \(out of memory\?\)"),
+        ("echo 'av_write_frame(): No space left on device' >&2; exit 1", "No space left on device"),
+        ("echo 'Cannot allocate memory' >&2; exit 1", "Cannot allocate memory"),
+    ],
+)
+def test_a_fault_of_the_machine_is_none_of_the_video(
+    make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, told: str
+) -> None:
+    video, failing = make_video(tmp_path / "a.mp4", seconds=1), tmp_path / "failing"
+    failing.write_text(f"#!/bin/sh\n{ending}\n")
+    failing.chmod(0o755)
+    monkeypatch.setattr(media_ffmpeg, "ffmpeg", lambda: str(failing))
+    out = tmp_path / "out"
+    with pytest.raises(InputError, match=rf"^{socket.gethostname()}: \S*a\.mp4: {told}"):
+        extract(video, out / "a", out / "a.wav", fps=1, rate=RATE)
+    assert left_behind(out) == []
+
+
+def test_an_input_output_error_is_the_machines_if_the_file_cannot_be_read(
+    make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = make_video(tmp_path / "a.webm", seconds=1)
+    video.write_bytes(video.read_bytes()[:200])  # demuxers call that by the same words
+    with pytest.raises(Unusable, match="unreadable: Input/output error"):
+        probe(video)
+    monkeypatch.setattr(media_ffmpeg, "_can_be_read", lambda source: False)
+    with pytest.raises(InputError, match=r"a\.webm: Input/output error; mend that"):
+        probe(video)
 
 
 def test_a_matroska_file_that_was_cut_off_is_told_by_its_length(make_video: MakeVideo, tmp_path: Path) -> None:
