@@ -68,7 +68,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         logging.info("%s: %d videos", folder, export(Path("data"), folder))
-    except InputError as error:
+    except (InputError, OSError) as error:  # a full disk, say
         sys.exit(f"error: {error}")
 
 

@@ -28,8 +28,9 @@ from torch import nn
 import avsep.training.detectors
 import models.detector
 import models.resnet
+from avsep.clips.phrases import phrase_of
 from avsep.errors import InputError
-from avsep.media import detections
+from avsep.media import detections, frames
 from avsep.media.detections import Rows, read_detections, write_detections
 from avsep.media.frames import ARCHIVE, count_frames, read_frame
 from avsep.media.incremental import Item, Ledger, digest, fingerprint, prune
@@ -130,7 +131,7 @@ def main(params: DetectParams) -> None:
 def made_with(params: DetectParams, asked: Sequence[str] | None) -> tuple[list[Path], dict[str, Any]]:
     """What decides the results beside the frames: source files, and plain values; `asked` are the classes that a
     detector is asked for in words."""
-    modules = (avsep.training.detectors, models.detector, models.resnet, detections)
+    modules = (avsep.training.detectors, models.detector, models.resnet, detections, frames)
     code = [Path(module.__file__ or "") for module in modules] + [Path(__file__)]
     settings: dict[str, Any] = {
         "weights": digest([DETECTOR]),  # of a zero-shot detector it tells the hash of all its files
@@ -138,6 +139,7 @@ def made_with(params: DetectParams, asked: Sequence[str] | None) -> tuple[list[P
         "device": params.device,
         "torch": torch.__version__,
         "torchvision": torchvision.__version__,
+        "pillow": version("pillow"),  # it decodes the frames
         "detect": [params.detect.threshold, params.detect.nms, params.detect.batch],
     }
     if asked is None:
@@ -146,7 +148,10 @@ def made_with(params: DetectParams, asked: Sequence[str] | None) -> tuple[list[P
             "sizes": [params.detector.min_size, params.detector.max_size],
         }
     code.append(Path(models.detector.__file__).with_name("zero_shot.py"))
-    return code, settings | {"asked": [params.detect.phrase, *asked], "transformers": version("transformers")}
+    return code, settings | {
+        "asked": [phrase_of(name, params.detect.phrase) for name in asked],
+        "transformers": version("transformers"),
+    }
 
 
 def list_videos(root: Path) -> list[Video]:

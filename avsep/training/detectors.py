@@ -16,6 +16,7 @@ from typing import Literal
 
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from torch import nn
 from torchvision.transforms.functional import pil_to_tensor
 
@@ -115,11 +116,12 @@ def find_zero_shot(path: str, revision: str | None) -> Path:
     """
     if revision is None:
         return Path(path)
-    from huggingface_hub import snapshot_download  # here, since nothing else needs the hub
+    from httpx2 import HTTPError  # here, since nothing else needs the hub
+    from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(path, revision=revision, allow_patterns=list(FILES)))
-    except (OSError, ValueError) as error:  # the hub's own errors are one or the other
+    except (OSError, ValueError, HTTPError) as error:  # the hub lets its client's errors through
         raise InputError(
             f"{path} at revision {revision} could not be downloaded ({error}): try again with a network, or give a"
             " folder as pretrained.zero_shot_path and no revision"
@@ -149,5 +151,5 @@ def _load_zero_shot(kind: str, folder: Path, phrases: Sequence[str], threshold: 
 
     try:
         return load_zero_shot(kind, folder, phrases, threshold=threshold, nms=nms)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(f"{folder} cannot be used as a detector {kind}: {error}") from None

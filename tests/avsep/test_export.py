@@ -73,3 +73,8 @@ def test_the_command_tells_in_one_line(data: Path) -> None:
     for code, words in ((0, "out: 15 videos\n"), (1, "error: out is there already: name a new folder\n")):
         done = subprocess.run(command, cwd=data.parent, env=environment, capture_output=True, text=True)
         assert done.returncode == code and done.stderr.splitlines(keepends=True)[-1] == words
+    (data.parent / "a_file").touch()
+    done = subprocess.run(
+        [*command[:-1], "a_file/out"], cwd=data.parent, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,12 @@ def test_a_zero_shot_detector_is_asked_for_the_classes_of_the_data(
     assert redone() == 12, "another class is another question"
     save_zero_shot(kind, write_zero_shot(kind, Path("source"), seed=1))
     assert redone() == 12
+
+
+def test_what_decides_the_results_holds_the_phrases_as_asked_and_what_decodes_the_frames() -> None:
+    code, settings = detect.made_with(params(), ["acoustic_guitar", "cello"])
+    assert settings["asked"] == ["a acoustic guitar", "a cello"] and settings["pillow"] == version("pillow")
+    assert "frames.py" in {path.name for path in code}
 
 
 def test_missing_frames_and_foreign_weights_are_refused() -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import numpy as np
 import pytest
 import torch
@@ -117,6 +118,10 @@ def test_files_and_phrases_that_do_not_fit_are_told_in_one_line() -> None:
     source = write_zero_shot("owlv2", Path("source"))
     with pytest.raises(InputError, match="source cannot be used as a detector grounding_dino"):
         check_zero_shot("grounding_dino", source)
+    weights = write_zero_shot("owlv2", Path("cut")) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(InputError, match="cut cannot be used as a detector owlv2"):
+        check_zero_shot("owlv2", Path("cut"))
     with pytest.raises(InputError, match="nowhere cannot be used as a detector owlv2"):
         check_zero_shot("owlv2", Path("nowhere"))
     save_zero_shot("owlv2", source)
@@ -132,7 +137,7 @@ def test_the_hub_is_asked_for_one_commit_and_for_known_files_alone(monkeypatch: 
     def download(name: str, *, revision: str, allow_patterns: list[str]) -> str:
         asked.append((name, revision, allow_patterns))
         if name == "nobody/nothing":
-            raise OSError("no network")
+            raise httpx2.ProxyError("no network")
         return "there"
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
