@@ -14,9 +14,10 @@ import functools
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -33,6 +34,7 @@ from avsep.errors import InputError
 from avsep.media import detections, frames
 from avsep.media.detections import Rows, read_detections, write_detections
 from avsep.media.frames import ARCHIVE, count_frames, read_frame
+from avsep.media.hashes import Hashes
 from avsep.media.incremental import Item, Ledger, digest, fingerprint, prune
 from avsep.parallel import spread
 from avsep.params import DetectParams
@@ -82,50 +84,45 @@ def main(params: DetectParams) -> None:
             "detect: the detector has not learned %s: boxes of other classes, or the whole frame, stand for these",
             ", ".join(unknown),
         )
-    code, settings = made_with(params, classes if learned is None else None)
-    shared = fingerprint([], code, settings)
     with Ledger(LEDGER, ["frames"]) as ledger:
         gone = ledger.keep({video.item for video in videos})
-        made_from = {
-            video.item: fingerprint([video.archive], [], {"shared": shared}, ledger.hashes)
-            for video in progress(videos, "checking", len(videos), "video")
-        }
         given = given_detections(params.videos.source, params.videos.path, ledger.hashes)
-        taken = {"taken over": fingerprint([], code, {"classes": len(classes)})}
-        made_from |= {
-            video.item: fingerprint([given[video.item], video.archive], [], taken, ledger.hashes)
-            for video in videos
-            if video.item in given
-        }
+        made_from = fingerprints(videos, given, made_with(params, classes if learned is None else None), ledger.hashes)
         known = {
             video.item: ledger.entries[video.item].values["frames"]
             for video in videos
             if ledger.is_current(video.item, made_from[video.item], [video.result])
         }
         videos = [counted(video, known.get(video.item)) for video in videos]
-        todo = [video for video in videos if video.item not in known]
-        for video in (video for video in todo if video.item in given):
-            detections.take_over(given[video.item], video.result, video.frames, len(classes))
-            ledger.record(video.item, made_from[video.item], [video.result], frames=str(video.frames))
-        made = len(todo)
-        todo = [video for video in todo if video.item not in given]
-        logging.info("detect: %d of %d videos to look through", len(todo), len(videos))
-        work = partial(look_through, loading=loading_of(params, classes), size=params.detect.batch)
-        there = [video._replace(archive=video.archive.absolute()) for video in todo]
-        found = spread(
-            work,
-            there,
-            desc="detect",
-            unit="video",
-            inner_threads=params.threads,
-            jobs=None if params.device == "cpu" else 1,
-        )
-        for video, rows in zip(todo, found, strict=True):
+        others = [video for video in videos if video.item in given and video.item not in known]
+        own = [video for video in videos if video.item not in given and video.item not in known]
+        logging.info("detect: %d of %d videos to look through", len(own), len(videos))
+        taken = ((video, read_detections(given[video.item], video.frames)) for video in others)
+        for video, rows in chain(taken, look_through_all(own, params, classes)):
             write_detections(video.result, rows)
             ledger.record(video.item, made_from[video.item], [video.result], frames=str(video.frames))
         prune(RESULTS, {video.result for video in videos})
-    write_metrics("detect", {**summary(videos, classes), "unknown_classes": unknown})
-    write_made("detect", made=made, kept=len(videos) - made, gone=gone, seconds=time.monotonic() - start)
+    write_metrics("detect", {**summary(videos, given, classes), "unknown_classes": unknown})
+    made, seconds = len(others) + len(own), time.monotonic() - start
+    write_made("detect", made=made, kept=len(videos) - made, gone=gone, seconds=seconds)
+
+
+def fingerprints(
+    videos: Sequence[Video],
+    given: Mapping[Item, Path],
+    made_with: tuple[list[Path], dict[str, Any]],
+    hashes: Hashes,
+) -> dict[Item, str]:
+    """Of each video: a hash of all that its detections are made from; of those that are `given`, these."""
+    code, settings = made_with
+    looked, taken = {"shared": fingerprint([], code, settings)}, {"taken over": fingerprint([], code, {})}
+    found = {}
+    for video in progress(videos, "checking", len(videos), "video"):
+        if video.item in given:
+            found[video.item] = fingerprint([given[video.item], video.archive], [], taken, hashes)
+        else:
+            found[video.item] = fingerprint([video.archive], [], looked, hashes)
+    return found
 
 
 def made_with(params: DetectParams, asked: Sequence[str] | None) -> tuple[list[Path], dict[str, Any]]:
@@ -198,6 +195,17 @@ def loaded(loading: Loading) -> nn.Module:
     return load_detector(**keywords)
 
 
+def look_through_all(
+    videos: Sequence[Video], params: DetectParams, classes: Sequence[str]
+) -> Iterator[tuple[Video, Rows]]:
+    """Each video with its rows, as it is done."""
+    work = partial(look_through, loading=loading_of(params, classes), size=params.detect.batch)
+    there = [video._replace(archive=video.archive.absolute()) for video in videos]
+    jobs = None if params.device == "cpu" else 1
+    found = spread(work, there, desc="detect", unit="video", inner_threads=params.threads, jobs=jobs)
+    yield from zip(videos, found, strict=True)
+
+
 def look_through(video: Video, loading: Loading, size: int) -> Rows:
     """The rows (N, 7) of a video, `size` of its frames seen at once. Raises InputError.
 
@@ -206,8 +214,11 @@ def look_through(video: Video, loading: Loading, size: int) -> Rows:
     return look(loaded(loading), (read_frame(video.archive, number) for number in range(1, video.frames + 1)), size)
 
 
-def summary(videos: Sequence[Video], classes: Sequence[str]) -> dict[str, object]:
-    """Counts for metrics/detect.json; `detections` by class, the most confident of each frame in `first` alone."""
+def summary(videos: Sequence[Video], given: Collection[Item], classes: Sequence[str]) -> dict[str, object]:
+    """Counts for metrics/detect.json; `detections` by class, the most confident of each frame in `first` alone.
+
+    Those that were `given` count classes of their own, of which nothing is known: they stand in `frames` alone.
+    """
     with_object = 0
     every: Counter[str] = Counter()
     first: Counter[str] = Counter()
@@ -215,11 +226,14 @@ def summary(videos: Sequence[Video], classes: Sequence[str]) -> dict[str, object
         rows = read_detections(video.result, video.frames)
         _, firsts = np.unique(rows[:, 0], return_index=True)
         with_object += len(firsts)
+        if video.item in given:
+            continue
         every.update(classes[int(label) - 1] for label in rows[:, 1])
         first.update(classes[int(label) - 1] for label in rows[firsts, 1])
     frames = sum(video.frames for video in videos)
     return {
         "videos": len(videos),
+        **({"taken_over": sum(video.item in given for video in videos)} if given else {}),
         "frames": {"total": frames, "with_object": with_object, "without": frames - with_object},
         "detections": {"total": every.total(), **{name: every[name] for name in classes}},
         "first": {name: first[name] for name in classes},

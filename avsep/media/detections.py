@@ -68,18 +68,6 @@ def read_detections(path: Path, frames: int) -> Rows:
     return rows
 
 
-def take_over(given: Path, path: Path, frames: int, classes: int) -> None:
-    """Writes detections that others made as `path`, if they are of a video of `frames` frames, and of these classes.
-
-    Raises InputError.
-    """
-    rows = read_detections(given, frames)
-    if (rows[:, 1] > classes).any():
-        found = rows[rows[:, 1] > classes, 1][0]
-        raise InputError(f"{given} tells of class {found:g}: the detector, whose classes it must have, has {classes}")
-    write_detections(path, rows)
-
-
 def most_confident(rows: Rows, frame: int, width: int, height: int) -> Detection | None:
     """The most confident detection in a frame (from 1) of `width` x `height` pixels; None if there is none.
 

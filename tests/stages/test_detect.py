@@ -291,9 +291,17 @@ def test_imported_detections_are_taken_over_and_the_others_made(tmp_path: Path, 
         detect.main(dataclasses.replace(given))
 
 
-def test_imported_detections_of_other_classes_or_frames_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"a\.mp4\.npy tells of class 4: the detector, .* has 3"):
-        detect.main(imported(tmp_path, {"cello/a": 4}))
+def test_imported_detections_count_classes_of_their_own(tmp_path: Path) -> None:
+    detect.main(imported(tmp_path, {"cello/a": 1}))
+    told = json.loads(Path("metrics/detect.json").read_text())
+    detect.main(imported(tmp_path, {"cello/a": 15}))
+    metrics = json.loads(Path("metrics/detect.json").read_text())
+    assert metrics == told and metrics["taken_over"] == 1 and metrics["videos"] == 3
+    seen = [read_detections(Path(f"data/detection_results/{name}.mp4.npy"), 9) for name in ("cello/b", "tuba/c")]
+    assert metrics["detections"]["total"] == sum(map(len, seen))
+
+
+def test_imported_detections_of_other_frames_are_refused(tmp_path: Path) -> None:
     given = imported(tmp_path, {"cello/a": 1})
     shutil.copy("data/frames/tuba/c.mp4.zip", "data/frames/cello/a.mp4.zip")
     with pytest.raises(InputError, match="tells of frame 3, the video has 1 to 1"):
