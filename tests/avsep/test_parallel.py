@@ -22,6 +22,7 @@ from avsep.errors import InputError
 from avsep.parallel import SCHEDULER, spread
 from avsep.params import Extract, ExtractParams
 from stages import extract
+from tests.clusters import local_cluster
 from tests.spreading import die, late, refuse, setting, threads, write_late
 from tests.videos import DEMO
 
@@ -31,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def two_workers() -> Iterator[LocalCluster]:
     """A cluster whose two worker processes were started in another folder than a test runs in."""
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as started:
+    with local_cluster(2) as started:
         yield started
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from distributed import LocalCluster
 from dvc.utils.hydra import compose_and_dump
 from PIL import Image
 
@@ -25,6 +24,7 @@ from avsep.training.checkpoints import save_weights
 from avsep.training.detectors import DETECTOR, save_detector, save_zero_shot
 from models.detector import build_detector
 from stages import detect
+from tests.clusters import local_cluster
 from tests.factories import read_archive, write_archive, write_frames
 from tests.videos import DEMO
 from tests.zero_shot import write_zero_shot
@@ -189,7 +189,7 @@ def test_results_are_the_same_in_one_process_in_several_and_on_a_cluster(
     assert len(alone) == 4 and max(len(rows) for rows in results().values()) > 200
     monkeypatch.delenv("LOKY_MAX_CPU_COUNT")
     assert run() == alone
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+    with local_cluster(2) as cluster:
         monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", cluster.scheduler_address)
         assert run() == alone
 
