@@ -6,6 +6,7 @@ task: a worker outlives an edit, and would go on with the code that it has once 
 files.
 """
 
+import asyncio
 import contextlib
 import functools
 import hashlib
@@ -19,7 +20,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from distributed import Client, KilledWorker
+from distributed import Client, KilledWorker, Security
+from distributed.comm import connect
 from joblib import Parallel, delayed
 from joblib._dask import DaskDistributedBackend
 
@@ -125,6 +127,7 @@ def code_digest() -> str:
 def _connected(address: str) -> Iterator[Client]:
     """A client of the scheduler. Raises InputError if none answers."""
     try:
+        asyncio.run(_knock(address))
         client = Client(address, timeout=ANSWER, set_as_default=False)
     except (OSError, ValueError) as error:  # a time-out is an OSError
         raise InputError(
@@ -139,6 +142,15 @@ def _connected(address: str) -> Iterator[Client]:
         faults.disabled = True
         client.close()
         faults.disabled = False
+
+
+async def _knock(address: str) -> None:
+    """Raises OSError or ValueError if no scheduler answers.
+
+    Before a Client tries: one that failed is collected at any time after, and may wait for a lock for ever by then.
+    """
+    comm = await connect(address, timeout=ANSWER, **Security().get_connection_args("client"))
+    await comm.close()
 
 
 def _check_workers(client: Client, address: str, needs: Sequence[Path]) -> None:
