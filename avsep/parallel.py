@@ -49,6 +49,8 @@ def spread(
     """
     if total is None and isinstance(items, Sized):
         total = len(items)
+    if total == 0:
+        return  # no cluster is asked for nothing
     if (address := os.environ.get(SCHEDULER)) and not local:
         from avsep import cluster  # distributed takes a second to import
 

@@ -15,6 +15,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
 from itertools import chain
@@ -87,7 +88,8 @@ def main(params: DetectParams) -> None:
     with Ledger(LEDGER, ["frames"]) as ledger:
         gone = ledger.keep({video.item for video in videos})
         given = given_detections(params.videos.source, params.videos.path, ledger.hashes)
-        made_from = fingerprints(videos, given, made_with(params, classes if learned is None else None), ledger.hashes)
+        code, settings = made_with(params, classes if learned is None else None)
+        made_from = fingerprints(videos, given, code, settings, ledger.hashes)
         known = {
             video.item: ledger.entries[video.item].values["frames"]
             for video in videos
@@ -110,11 +112,11 @@ def main(params: DetectParams) -> None:
 def fingerprints(
     videos: Sequence[Video],
     given: Mapping[Item, Path],
-    made_with: tuple[list[Path], dict[str, Any]],
+    code: Sequence[Path],
+    settings: Mapping[str, Any],
     hashes: Hashes,
 ) -> dict[Item, str]:
     """Of each video: a hash of all that its detections are made from; of those that are `given`, these."""
-    code, settings = made_with
     looked, taken = {"shared": fingerprint([], code, settings)}, {"taken over": fingerprint([], code, {})}
     found = {}
     for video in progress(videos, "checking", len(videos), "video"):
@@ -179,11 +181,8 @@ def loading_of(params: DetectParams, classes: Sequence[str]) -> Loading:
         threshold=params.detect.threshold,
         nms=params.detect.nms,
         device=params.device,
-        backbone=params.detector.backbone,
         width=params.resnet.width,
-        channels=params.detector.channels,
-        min_size=params.detector.min_size,
-        max_size=params.detector.max_size,
+        **asdict(params.detector),
     )
 
 

@@ -1,9 +1,9 @@
 """Stage extract: frames and mono sound of each video, from data/videos to data/frames, data/audio, data/extract.csv.
 
 One ffmpeg process a video, as many at once as there are processors.  With `videos.source` imported the frames are taken
-over as they are, and the sound comes to mono and the rate.  A video is taken apart again only if its
-file, extract's params or code, or what was made of it changed.  A video that cannot be used leaves neither frames
-nor sound; data/extract.csv says why, and the stages behind see only the others.
+over as they are, and the sound comes to mono and the rate.  A video is taken apart again only if its file, extract's
+params or code, or what was made of it changed.  A video that cannot be used leaves neither frames nor sound;
+data/extract.csv says why, and the stages behind see only the others.
 """
 
 import logging

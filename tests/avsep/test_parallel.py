@@ -264,6 +264,11 @@ def test_who_lacks_workers_or_the_code_is_told(
         list(results)
 
 
+def test_no_cluster_is_asked_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SCHEDULER, "no address")
+    assert list(spread(late, [], desc="late", unit="number")) == []
+
+
 def test_workers_with_other_files_or_other_code_are_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         elsewhere = partial(tempfile.NamedTemporaryFile, dir="/dev/shm", delete=False)
