@@ -108,7 +108,16 @@ def same_rows(scored: Path, table: str, systems: set[str]) -> None:
     pd.testing.assert_frame_equal(after[after["system"].isin(systems)].reset_index(drop=True), before)
 
 
-@pytest.mark.parametrize("systems", [["cyclic"], ["baseline"], ["colearning", "trimodal"], ["finetune"]], ids="+".join)
+@pytest.mark.parametrize(
+    "systems",
+    [
+        ["cyclic"],
+        ["colearning", "trimodal"],
+        pytest.param(["baseline"], marks=pytest.mark.slow),
+        pytest.param(["finetune"], marks=pytest.mark.slow),
+    ],
+    ids="+".join,
+)
 def test_any_choice_of_systems_is_scored_as_all_are(systems: list[str], scored: Path, project: Path) -> None:
     for system in (*SHOWN, *ASKED):
         if system not in systems:

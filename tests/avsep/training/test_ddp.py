@@ -123,23 +123,14 @@ def inside(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "changes"),
     [
-        pytest.param("cyclic", {}, id="cyclic"),
-        *(
-            pytest.param(stage, changes, id=f"{stage} {label}", marks=pytest.mark.slow)
-            for stage, label, changes in (
-                ("trimodal", "", {}),
-                ("grounding", "", {}),
-                ("colearning", "", {}),
-                ("baseline", "", {}),
-                ("finetune", "", {}),
-                ("trimodal", "without cache", {"vast": {"cache": False}}),
-                ("colearning", "as published", PUBLISHED),
-                ("cyclic", "as published", PUBLISHED),
-            )
-        ),
+        *(pytest.param(stage, {}, id=stage) for stage in TRAINED),
+        pytest.param("trimodal", {"vast": {"cache": False}}, id="trimodal without cache"),
+        pytest.param("colearning", PUBLISHED, id="colearning as published"),
+        pytest.param("cyclic", PUBLISHED, id="cyclic as published"),
     ],
 )
 def test_two_processes_learn_what_one_does(stage: str, changes: dict[str, dict[str, Any]]) -> None:
@@ -199,6 +190,7 @@ def test_alone_batch_norm_is_torchs(affine: bool) -> None:
     torch.testing.assert_close(networks[1].eval()(x), networks[0].eval()(x))
 
 
+@pytest.mark.slow
 def test_an_error_of_one_process_is_one_line() -> None:
     """Both stop, the exit code says so, and nothing half-trained is left."""
     write_params(train={"devices": 2, "repeats": 20}, cyclic={"epochs": 50})
