@@ -34,8 +34,7 @@ from models.resnet import ResNet18
 
 STAGES = ("grounding", "colearning", "cyclic", "baseline", "trimodal", "finetune")
 VIDEOS = 700  # with a latent caption, about as many as MUSIC has
-GIVEN = {  # what `-S profile=music` asks its user for; a CPU is always there
-    "device": "cpu",
+FILE = {  # what `pretrained.detector: file`, music's, asks its user for
     "pretrained.detector_path": "/detector.pth",
     "pretrained.detector_sha256": "none",
     "pretrained.detector_classes": "[cello]",
@@ -65,10 +64,13 @@ def composed(profile: str) -> tuple[params.Params, torch.device]:
         path = Path(folder) / "params.yaml"
         conf = str(Path("conf").absolute())
         compose_and_dump(path, conf, None, "config", "", [f"profile={profile}"])
-        kind = yaml.safe_load(path.read_text(encoding="utf-8"))["device"]
-        given = [f"{name}={value}" for name, value in GIVEN.items()]
-        compose_and_dump(path, conf, None, "config", "", [f"profile={profile}", *given])
-        return params.read(path), torch.device(kind)
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        given = {"device": "cpu"}  # always there
+        if values["pretrained"]["detector"] == "file":
+            given |= FILE
+        overrides = [f"{name}={value}" for name, value in given.items()]
+        compose_and_dump(path, conf, None, "config", "", [f"profile={profile}", *overrides])
+        return params.read(path), torch.device(values["device"])
 
 
 def videos(index: Path) -> list[Video]:

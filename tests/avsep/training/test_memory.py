@@ -16,6 +16,7 @@ from avsep.errors import InputError
 from avsep.training import memory
 from avsep.training.data import see
 from avsep.training.memory import Needed, needed, refuse_too_much
+from benchmarks.memory import composed
 from models.ccol import CCoL
 from models.resnet import FrameFeatures
 from stages import cyclic
@@ -145,6 +146,14 @@ def test_the_control_groups_limit_counts(tmp_path: Path) -> None:
     assert sorted(memory._group_limits(own, root)) == [5000, 7000]
     assert memory._group_limits(tmp_path / "none", root) == []
     assert memory.physical_memory() > 10**8
+
+
+@pytest.mark.parametrize("profile", ["smoke", "demo", "music"])
+def test_each_profile_can_be_told_without_more_params(profile: str) -> None:
+    """The benchmark fills in what a profile asks its user for, and nothing that the profile refuses."""
+    all_params, device = composed(profile)
+    assert all_params.device == "cpu"
+    assert device.type == ("cuda" if profile == "music" else "cpu")
 
 
 @pytest.mark.slow
