@@ -13,7 +13,7 @@ import contextlib
 import dataclasses
 import importlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from unittest import mock
 import torch
 import yaml
 from dvc.utils.hydra import compose_and_dump
+from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from avsep import params
@@ -121,12 +122,16 @@ def training(stage: str, all_params: params.Params) -> tuple[Any, dict[str, Any]
     return networks, keywords
 
 
+def loss_of(keywords: Mapping[str, Any]) -> Callable[[Any, Any], Tensor]:
+    """What a step minimises, of the networks and a batch."""
+    return partial(_loss, objective=keywords["objective"], hear=keywords["hear"], see=keywords["see"])
+
+
 def need_of(networks: Any, keywords: Mapping[str, Any], device: torch.device) -> tuple[Needed, int]:
     """What a process needs, and the samples of its step."""
     share = keywords["batch"] // (keywords["devices"] * keywords["nodes"])
-    loss = partial(_loss, **{name: keywords[name] for name in ("objective", "hear", "see")})
     need = needed(
-        loss,
+        loss_of(keywords),
         networks,
         keywords["train"].sample,
         share,
@@ -164,7 +169,7 @@ def measure(stage: str, profile: str) -> None:
     """Prints what a step is told to take beyond the networks, and what three steps took."""
     networks, keywords = training(stage, composed(profile)[0])
     need, share = need_of(networks, keywords, torch.device("cpu"))
-    loss = partial(_loss, **{name: keywords[name] for name in ("objective", "hear", "see")})
+    loss = loss_of(keywords)
     trained = [parameter for parameter in networks.parameters() if parameter.requires_grad]
     optimizer = keywords.get("optimizer", torch.optim.Adam)(trained, lr=1e-4)
     loss(networks, default_collate([keywords["train"].sample] * 2)).backward()  # chooses kernels
