@@ -9,6 +9,7 @@ stage that depends on the one file depends on the bytes of the folder, which is 
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -128,9 +129,13 @@ def find_zero_shot(path: str, revision: str | None) -> Path:
         ) from None
 
 
-def check_zero_shot(kind: str, folder: Path) -> None:
-    """Raises InputError if the files in `folder` are not those of a detector of this kind."""
-    _load_zero_shot(kind, folder, ["a cello", "a tuba"], 0.5, 0.5)
+def check_zero_shot(kind: str, source: Path) -> None:
+    """Raises InputError if FILES in `source` are not those of a detector of this kind."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for path in _taken(source):
+            (folder / path.name).symlink_to(path.absolute())
+        _load_zero_shot(kind, folder, ["a cello", "a tuba"], 0.5, 0.5, named=source)
 
 
 def save_zero_shot(kind: str, source: Path, path: Path = DETECTOR, folder: Path = ZERO_SHOT) -> None:
@@ -139,17 +144,25 @@ def save_zero_shot(kind: str, source: Path, path: Path = DETECTOR, folder: Path 
     for old in (temporary, folder):
         shutil.rmtree(old, ignore_errors=True)
     temporary.mkdir(parents=True)
-    for name in FILES:
-        if (source / name).is_file():
-            shutil.copyfile(source / name, temporary / name)
+    for file in _taken(source):
+        shutil.copyfile(file, temporary / file.name)
     os.replace(temporary, folder)
     save_weights(path, {}, metadata=("zero_shot", json.dumps({"kind": kind, "contents": digest([folder])})))
 
 
-def _load_zero_shot(kind: str, folder: Path, phrases: Sequence[str], threshold: float, nms: float) -> nn.Module:
+def _taken(source: Path) -> list[Path]:
+    return [source / name for name in FILES if (source / name).is_file()]
+
+
+def _load_zero_shot(
+    kind: str, folder: Path, phrases: Sequence[str], threshold: float, nms: float, named: Path | None = None
+) -> nn.Module:
+    """Of the files in `folder`, which a user knows as `named`."""
     from models.zero_shot import load_zero_shot  # here, since importing transformers' networks takes seconds
 
     try:
         return load_zero_shot(kind, folder, phrases, threshold=threshold, nms=nms)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{folder} cannot be used as a detector {kind}: {error}") from None
+        known = named or folder
+        told = str(error).replace(str(folder), str(known))
+        raise InputError(f"{known} cannot be used as a detector {kind}: {told}") from None

@@ -12,6 +12,7 @@ import dataclasses
 import logging
 import math
 import shutil
+import signal
 import sys
 import time
 import warnings
@@ -150,20 +151,37 @@ class KeepCurves(Callback):
     They are whole when the next epoch starts: Lightning logs an epoch's means after its last callback.
     """
 
-    def __init__(self, live: Path, kept: Path) -> None:
-        self.live, self.kept = live, kept
+    def __init__(self, live: Path, resume: ResumeFolder) -> None:
+        self.live, self.resume = live, resume
 
     def restore(self) -> None:
         shutil.rmtree(self.live, ignore_errors=True)
-        if self.kept.is_dir():
-            shutil.copytree(self.kept, self.live)
+        if self.resume.state:
+            shutil.copytree(self.resume.state / "curves", self.live)
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        if trainer.is_global_zero and self.live.is_dir():
-            shutil.copytree(self.live, self.kept, dirs_exist_ok=True)
+        if trainer.is_global_zero and self.resume.unfinished.is_dir():  # the epoch's checkpoint is there
+            shutil.copytree(self.live, self.resume.unfinished / "curves")
+            self.resume.finish()
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         self.on_train_epoch_start(trainer, pl_module)
+
+
+class EndAtOnce(Callback):
+    """SIGTERM ends a training where it is: it loses no more than a kill, and says so.
+
+    Lightning would have the processes tell each other in a signal handler, amid whatever else they tell each other, and
+    both might wait for ever.
+    """
+
+    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        signal.signal(signal.SIGTERM, self._end)  # in place of Lightning's, which takes it back at the end
+
+    @staticmethod
+    def _end(*_: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends already
+        raise SIGTERMException
 
 
 class PlainProgress(Callback):
@@ -291,12 +309,12 @@ def fit(
     resume = ResumeFolder(stage, fingerprint, first=first_process())
     if resume.checkpoint:
         logging.info("%s: goes on from %s", stage, resume.checkpoint)
-    curves = KeepCurves(live / stage, resume.curves)
+    curves = KeepCurves(live / stage, resume)
     if first_process():
         curves.restore()
     keep_freed_memory()
     best = KeepBest(monitor, resume.best)
-    last = ModelCheckpoint(resume.path, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+    last = ModelCheckpoint(resume.unfinished, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     terminal = sys.stderr.isatty()
     logger = DVCLiveLogger(dir=str(live / stage), dvcyaml=None, save_dvc_exp=False, report=None, resume=True)
     trainer = lightning.Trainer(
@@ -309,6 +327,7 @@ def fit(
         max_epochs=epochs,
         logger=logger,
         callbacks=[
+            EndAtOnce(),
             best,
             TQDMProgressBar() if terminal else PlainProgress(stage),
             curves,
@@ -322,15 +341,14 @@ def fit(
         default_root_dir=resume.path,
     )
     warnings.filterwarnings("ignore", ".*in eval mode at the start of training")  # the frozen frame encoders
-    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # the fingerprint is there
     sampler = EpochSampler(length, seed, trainer.global_rank, trainer.world_size)
     if resume.checkpoint:
         # Lightning makes its first iterator before it tells the sampler the epoch that it goes on with
         state = torch.load(resume.checkpoint, weights_only=True, map_location="cpu")
         sampler.set_epoch(state["epoch"] + 1)
     load = partial(DataLoader, batch_size=batch // processes, num_workers=workers, persistent_workers=workers > 0)
-    try:
-        with ending_together(trainer, resume.failed):
+    with ending_together(trainer, resume.failed):
+        try:
             trainer.fit(
                 phase,
                 load(train, sampler=sampler, drop_last=True),
@@ -338,8 +356,10 @@ def fit(
                 ckpt_path=str(resume.checkpoint) if resume.checkpoint else None,
                 weights_only=True,
             )
-    except SIGTERMException:  # which would end the process as if it had done all
-        raise InputError(f"{stage}: ended by SIGTERM; run it again, and it goes on from its last whole epoch") from None
+        except SIGTERMException:  # a SystemExit, which would end the process as if it had done all
+            raise InputError(
+                f"{stage}: ended by SIGTERM; run it again, and it goes on from its last whole epoch"
+            ) from None
     if trainer.is_global_zero:
         folder = out / stage
         save_weights(folder / "weights.safetensors", networks.state_dict())

@@ -1,5 +1,6 @@
 """A training that was stopped goes on where it was, if nothing that it depends on has changed since."""
 
+import os
 import shutil
 import time
 from collections.abc import Iterable, Mapping
@@ -23,6 +24,8 @@ def fingerprint(params: Mapping[str, Any], data: Iterable[Path]) -> str:
 class ResumeFolder:
     """checkpoints/resume/<stage>: the state of an unfinished training. Neither DVC nor git keeps it.
 
+    Each epoch's state, a checkpoint and the curves up to it, is written in `unfinished`, and takes the place of the one
+    before when all of it is there: a stop between the two would lose a part of the curves.
     Of processes that train together the `first` decides whether it may go on; the others wait until it has.
     Raises InputError if it does not, for PATIENCE seconds.
     """
@@ -40,6 +43,7 @@ class ResumeFolder:
             self._stamp.write_text(fingerprint, encoding="utf-8")
         else:
             self.failed.unlink(missing_ok=True)
+            shutil.rmtree(self.unfinished, ignore_errors=True)
 
     def _of(self, fingerprint: str) -> bool:
         return self._stamp.is_file() and self._stamp.read_text(encoding="utf-8") == fingerprint
@@ -55,10 +59,31 @@ class ResumeFolder:
             time.sleep(0.1)
 
     @property
+    def unfinished(self) -> Path:
+        """Where the next state is written: last.ckpt, curves."""
+        return self.path / "unfinished"
+
+    def finish(self) -> None:
+        """What is in `unfinished` becomes the state to go on from: whole, or not at all."""
+        before = self._states()
+        os.replace(self.unfinished, self.path / str(max(before, default=0) + 1))
+        for number in before:
+            shutil.rmtree(self.path / str(number))
+
+    def _states(self) -> list[int]:
+        """Two, if a run was stopped before it had removed the older one."""
+        return sorted(int(path.name) for path in self.path.iterdir() if path.name.isdigit())
+
+    @property
+    def state(self) -> Path | None:
+        """The folder of the last whole state, if there is one."""
+        states = self._states()
+        return self.path / str(states[-1]) if states else None
+
+    @property
     def checkpoint(self) -> Path | None:
         """Where to go on from, if there is something."""
-        path = self.path / "last.ckpt"
-        return path if path.is_file() else None
+        return self.state and self.state / "last.ckpt"
 
     @property
     def failed(self) -> Path:
@@ -69,11 +94,6 @@ class ResumeFolder:
     def best(self) -> Path:
         """The best weights so far."""
         return self.path / "best.safetensors"
-
-    @property
-    def curves(self) -> Path:
-        """What DVCLive had written at the last checkpoint."""
-        return self.path / "curves"
 
     def clear(self) -> None:
         """When the training is done, or another one starts."""

@@ -1,6 +1,7 @@
 """Two processes on one CPU, started as Lightning starts them, train as one does with the samples of both."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -216,9 +217,7 @@ def test_two_processes_go_on_where_they_were_stopped() -> None:
     expected = left_behind("cyclic")
     resume = Path("checkpoints/resume/cyclic")
     process = start("cyclic")
-    # between a checkpoint and the copy of its curves, which follows, the curves would lose an epoch
-    wait_for(resume / "curves/plots/metrics/val/snri.tsv")
-    time.sleep(0.05)
+    wait_for(resume / "1/curves/plots/metrics/val/snri.tsv", resume / "2")
     end(process)
     assert resume.is_dir(), "it was stopped before its end"
     process = start("cyclic")
@@ -226,6 +225,25 @@ def test_two_processes_go_on_where_they_were_stopped() -> None:
     assert process.returncode == 0 and errors.count("goes on from") == 1, errors
     assert left_behind("cyclic") == expected
     assert not resume.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to", ["all", "the first"])
+def test_two_processes_that_are_told_to_end_say_so_in_one_line(to: str) -> None:
+    """As SLURM tells all of a job when its time is over, and `kill` the one that it is given."""
+    write_params(train={"devices": 2, "repeats": 2}, cyclic={"epochs": 50})
+    process = start("cyclic")
+    resume = Path("checkpoints/resume/cyclic")
+    wait_for(resume / "1", resume / "2")
+    if to == "all":
+        os.killpg(process.pid, signal.SIGTERM)
+    else:
+        process.terminate()
+    errors = told(process)
+    assert process.returncode == 1, errors
+    assert errors.count("error: ") == 1 and "error: cyclic: ended by SIGTERM; run it again" in errors, errors
+    assert "Traceback" not in errors, errors
+    shutil.rmtree(resume)
 
 
 @pytest.mark.slow
@@ -277,8 +295,9 @@ def slurm(tasks: int, number: int) -> dict[str, str]:
     }
 
 
-def wait_for(path: Path) -> None:
+def wait_for(*paths: Path) -> None:
+    """For one of them."""
     end = time.monotonic() + 300
-    while not path.exists():
-        assert time.monotonic() < end, f"no {path}"
+    while not any(path.exists() for path in paths):
+        assert time.monotonic() < end, f"none of {', '.join(map(str, paths))}"
         time.sleep(0.01)

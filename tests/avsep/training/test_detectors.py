@@ -12,6 +12,7 @@ from PIL import Image
 
 from avsep.errors import InputError
 from avsep.training import detectors
+from avsep.training.checkpoints import load_weights
 from avsep.training.detectors import (
     DETECTOR,
     ZERO_SHOT,
@@ -24,7 +25,7 @@ from avsep.training.detectors import (
     save_zero_shot,
 )
 from models.detector import build_detector
-from models.zero_shot import ZeroShotDetector
+from models.zero_shot import ZeroShotDetector, load_zero_shot
 from tests.zero_shot import write_zero_shot
 
 CLASSES = ["cello", "acoustic_guitar"]
@@ -124,9 +125,24 @@ def test_files_and_phrases_that_do_not_fit_are_told_in_one_line() -> None:
         check_zero_shot("owlv2", Path("cut"))
     with pytest.raises(InputError, match="nowhere cannot be used as a detector owlv2"):
         check_zero_shot("owlv2", Path("nowhere"))
+    Path("cut/config.json").unlink()
+    with pytest.raises(InputError, match=r"^cut cannot be used as a detector owlv2: .*'cut/config\.json'$"):
+        check_zero_shot("owlv2", Path("cut"))
     save_zero_shot("owlv2", source)
     with pytest.raises(InputError, match=r"zero_shot cannot be used as a detector owlv2: .* tokens, OWLv2 reads 40"):
         load_detector(classes=CLASSES, **{**OPTIONS, "phrase": "a photo of one who is playing {} on the street"})
+
+
+def test_what_is_not_taken_over_does_not_count(tmp_path: Path) -> None:
+    """transformers would find weights that are in several files."""
+    source, part = write_zero_shot("owlv2", Path("source")), "model-00001-of-00001.safetensors"
+    check_zero_shot("owlv2", source)
+    (source / "model.safetensors").rename(source / part)
+    names = {"metadata": {}, "weight_map": dict.fromkeys(load_weights(source / part), part)}
+    (source / "model.safetensors.index.json").write_text(json.dumps(names))
+    load_zero_shot("owlv2", source, ["a cello"], threshold=0.5, nms=0.5)
+    with pytest.raises(InputError, match=r"^source cannot be used as a detector owlv2: .*no file named model"):
+        check_zero_shot("owlv2", source)
 
 
 def test_the_hub_is_asked_for_one_commit_and_for_known_files_alone(monkeypatch: pytest.MonkeyPatch) -> None:

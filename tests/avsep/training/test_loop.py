@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from avsep.clips.datasets import FixedMixtures, TrainingMixtures
@@ -260,7 +261,7 @@ def test_a_stopped_training_ends_in_the_same_bytes(
 ) -> None:
     with pytest.raises(Stopped):
         train(splits, stop_at_step(step), workers=workers)
-    assert (RESUME / "last.ckpt").is_file()
+    assert list(RESUME.glob("[0-9]*/last.ckpt"))
     assert not Path("checkpoints/colearning").exists(), "nothing half-trained"
     called: list[int] = []
 
@@ -275,11 +276,40 @@ def test_a_stopped_training_ends_in_the_same_bytes(
     assert not RESUME.exists()
 
 
+@pytest.mark.parametrize("hook", ["on_train_epoch_end", "finish"])
+def test_a_training_that_is_stopped_between_a_checkpoint_and_its_curves_loses_neither(
+    hook: str,
+    splits: dict[str, list[Video]],
+    uninterrupted: tuple[dict[str, Any], dict[str, bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Right after the second epoch's checkpoint, or when the curves are copied too."""
+    owner: type = ModelCheckpoint if hook == "on_train_epoch_end" else ResumeFolder
+    original, calls = getattr(owner, hook), []
+
+    def stop(self: Any, *args: Any) -> None:
+        calls.append(1)
+        if hook == "on_train_epoch_end":
+            original(self, *args)
+        if len(calls) == 2:
+            raise Stopped
+        if hook == "finish":
+            original(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, hook, stop)
+        with pytest.raises(Stopped):
+            train(splits)
+    assert (RESUME / "unfinished/last.ckpt").is_file() and (RESUME / "1/last.ckpt").is_file()
+    assert (RESUME / "unfinished/curves").is_dir() == (hook == "finish")
+    assert (train(splits), left_behind()) == uninterrupted
+
+
 def test_a_training_that_is_told_to_end_is_not_done(
     splits: dict[str, list[Video]], uninterrupted: tuple[dict[str, Any], dict[str, bytes]]
 ) -> None:
     def objective(networks: CCoL, heard: Heard, seen: dict[str, FrameFeatures]) -> Mapping[str, Tensor]:
-        if not heard.mixture.is_meta and (RESUME / "last.ckpt").exists():  # after the first epoch
+        if not heard.mixture.is_meta and list(RESUME.glob("[0-9]*/last.ckpt")):  # after the first epoch
             signal.raise_signal(signal.SIGTERM)
         return colearning.objective(networks, heard, seen)
 

@@ -44,11 +44,34 @@ def test_other_files_do_not_count() -> None:
 def test_a_training_goes_on_with_the_same_fingerprint_alone() -> None:
     folder = ResumeFolder("colearning", "one")
     assert folder.checkpoint is None
-    (folder.path / "last.ckpt").write_bytes(b"state")
-    assert ResumeFolder("colearning", "one").checkpoint == folder.path / "last.ckpt"
+    finish(folder, b"state")
+    assert ResumeFolder("colearning", "one").checkpoint == folder.path / "1/last.ckpt"
     assert ResumeFolder("cyclic", "one").checkpoint is None
     assert ResumeFolder("colearning", "other").checkpoint is None
     assert ResumeFolder("colearning", "one").checkpoint is None, "it was cleared, not set aside"
+
+
+def finish(folder: ResumeFolder, state: bytes) -> None:
+    folder.unfinished.mkdir()
+    (folder.unfinished / "last.ckpt").write_bytes(state)
+    folder.finish()
+
+
+def test_a_state_takes_the_place_of_the_one_before_when_it_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = ResumeFolder("colearning", "one")
+    for number in range(11):  # more digits do not come first
+        finish(folder, b"%d" % number)
+    assert sorted(path.name for path in folder.path.iterdir()) == ["11", "fingerprint"]
+    with monkeypatch.context() as patch:
+        patch.setattr(resume.shutil, "rmtree", lambda *_, **__: None)  # stopped before it removes the older one
+        finish(folder, b"twelfth")
+    folder.unfinished.mkdir()
+    (folder.unfinished / "last.ckpt").write_bytes(b"half")
+    checkpoint = ResumeFolder("colearning", "one").checkpoint
+    assert checkpoint and checkpoint.read_bytes() == b"twelfth"
+    assert not folder.unfinished.exists()
+    finish(folder, b"thirteenth")
+    assert sorted(path.name for path in folder.path.iterdir()) == ["13", "fingerprint"]
 
 
 def test_of_several_processes_the_first_decides(monkeypatch: pytest.MonkeyPatch) -> None:
