@@ -32,7 +32,7 @@ from avsep.parallel import spread
 from avsep.params import VideosParams
 from avsep.run import progress, run, write_made, write_metrics
 from avsep.sources import folder, imported
-from avsep.sources.download import ARRIVED, ARRIVING, COLUMNS, DOWNLOADS, LEDGER, Settings, deliver, download
+from avsep.sources.download import ARRIVED, ARRIVING, COLUMNS, DOWNLOADS, LEDGER, Settings, adopt, deliver, download
 from avsep.sources.lists import Listed, read_lists
 from avsep.sources.manifest import MANIFEST, VIDEOS, Row, read_manifest, write_manifest, write_parts
 from avsep.sources.names import printable, refuse_few
@@ -63,7 +63,7 @@ def main(params: VideosParams) -> None:
         )
     elif v.source == "ids":
         asked = Settings(settings.url, settings.height, settings.rate, settings.sleep, settings.retries, settings.pause)
-        found = fetch(Path(v.path), asked, settings.retry_unavailable, hashes)
+        found = fetch(Path(v.path), asked, settings.retry_unavailable, hashes, before)
     elif v.source == "folder":
         found = list_folder(Path(v.path), hashes)
     else:
@@ -125,8 +125,8 @@ def _render_one(
 # --- ids
 
 
-def fetch(path: Path, settings: Settings, retry_unavailable: bool, hashes: Hashes) -> Found:
-    """Downloads a list's videos, those that are not there yet."""
+def fetch(path: Path, settings: Settings, retry_unavailable: bool, hashes: Hashes, before: Mapping[Item, Row]) -> Found:
+    """Downloads a list's videos, those that are not there yet; `before` is what the manifest lists."""
     where = f"videos.path is {path}"
     if not path.exists():
         raise InputError(f"{where}: no such file; give a list of ids, or a folder of lists")
@@ -134,6 +134,8 @@ def fetch(path: Path, settings: Settings, retry_unavailable: bool, hashes: Hashe
     listed = read_lists(path, where)
     with Ledger(LEDGER, COLUMNS) as ledger:
         ledger.hashes = hashes  # as later stages know the files too
+        unknown = [before[item] for item in listed.videos if item in before and item not in ledger.entries]
+        adopt({row.item: row.file for row in unknown if is_there(row, hashes)}, ledger, settings)
         asked = download(listed.videos, ledger, settings, retry_unavailable=retry_unavailable)
         answers = {item: ledger.entries[item].values for item in listed.videos}
         there = [item for item in listed.videos if answers[item]["status"] == "available"]
@@ -162,6 +164,11 @@ def fetch(path: Path, settings: Settings, retry_unavailable: bool, hashes: Hashe
         "duets": listed.duets,
     }
     return Found(rows, 0, {"ids": share}, made=len(set(asked) & set(there)))
+
+
+def is_there(row: Row, hashes: Hashes) -> bool:
+    """Whether data/videos holds the file of a line of the manifest."""
+    return bool(row.sha256) and file_hash(VIDEOS / row.file, hashes) == row.sha256
 
 
 def report_answers(listed: Listed, answers: Mapping[Item, Mapping[str, str]]) -> None:
@@ -235,7 +242,8 @@ def refuse_own(path: Path, where: str) -> None:
 def _row(path: Path, category: str, name: str, file: str, hashes: Hashes | None) -> Row:
     """The manifest's line of a video file."""
     try:
-        seconds = f"{min(probe(path)):.3f}"
+        ends = probe(path)
+        seconds = f"{min(ends.pictures, ends.sound):.3f}"
     except Unusable as unusable:
         logging.warning("%s/%s: %s (stage extract will set it aside)", category, printable(path.name), unusable)
         seconds = ""

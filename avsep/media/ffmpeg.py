@@ -104,6 +104,7 @@ class Ends(NamedTuple):
 
     pictures: float
     sound: float
+    shared: bool = False  # it tells one end alone, of the longer of the two
 
 
 # A playlist, which may call itself a.mp4, could name other files or fetch them: containers alone, from the disk.
@@ -111,6 +112,8 @@ _CONTAINERS = "mov,matroska,avi,flv,mpeg,mpegts,ogg,asf"
 _ONLY = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
 
 _SOUND_ONLY = {"protocol_whitelist": "file", "format_whitelist": "wav,mp3,flac,ogg"}
+
+_ONE_END = {"asf", "flv"}  # containers (.wmv, .flv) that tell how long they are, and not how long each stream is
 
 START_TOLERANCE = 0.5  # seconds between the starts of sound and pictures; what lies between is filled up
 APART = 1.5  # times that imported frames may be longer than their sound, or the other way round
@@ -127,7 +130,8 @@ def probe(video: Path) -> Ends:
     if video.stat().st_size == 0:
         raise Unusable("empty: 0 bytes")
     try:
-        with av.open(f"file:{video.absolute()}", options=_ONLY) as container:
+        # tags are in whatever encoding; of them DURATION alone is read
+        with av.open(f"file:{video.absolute()}", options=_ONLY, metadata_errors="replace") as container:
             cover = av.stream.Disposition.attached_pic
             pictures = [s for s in container.streams.video if not s.disposition & cover]
             if not pictures:
@@ -136,12 +140,13 @@ def probe(video: Path) -> Ends:
                 raise Unusable("no sound stream")
             first = (container.start_time or 0) / av.time_base
             starts, ends = zip(*(_span(container, s) for s in (pictures[0], container.streams.audio[0])), strict=True)
+            shared = container.format.name in _ONE_END
     except av.FFmpegError as error:
         _refuse_machines_fault(video, 1, str(error.strerror))
         raise Unusable(f"unreadable: {error.strerror}") from None
     if abs(starts[1] - starts[0]) > START_TOLERANCE:
         raise Unusable(f"sound and pictures start apart: at {starts[1] - first:.1f} s and {starts[0] - first:.1f} s")
-    return Ends(ends[0] - first, ends[1] - first)
+    return Ends(ends[0] - first, ends[1] - first, shared)
 
 
 def _span(container: av.container.InputContainer, stream: av.stream.Stream) -> tuple[float, float]:
@@ -185,10 +190,13 @@ def extract(
         if count == 0:
             raise Unusable(f"too short: {ends.pictures:.2f} s of pictures hold no frame at {fps} a second")
         # a file that was cut off decodes without an error up to where it was cut
+        lacking = []
         if count < int(ends.pictures * fps):
-            raise Unusable(f"truncated: pictures end at {count / fps:.1f} s of {ends.pictures:.1f} s")
+            lacking.append(f"pictures end at {count / fps:.1f} s of {ends.pictures:.1f} s")
         if samples < (ends.sound - END_TOLERANCE) * rate:
-            raise Unusable(f"truncated: sound ends at {samples / rate:.1f} s of {ends.sound:.1f} s")
+            lacking.append(f"sound ends at {samples / rate:.1f} s of {ends.sound:.1f} s")
+        if len(lacking) > ends.shared:  # the shorter of two streams may end before the file
+            raise Unusable(f"truncated: {lacking[0]}")
         if parts:
             count, samples = _keep(temporary, count, parts, fps, rate)
         pack(temporary, temporary / "frames.zip")
@@ -225,7 +233,7 @@ def take_over(sound: Path, pictures: Path, frames: Path, wav: Path, fps: int, ra
     wav.parent.mkdir(parents=True, exist_ok=True)
     try:
         try:
-            count = pack(pictures, temporary / "frames.zip")
+            count = pack(pictures, temporary / "frames.zip", decode=True)
         except InputError as error:
             raise Unusable(f"frames: {str(error).replace(str(pictures), pictures.name)}") from None
         _run(sound, ["-i", f"file:{sound.absolute()}", *_sound(rate), "sound.wav"], _SOUND_ONLY, temporary)
@@ -308,6 +316,8 @@ def _refuse_machines_fault(source: Path, code: int, said: str) -> None:
     """
     if code < 0:
         fault = f"ffmpeg was ended by signal {-code} (out of memory?)"
+    elif code == 255 and not said.strip():
+        fault = "ffmpeg was told to end"  # by SIGTERM or SIGINT, which it catches
     elif found := [words for words in _FULL if words in said]:
         fault = found[0]
     elif _DISK in said and not _can_be_read(source):

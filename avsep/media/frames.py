@@ -40,11 +40,12 @@ def frame_name(number: int) -> str:
     return f"{number:06d}.jpg"
 
 
-def pack(folder: Path, path: Path) -> int:
+def pack(folder: Path, path: Path, decode: bool = False) -> int:
     """Writes the pictures 000001.jpg, ... of a folder as the archive `path`, whole or not at all; makes its folder.
 
     The same pictures give the same bytes, whenever and wherever.  Other files of the folder are left out.  Returns the
-    number of frames.  Raises InputError if there are none, their numbers have a gap, or one is no JPEG.
+    number of frames.  Raises InputError if there are none, their numbers have a gap, or one is no JPEG or, with
+    `decode`, a damaged one.
     """
     names = sorted(file.name for file in folder.glob("*.jpg"))
     _check_numbers(names, str(folder))
@@ -56,6 +57,8 @@ def pack(folder: Path, path: Path) -> int:
                 content = (folder / name).read_bytes()
                 if not content.startswith(b"\xff\xd8"):
                     raise InputError(f"{folder / name} is no JPEG picture")
+                if decode:
+                    _decoded(content, folder / name)
                 member = zipfile.ZipInfo(name)  # of 1980, whatever the clock says
                 member.create_system, member.external_attr = 3, 0o644 << 16  # as on Unix, wherever it is made
                 archive.writestr(member, content)
@@ -128,11 +131,21 @@ def _open(path: Path, state: tuple[int, int, int], process: int) -> zipfile.ZipF
 def read_frame(path: Path, number: int) -> Image.Image:
     """Frame `number` (from 1) of a video's archive, RGB. Raises InputError if it is missing or unreadable."""
     try:
-        with Image.open(io.BytesIO(read_jpeg(path, number))) as picture:
+        return _decoded(read_jpeg(path, number), Path(frame_name(number)))
+    except _Undecodable as error:
+        raise InputError(f"{path}: {error}: run stage extract again") from None
+
+
+class _Undecodable(InputError):
+    pass
+
+
+def _decoded(content: bytes, name: Path) -> Image.Image:
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
             return picture.convert("RGB")
     except (OSError, Image.DecompressionBombError) as error:  # Pillow's own errors are OSErrors
-        unreadable = f"{frame_name(number)} is no picture that can be read ({error})"
-        raise InputError(f"{path}: {unreadable}: run stage extract again") from None
+        raise _Undecodable(f"{name} is no picture that can be read ({error})") from None
 
 
 def crop_and_resize(

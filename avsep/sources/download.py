@@ -8,8 +8,8 @@ Each id ends in one of three states, which data/downloads/answers.csv keeps:
 - failed: no answer in spite of all retries.  The next run of the stage asks again.
 
 Where a site refuses (too many requests, "not a bot"), or `GIVE_UP` ids in a row fail, the run stops with one line: to
-go on would be impolite, or in vain.  The next run goes on where it stopped, within a file too: what has arrived of one
-lies in data/downloads/arriving until it is whole.
+go on would be impolite, or in vain.  Ids that failed in an earlier run come last, and do not count there.  The next run
+goes on where it stopped, within a file too: what has arrived of one lies in data/downloads/arriving until it is whole.
 
 data/downloads is no output of DVC's: the site's words differ from run to run, and no later stage is to run again for
 them; and what has arrived stays there while the pipeline runs with other videos.
@@ -21,7 +21,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -94,9 +94,11 @@ def download(
     What the ledger knows of other items stays.  Raises InputError if the site refuses, if too many ids in a row fail,
     or if there is no room.
     """
-    made_from = fingerprint([], [], {"url": settings.url, "height": settings.height})
+    made_from = _made_from(settings)
     items = list(items)
     todo = [item for item in items if not _settled(item, ledger, made_from, retry_unavailable)]
+    before = {item for item in todo if item in ledger.entries and ledger.entries[item].values["status"] == "failed"}
+    todo.sort(key=before.__contains__)  # what failed may fail for ever, and must not keep the others from being asked
     logging.info("videos: %d of %d ids to ask for", len(todo), len(items))
     failed = 0
     for item in progress(todo, "download", len(todo), "id"):
@@ -107,7 +109,7 @@ def download(
         except Unavailable as answer:
             file, status, reason, failed = None, "unavailable", str(answer), 0
         except Failed as trouble:
-            file, status, reason, failed = None, "failed", str(trouble), failed + 1
+            file, status, reason, failed = None, "failed", str(trouble), failed + (item not in before)
             stop = "the site refuses" if isinstance(trouble, Refused) else None
         if reason:
             logging.warning("%s: %s/%s: %s", status, *item, reason)
@@ -123,6 +125,17 @@ def download(
                 " or a newer yt-dlp if this goes on"
             )
     return todo
+
+
+def adopt(files: Mapping[Item, str], ledger: Ledger, settings: Settings) -> None:
+    """Notes files of data/videos, <class>/<id>.<container>, of which the ledger knows nothing: DVC brought them."""
+    made_from = _made_from(settings)
+    for item, file in files.items():
+        ledger.record(item, made_from, [VIDEOS / file], file=file, status="available", reason="")
+
+
+def _made_from(settings: Settings) -> str:
+    return fingerprint([], [], {"url": settings.url, "height": settings.height})
 
 
 def _settled(item: Item, ledger: Ledger, made_from: str, retry_unavailable: bool) -> bool:

@@ -10,6 +10,7 @@ If there are lists, the videos that they name count, in whichever of them; else 
 
 import csv
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,7 +79,8 @@ def survey(folder: Path, where: str) -> Survey:
 def row_of(source: Source, hashes: Hashes) -> Row:
     """The manifest's line. A sound that cannot be read is for stage extract to set aside."""
     try:
-        seconds = f"{soundfile.info(source.sound).duration:.3f}"
+        info = soundfile.info(os.fsencode(source.sound))  # a name that is no UTF-8 is read as bytes alone
+        seconds = f"{info.duration:.3f}"
     except (soundfile.LibsndfileError, OSError) as error:
         logging.warning("%s/%s: %s (stage extract will set it aside)", source.category, source.id, error)
         seconds = ""

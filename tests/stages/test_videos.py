@@ -339,6 +339,27 @@ def test_a_list_is_downloaded_once_and_what_is_not_there_is_told(run: Run, site:
     assert tree(Path("data/downloads")) == {"answers.csv", "unavailable.csv"}
 
 
+def test_what_dvc_has_brought_is_not_asked_for(run: Run, site: Site, clip: Path) -> None:
+    """A colleague has data/videos of `dvc pull`, and adds an id, while one of the others is gone from the site."""
+    listed = {name: [f"{name[:4]:0<10}{number}" for number in range(3)] for name in CLASSES}
+    Path("list.json").write_text(json.dumps(listed))
+    site.files = {name: clip for ids in listed.values() for name in ids}
+    ask = dataclasses.replace(DOWNLOAD, url=site.url)
+    found = run(source="ids", path="list.json", download=ask)
+    shutil.rmtree("data/downloads")
+    added = "AAAAAAAAAAA"
+    listed["tuba"].append(added)
+    Path("list.json").write_text(json.dumps(listed))
+    site.files = {added: clip}
+    spoilt = Path("data/videos") / found[0]["file"]
+    spoilt.write_bytes(b"spoilt")
+    site.files[found[0]["id"]] = clip
+    site.asked.clear()
+    again = run(source="ids", path="list.json", download=ask)
+    assert set(site.gets) == {added, found[0]["id"]}
+    assert [row for row in again if row["id"] != added] == found and made() == (2, 11, 0)
+
+
 NOT_FOUND = "HTTP Error 404: Not Found"
 
 
@@ -492,6 +513,16 @@ def test_what_the_pipeline_extracted_itself_comes_back_as_it_was(run: Run, folde
     assert len(before) == 24 and all((Path("data") / name).read_bytes() == held for name, held in before.items())
 
 
+def test_an_imported_sound_may_have_a_name_in_no_encoding(run: Run, layout: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    (layout / "audio/cello/b.wav").rename(layout / f"audio/cello/{name}.wav")
+    (layout / "frames/cello/b.mp4").rename(layout / f"frames/cello/{name}.mp4")
+    found = run(source="imported", path=str(layout))
+    assert [row["seconds"] for row in found] == ["7.000"] * 12
+    extract.main(imported(layout))
+    assert json.loads(Path("metrics/extract.json").read_text())["usable"] == 12
+
+
 def test_a_changed_frame_is_noticed(run: Run, layout: Path) -> None:
     run(source="imported", path=str(layout))
     shutil.copy(layout / "frames/tuba/b.mp4/000001.jpg", layout / "frames/tuba/b.mp4/000002.jpg")
@@ -505,6 +536,8 @@ def test_a_changed_frame_is_noticed(run: Run, layout: Path) -> None:
 def test_imported_videos_that_cannot_be_used_are_set_aside(run: Run, layout: Path) -> None:
     (layout / "frames/cello/a.mp4/000003.jpg").unlink()
     (layout / "audio/cello/b.wav").write_text("no sound")
+    half = layout / "frames/flute/a.mp4/000007.jpg"
+    half.write_bytes(half.read_bytes()[:400])
     shutil.copytree(layout / "frames/cello/c.mp4", layout / "more")
     for number in range(8, 30):
         shutil.copy(layout / "more/000001.jpg", layout / f"frames/cello/c.mp4/{number:06d}.jpg")
@@ -516,7 +549,8 @@ def test_imported_videos_that_cannot_be_used_are_set_aside(run: Run, layout: Pat
         "frames: a.mp4 holds '000004.jpg' in place of 000003.jpg: frames are numbered from 1 on",
     ] and lines[1][1].startswith("unreadable")
     assert "frames and sound apart: 29.0 s of frames at 1 a second" in Path("data/extract.csv").read_text()
-    assert json.loads(Path("metrics/extract.json").read_text())["usable"] == 9
+    assert "frames: a.mp4/000007.jpg is no picture that can be read" in Path("data/extract.csv").read_text()
+    assert json.loads(Path("metrics/extract.json").read_text())["usable"] == 8
 
 
 def test_lists_of_both_published_forms_say_which_videos_count(run: Run, layout: Path) -> None:

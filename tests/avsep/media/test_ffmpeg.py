@@ -133,6 +133,7 @@ def test_bad_videos_are_refused_and_leave_nothing(make_video: MakeVideo, tmp_pat
     ("ending", "told"),
     [
         ("kill -9 $$", r"ffmpeg was ended by signal 9 \(out of memory\?\)"),
+        ("exit 255", "ffmpeg was told to end"),
         ("echo 'av_write_frame(): No space left on device' >&2; exit 1", "No space left on device"),
         ("echo 'Cannot allocate memory' >&2; exit 1", "Cannot allocate memory"),
     ],
@@ -168,6 +169,39 @@ def test_a_matroska_file_that_was_cut_off_is_told_by_its_length(make_video: Make
     video.write_bytes(data[: len(data) * 6 // 10])  # ffmpeg decodes it without an error
     with pytest.raises(Unusable, match=r"truncated: .* s of 12"):
         extract(video, tmp_path / "a", tmp_path / "a.wav", fps=1, rate=RATE)
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+@pytest.mark.parametrize(("pictures", "sound"), [(6.2, 5.2), (5.0, 6.2)])
+def test_a_stream_may_end_before_the_other(tmp_path: Path, name: str, pictures: float, sound: float) -> None:
+    """Some containers tell how long the file is, and not how long its streams are."""
+    inputs = ["-f", "lavfi", "-i", f"testsrc=size=64x48:rate=10:duration={pictures}"]
+    inputs += ["-f", "lavfi", "-t", str(sound), "-i", "sine=440"]
+    video = tmp_path / name
+    subprocess.run([ffmpeg(), "-loglevel", "error", *inputs, str(video)], check=True)
+    count, samples = extract(video, tmp_path / "a", tmp_path / "a.wav", fps=2, rate=RATE)
+    assert count / 2 == pytest.approx(pictures, abs=0.6) and samples / RATE == pytest.approx(sound, abs=0.2)
+
+
+@pytest.mark.parametrize("name", ["a.flv", "a.wmv"])
+def test_such_a_file_that_was_cut_off_is_told(make_video: MakeVideo, tmp_path: Path, name: str) -> None:
+    video = make_video(tmp_path / name, seconds=12)
+    data = video.read_bytes()
+    video.write_bytes(data[: len(data) * 6 // 10])
+    with pytest.raises(Unusable, match=r"truncated: .* s of 12|no duration"):
+        extract(video, tmp_path / "a", tmp_path / "a.wav", fps=1, rate=RATE)
+
+
+def test_tags_may_be_in_any_encoding(make_video: MakeVideo, tmp_path: Path) -> None:
+    video = make_video(tmp_path / "a.avi", seconds=3)
+    subprocess.run(
+        [ffmpeg(), "-loglevel", "error", "-i", video, "-c", "copy", "-metadata", "title=cafe", tmp_path / "b.avi"],
+        check=True,
+    )
+    content = (tmp_path / "b.avi").read_bytes()
+    assert content.count(b"cafe") == 1
+    video.write_bytes(content.replace(b"cafe", "café".encode("latin-1")))
+    assert probe(video).pictures == pytest.approx(3, abs=0.2)
 
 
 def test_sound_that_starts_late_is_refused(make_video: MakeVideo, tmp_path: Path) -> None:

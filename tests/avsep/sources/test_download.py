@@ -131,8 +131,21 @@ def test_many_in_a_row_stop_the_run_and_what_is_there_stays(site: Site, video: P
     assert set(site.gets) == set(NAMES[:5]), "no more than these were asked for"
     site.answers = {}
     site.asked.clear()
-    assert [name for _, name in bring(site, NAMES)] == NAMES[2:]
+    assert [name for _, name in bring(site, NAMES)] == [*NAMES[5:], *NAMES[2:5]], "those that failed come last"
     assert not {NAMES[0], NAMES[1]} & set(site.gets)
+
+
+def test_ids_that_fail_each_time_do_not_keep_others_from_being_asked(site: Site, video: Path) -> None:
+    site.files = dict.fromkeys(NAMES, video)
+    failing = [NAMES[0], NAMES[2], NAMES[4]]
+    site.answers = {name: [503] * 99 for name in failing}
+    bring(site, NAMES[:6])
+    site.asked.clear()
+    assert [name for _, name in bring(site, NAMES)] == [*NAMES[6:], *failing]
+    assert [name for name, state in states().items() if state == "failed"] == failing
+    site.answers[NAMES[0]] = [429] * 9
+    with pytest.raises(InputError, match="the site refuses"):
+        bring(site, NAMES)
 
 
 def test_a_site_that_refuses_is_left_alone_at_once(site: Site, video: Path) -> None:
