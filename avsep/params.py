@@ -105,7 +105,7 @@ class Pretrained:
     source: Literal["published", "demo"]
     resnet_path: str | None
     resnet_sha256: str | None
-    detector: Literal["demo", "file", "open_images", "owlv2", "grounding_dino"]
+    detector: Literal["demo", "file", "open_images", "owlv2", "grounding_dino", "none"]
     detector_path: str | None
     detector_sha256: str | None
     detector_classes: list[str]
@@ -730,6 +730,7 @@ def _refuse_contradictions(p: Params) -> None:
 # Which params of pretrained give each detector, and which of them it cannot do without.
 DETECTORS = {
     "demo": ((), ()),
+    "none": ((), ()),
     "file": (("detector_path", "detector_sha256", "detector_classes"),) * 2,
     "open_images": (("open_images_path", "open_images_start"), ("open_images_path", "open_images_classes")),
     "owlv2": (("zero_shot_path", "zero_shot_revision", "zero_shot_sha256"), ("zero_shot_path", "zero_shot_sha256")),
@@ -747,6 +748,8 @@ def _detector_contradictions(p: Params) -> list[str]:
     for name in sorted({name for own, _ in DETECTORS.values() for name in own} - set(given)):
         if getattr(p.pretrained, name):
             problems.append(f"pretrained.{name} is given: pretrained.detector {kind} has no use for it")
+    if kind == "none" and p.videos.source != "imported":
+        problems.append("pretrained.detector is none: videos.source imported alone comes with detections")
     if kind == "demo" and p.detector.backbone != "resnet18":
         problems.append("detector.backbone is resnet50: pretrained.detector demo trains one over resnet18 only")
     if p.pretrained.open_images_start is not None and p.detector.backbone != "resnet50":

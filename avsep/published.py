@@ -8,9 +8,7 @@ published network has not, or one of another shape, is refused by name, and noth
 
 import argparse
 import logging
-import pickle
 import re
-import struct
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,7 +17,7 @@ import torch
 from torch import Tensor
 
 from avsep.errors import InputError
-from avsep.training.checkpoints import load_weights, save_weights
+from avsep.training.checkpoints import load_torch, load_weights, save_weights
 from avsep.training.teacher import CLIP
 from models.ccol import CCoL
 from models.vast import VAST
@@ -153,18 +151,8 @@ def import_vast(folder: Path, network: VAST, clip: Mapping[str, Tensor], saved: 
 
 def read_file(path: Path) -> dict[str, Tensor]:
     """A state dict as torch saved it, without what DataParallel puts before its names. Raises InputError."""
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror})") from None
-    except pickle.UnpicklingError:  # torch's words advise to load it without safety
-        raise InputError(f"{path} is no file of torch's that holds named tensors alone") from None
-    except (RuntimeError, EOFError, ValueError, LookupError, struct.error) as error:  # of a damaged file
-        raise InputError(f"{path} is no state dict saved by torch, or damaged ({type(error).__name__})") from None
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise InputError(f"{path} is no state dict: it holds more than named tensors")
     named: dict[str, Tensor] = {}
-    for name, value in weights.items():
+    for name, value in load_torch(path).items():
         bare = str(name).removeprefix("module.")
         if bare in named:
             raise InputError(f"{path} holds {bare} twice, with and without module. before it")
@@ -223,10 +211,14 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
+        if given.out.suffix != ".safetensors" or given.out.is_dir():
+            raise InputError(f"{given.out} is no file of weights: give checkpoints/cyclic/best.safetensors or the like")
         state = import_folder(given.folder, given.saved, given.clip)
+        save_weights(given.out, state)
     except InputError as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
-    save_weights(given.out, state)
+    except OSError as error:
+        sys.exit(f"error: {given.out} cannot be written: {error.strerror}")
     parameters = sum(value.numel() for value in state.values())
     logging.info("%s: %d tensors, %d numbers", given.out, len(state), parameters)
 

@@ -80,7 +80,8 @@ def main(params: DetectParams) -> None:
     videos = list_videos(FRAMES)
     present, learned = sorted({video.item[0] for video in videos}), learned_classes()
     classes = present if learned is None else learned
-    if unknown := sorted(set(present) - set(classes)):
+    unknown = sorted(set(present) - set(classes)) if classes else []
+    if unknown:
         logging.warning(
             "detect: the detector has not learned %s: boxes of other classes, or the whole frame, stand for these",
             ", ".join(unknown),
@@ -98,8 +99,13 @@ def main(params: DetectParams) -> None:
         videos = [counted(video, known.get(video.item)) for video in videos]
         others = [video for video in videos if video.item in given and video.item not in known]
         own = [video for video in videos if video.item not in given and video.item not in known]
+        if own and not classes:
+            raise InputError(
+                f"{len(own)} of {len(videos)} videos came without detections, the first is {'/'.join(own[0].item)}, and"
+                " pretrained.detector is none: add theirs, or choose a detector (docs/detectors.md)"
+            )
         logging.info("detect: %d of %d videos to look through", len(own), len(videos))
-        taken = ((video, read_detections(given[video.item], video.frames)) for video in others)
+        taken = ((video, read_given(given[video.item], video.frames)) for video in others)
         for video, rows in chain(taken, look_through_all(own, params, classes)):
             write_detections(video.result, rows)
             ledger.record(video.item, made_from[video.item], [video.result], frames=str(video.frames))
@@ -107,6 +113,15 @@ def main(params: DetectParams) -> None:
     write_metrics("detect", {**summary(videos, given, classes), "unknown_classes": unknown})
     made, seconds = len(others) + len(own), time.monotonic() - start
     write_made("detect", made=made, kept=len(videos) - made, gone=gone, seconds=seconds)
+
+
+def read_given(path: Path, frames: int) -> Rows:
+    """Imported detections of a video. Raises InputError."""
+    try:
+        return read_detections(path, frames)
+    except InputError as error:
+        said = str(error).removesuffix(": run stage detect again")
+        raise InputError(f"{said}; mend or remove it: without one, the video is looked through here") from None
 
 
 def fingerprints(

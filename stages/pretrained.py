@@ -12,6 +12,7 @@ others; CLIP learns which captions go with the same pictures.
 `pretrained.detector` demo: a Faster R-CNN that starts from the ResNet and learns from rendered stills.
 `pretrained.detector` open_images: one that learns from Open Images' boxes, and is measured on its validation pictures.
 `pretrained.detector` file, owlv2, grounding_dino: one of yours, and two that are asked in words, all hash-checked.
+`pretrained.detector` none: where all videos are imported with what others detected in them.
 
 What is given is checked before anything is trained, and all is there before anything is written.
 metrics/pretrained.json has what was trained here on pictures held out.
@@ -21,7 +22,6 @@ import hashlib
 import itertools
 import logging
 import math
-import pickle
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import safetensors.torch
 import torch
 from dvclive import Live
 from open_clip.model import CLIP
@@ -49,8 +50,14 @@ from avsep.media.frames import normalise
 from avsep.params import PretrainedParams
 from avsep.run import progress, run, write_metrics
 from avsep.scoring.detection import average_precision, first_is_right, recall
-from avsep.training.checkpoints import load_into, load_weights, save_weights
-from avsep.training.detectors import check_zero_shot, find_zero_shot, save_detector, save_zero_shot
+from avsep.training.checkpoints import load_into, load_torch, save_weights
+from avsep.training.detectors import (
+    check_zero_shot,
+    find_zero_shot,
+    save_detector,
+    save_no_detector,
+    save_zero_shot,
+)
 from avsep.training.seeds import seed_everything, seed_step
 from models.clip import FrozenCLIP, build_clip, clip_normalised
 from models.detector import build_detector
@@ -97,6 +104,8 @@ def main(params: PretrainedParams) -> None:
         save_detector(detector, classes)
     elif given.zero_shot is not None:
         save_zero_shot(params.pretrained.detector, given.zero_shot)
+    else:
+        save_no_detector()
     PLOTS.mkdir(parents=True, exist_ok=True)  # an output, also of a run that trains nothing
     write_metrics("pretrained", metrics)
 
@@ -114,7 +123,7 @@ def read_given(params: PretrainedParams) -> Given:
         )
         start = read_start(p.open_images_start) if params.detector.backbone == "resnet50" else None
         return Given(weights=start, annotations=annotations)
-    if p.detector == "demo":
+    if p.detector in ("demo", "none"):
         return Given()
     assert p.zero_shot_path is not None and p.zero_shot_sha256 is not None
     folder = find_zero_shot(p.zero_shot_path, p.zero_shot_revision)
@@ -126,13 +135,13 @@ def read_given(params: PretrainedParams) -> Given:
 def make_detector(
     params: PretrainedParams, given: Given, resnet: ResNet18, live: Live
 ) -> tuple[FasterRCNN | None, list[str]]:
-    """The Faster R-CNN and the names of its labels; None where the detector is asked in words."""
+    """The Faster R-CNN and the names of its labels; None where the detector is asked in words, or there is none."""
     p, classes = params.pretrained, params.videos.classes
     if p.detector == "file":
         classes = p.detector_classes
     elif given.annotations is not None:
         classes = given.annotations.classes
-    elif given.zero_shot is not None:
+    elif given.zero_shot is not None or p.detector == "none":
         return None, []
     detector = build_detector(
         params.detector.backbone,
@@ -297,16 +306,12 @@ def sha256_of(path: Path, param: str) -> str:
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """A state dict saved by torch or as safetensors. Raises InputError."""
-    if path.suffix == ".safetensors":
-        weights = load_weights(path)
-    else:
-        try:
-            weights = torch.load(path, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-            raise InputError(f"{path} is no state dict saved by torch ({str(error).splitlines()[0]})") from None
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise InputError(f"{path} is no state dict: save `model.state_dict()`")
-    return without_counts(weights)
+    if path.suffix != ".safetensors":
+        return without_counts(load_torch(path))
+    try:
+        return without_counts(safetensors.torch.load_file(path))
+    except (OSError, safetensors.SafetensorError) as error:
+        raise InputError(f"{path} is no safetensors file, or damaged ({error})") from None
 
 
 def without_counts(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

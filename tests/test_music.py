@@ -6,6 +6,7 @@ random ones in their real file formats, so that every number means nothing.
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,7 +113,8 @@ def test_nothing_but_the_data_is_small(project: Path) -> None:
 
 
 def test_published_weights_are_scored_by_one_command(project: Path, overrides: list[str], tmp_path: Path) -> None:
-    """What was trained, as the authors would have written it, comes in its own place and is scored as it was."""
+    """What was trained, as the authors would have written it, comes in its own place and is scored as it was, in a
+    folder that holds nothing else of what was trained."""
     paths = {system: f"checkpoints/{system}/best.safetensors" for system in ("cyclic", "trimodal")}
     trained = {system: load_weights(project / path) for system, path in paths.items()}
     clip = load_weights(project / "checkpoints/pretrained/clip.safetensors")
@@ -120,12 +122,16 @@ def test_published_weights_are_scored_by_one_command(project: Path, overrides: l
     write_published(tmp_path / "trimodal", vast_files(trained["trimodal"], clip))
     before = pd.read_csv(project / "metrics/pairs.csv")
 
+    for folder in ("checkpoints", "metrics"):
+        shutil.rmtree(project / folder)
+    call(project, "git", "checkout", "--quiet", "HEAD", "metrics")
     choice = ["-S", "evaluate.systems=[cyclic,trimodal]"]
-    call(project, "dvc", "exp", "run", *overrides, *choice, "--name", "published", "pretrained", "index")
+    call(project, "dvc", "exp", "run", *overrides, *choice, "--name", "published", "pretrained", "index", "scenes")
     for system, path in paths.items():
         call(project, "python", "-m", "avsep.published", str(tmp_path / system), path)
-    call(project, "python", "-m", "stages.evaluate")
-    call(project, "python", "-m", "stages.report")
+    for stage in ("evaluate", "evaluate_scenes", "report"):
+        call(project, "python", "-m", f"stages.{stage}")
+    assert not (project / "checkpoints/baseline").exists() and not (project / "metrics/cyclic").exists()
 
     after = pd.read_csv(project / "metrics/pairs.csv")
     expected = before[before["system"].isin(after["system"])].reset_index(drop=True)

@@ -6,11 +6,14 @@ would differ from process to process.
 """
 
 import os
+import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
 from avsep.errors import InputError
@@ -27,8 +30,8 @@ def save_weights(
     # safetensors stores plain row-major tensors; a channels_last one has another order in memory
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
     temporary = path.with_name(path.name + ".tmp")
-    safetensors.torch.save_file(tensors, temporary, metadata=None if metadata is None else dict([metadata]))
-    temporary.chmod(0o644)  # safetensors makes it readable for its owner alone
+    # written by Python, whose errors tell what the system has said: no room, no right
+    temporary.write_bytes(safetensors.torch.save(tensors, metadata=None if metadata is None else dict([metadata])))
     os.replace(temporary, path)
 
 
@@ -38,6 +41,21 @@ def load_weights(path: Path | str) -> dict[str, Tensor]:
         return safetensors.torch.load_file(path)
     except (OSError, safetensors.SafetensorError) as error:
         raise _unreadable(path, error) from None
+
+
+def load_torch(path: Path) -> dict[str, Tensor]:
+    """A state dict as torch.save wrote it, on the CPU. Raises InputError for a file that is none, or damaged."""
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})") from None
+    except pickle.UnpicklingError:  # torch's words advise to load it without safety
+        raise InputError(f"{path} is no file of torch's that holds named tensors alone") from None
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, struct.error) as error:  # of a damaged file
+        raise InputError(f"{path} is no state dict saved by torch, or damaged ({type(error).__name__})") from None
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise InputError(f"{path} is no state dict, it holds more than named tensors: save `model.state_dict()`")
+    return weights
 
 
 def read_metadata(path: Path | str, key: str) -> str:

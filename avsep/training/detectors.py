@@ -2,7 +2,8 @@
 
 `checkpoints/pretrained/detector.safetensors` tells which.  Of a Faster R-CNN it holds the weights, and as metadata
 `classes` the JSON list of the names of its labels 1, 2, ...  Of a zero-shot detector it holds no weights, and as
-metadata `zero_shot` which kind it is and the hash of its files, which lie in `checkpoints/pretrained/zero_shot`.  So a
+metadata `zero_shot` which kind it is and the hash of its files, which lie in `checkpoints/pretrained/zero_shot`.  Where
+all detections are imported there may be no detector: it holds no weights, and `classes` are none.  So a
 stage that depends on the one file depends on the bytes of the folder, which is there for such a detector alone.
 """
 
@@ -39,7 +40,10 @@ FILES = (
 
 
 def learned_classes(path: Path = DETECTOR) -> list[str] | None:
-    """The names of the detector's labels 1, 2, ...; None for one that is asked in words. Raises InputError."""
+    """The names of the detector's labels 1, 2, ...: none if there is no detector, None for one that is asked in words.
+
+    Raises InputError.
+    """
     if find_metadata(path, "zero_shot") is not None:
         return None
     classes: list[str] = json.loads(read_metadata(path, "classes"))
@@ -102,6 +106,12 @@ def look(detector: nn.Module, pictures: Iterable[Image.Image], batch: int) -> Ro
             frame = torch.full_like(found["scores"], number)
             rows.append(torch.column_stack([frame, found["labels"], found["scores"], found["boxes"]]).cpu())
     return torch.cat(rows).numpy()
+
+
+def save_no_detector(path: Path = DETECTOR, folder: Path = ZERO_SHOT) -> None:
+    """Tells that there is none, in place of any other detector."""
+    shutil.rmtree(folder, ignore_errors=True)
+    save_weights(path, {}, metadata=("classes", "[]"))
 
 
 def save_detector(detector: nn.Module, classes: Sequence[str], path: Path = DETECTOR, folder: Path = ZERO_SHOT) -> None:

@@ -102,9 +102,15 @@ def started_by(devices: int, nodes: int) -> list[ClusterEnvironment]:
 
     Without Lightning's requeueing, which would save a state amid an epoch: a job that is started again goes on from its
     last whole epoch.
-    Raises InputError if srun started another number.
+    Raises InputError if srun started another number, or nothing tells how several machines find each other.
     """
     if not SLURMEnvironment.detect():
+        if nodes > 1 and not os.environ.get("MASTER_ADDR"):
+            raise InputError(
+                f"train.nodes is {nodes}, and nothing tells where the first machine is: under SLURM give"
+                " --ntasks-per-node and set AVSEP_LAUNCH=srun, elsewhere set MASTER_ADDR, MASTER_PORT and NODE_RANK"
+                " (docs/training.md)"
+            )
         return []
     tasks = int(os.environ["SLURM_NTASKS"])
     if tasks == 1 and nodes == 1:

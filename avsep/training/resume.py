@@ -46,7 +46,10 @@ class ResumeFolder:
             shutil.rmtree(self.unfinished, ignore_errors=True)
 
     def _of(self, fingerprint: str) -> bool:
-        return self._stamp.is_file() and self._stamp.read_text(encoding="utf-8") == fingerprint
+        try:
+            return self._stamp.read_text(encoding="utf-8") == fingerprint
+        except FileNotFoundError:
+            return False
 
     def _wait(self, fingerprint: str) -> None:
         end = time.monotonic() + PATIENCE

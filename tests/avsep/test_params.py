@@ -68,6 +68,7 @@ REFUSED = {
     "extract.fps": changed(extract__fps=60),
     "detector.backbone": changed(detector__backbone="resnet50"),
     "pretrained.detector": changed(pretrained__detector="yolo"),
+    "pretrained.detector is none: videos.source imported alone": changed(pretrained__detector="none"),
     "pretrained.open_images_path is needed": changed(pretrained__detector="open_images"),
     "pretrained.open_images_classes is needed": changed(
         pretrained__detector="open_images", pretrained__open_images_path="/oi", pretrained__open_images_classes=[]

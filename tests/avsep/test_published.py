@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from avsep import published as published_weights
 from avsep.errors import InputError
 from avsep.published import (
     CCOL_NETS,
@@ -198,6 +199,22 @@ def test_a_refused_folder_leaves_one_line_and_no_file(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match="is no folder"):
         import_folder(tmp_path / "nothing")
+
+
+def test_weights_go_into_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(published_weights, "import_folder", lambda *_: {"a": torch.zeros(1)})
+    (tmp_path / "cyclic").mkdir()
+    (tmp_path / "file").touch()
+    for out, told in {
+        "cyclic": "is no file of weights: give checkpoints/cyclic/best.safetensors",
+        "trimodal": "is no file of weights",
+        "file/best.safetensors": "cannot be written: ",
+    }.items():
+        with pytest.raises(SystemExit, match=f"^error: .*{out} {told}"):
+            main([str(tmp_path), str(tmp_path / out)])
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["cyclic", "file"]
+    main([str(tmp_path), str(tmp_path / "cyclic/best.safetensors")])
+    assert (tmp_path / "cyclic/best.safetensors").is_file()
 
 
 @pytest.mark.slow

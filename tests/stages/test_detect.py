@@ -21,7 +21,7 @@ from avsep.media.incremental import file_hash
 from avsep.params import Detect, Detector, DetectParams, ResNet, load
 from avsep.sources.manifest import MANIFEST, Row, write_manifest
 from avsep.training.checkpoints import save_weights
-from avsep.training.detectors import DETECTOR, save_detector, save_zero_shot
+from avsep.training.detectors import DETECTOR, save_detector, save_no_detector, save_zero_shot
 from models.detector import build_detector
 from stages import detect
 from tests.clusters import local_cluster
@@ -301,6 +301,16 @@ def test_imported_detections_count_classes_of_their_own(tmp_path: Path) -> None:
     assert metrics["detections"]["total"] == sum(map(len, seen))
 
 
+def test_imported_detections_need_no_detector(tmp_path: Path) -> None:
+    save_no_detector()
+    with pytest.raises(InputError, match=r"2 of 3 videos came without .* first is cello/b, .* choose a detector"):
+        detect.main(imported(tmp_path, {"cello/a": 1}))
+    detect.main(imported(tmp_path, dict.fromkeys(VIDEOS, 1)))
+    metrics = json.loads(Path("metrics/detect.json").read_text())
+    assert metrics["taken_over"] == 3 and metrics["unknown_classes"] == []
+    assert metrics["detections"] == {"total": 0} and metrics["frames"]["with_object"] == 3
+
+
 def test_imported_detections_of_other_frames_are_refused(tmp_path: Path) -> None:
     given = imported(tmp_path, {"cello/a": 1})
     shutil.copy("data/frames/tuba/c.mp4.zip", "data/frames/cello/a.mp4.zip")
@@ -312,5 +322,5 @@ def test_an_imported_pickle_is_not_opened(tmp_path: Path) -> None:
     given = tmp_path / "published/detection_results/cello/a.mp4.npy"
     given.parent.mkdir(parents=True)
     np.save(given, np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(InputError, match="is no array of detections"):
+    with pytest.raises(InputError, match=r"is no array of detections \([^()]*\); mend or remove it: without one"):
         detect.main(imported(tmp_path, {}))

@@ -236,12 +236,36 @@ def test_a_detector_that_is_not_what_params_say_is_refused() -> None:
     with pytest.raises(InputError, match="is no state dict"):
         pretrained.main(published(path))
     torch.save(SMALL, path)  # a pickle that would run code
-    with pytest.raises(InputError, match="is no state dict"):
+    with pytest.raises(InputError, match="is no file of torch's"):
         pretrained.main(published(path))
-    path.write_text("no weights at all")
-    with pytest.raises(InputError, match="is no state dict"):
-        pretrained.main(published(path))
+    torch.save(SMALL.state_dict(), path)
+    whole = path.read_bytes()
+    torch.save(SMALL.state_dict(), path, _use_new_zipfile_serialization=False)
+    older = path.read_bytes()
+    for damaged in (b"", b"no weights at all", whole[:-30], whole[:1000], older[:-30], older[:1000]):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"detector\.pth is no (state dict|file of torch's)"):
+            pretrained.main(published(path))
+    other = Path("detector.safetensors")
+    other.write_bytes(b"no weights at all")
+    with pytest.raises(InputError, match=r"detector\.safetensors is no safetensors file, or damaged"):
+        pretrained.main(published(other))
     assert not Path("checkpoints").exists()
+
+
+@pytest.mark.usefixtures("imagenet")
+def test_imported_detections_need_no_detector() -> None:
+    torch.save(SMALL.state_dict(), "detector.pth")
+    pretrained.main(published("detector.pth"))
+    without: dict[str, Any] = {
+        "detector": "none",
+        "detector_path": None,
+        "detector_sha256": None,
+        "detector_classes": [],
+    }
+    pretrained.main(with_values(published("detector.pth"), **without))
+    assert load_weights(DETECTOR) == {} and learned_classes() == []
+    assert json.loads(Path("metrics/pretrained.json").read_text())["detector"] == {"kind": "none", "classes": 0}
 
 
 def test_a_failed_download_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

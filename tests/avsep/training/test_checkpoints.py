@@ -1,5 +1,6 @@
 """Weights on disk: what comes back, and what is refused."""
 
+import os
 import stat
 
 import pytest
@@ -26,11 +27,23 @@ def test_weights_and_metadata_come_back(tmp_path):
     assert read_metadata(path, "classes") == '["cello", "tuba"]'
 
 
-def test_a_file_is_readable_for_others_and_alone_in_its_folder(tmp_path):
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o002, 0o664)])
+def test_a_file_is_readable_as_others_are_and_alone_in_its_folder(tmp_path, mask, mode):
     path = tmp_path / "weights.safetensors"
-    save_weights(path, {"weight": torch.ones(2)})
-    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    before = os.umask(mask)
+    try:
+        save_weights(path, {"weight": torch.ones(2)})
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_the_system_says_is_no_fault_of_safetensors(tmp_path):
+    """Such as a full disk, which stages tell in one line."""
+    (tmp_path / "weights.safetensors.tmp").mkdir()
+    with pytest.raises(IsADirectoryError):
+        save_weights(tmp_path / "weights.safetensors", {"weight": torch.ones(2)})
 
 
 def test_same_weights_same_bytes(tmp_path):

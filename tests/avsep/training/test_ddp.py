@@ -279,6 +279,17 @@ def test_another_number_of_tasks_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     assert not own.creates_processes_externally, "one task with two devices"
 
 
+def test_several_machines_that_cannot_find_each_other_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    assert started_by(devices=2, nodes=1) == []
+    with pytest.raises(InputError, match=r"train\.nodes is 2, and nothing tells where .* set MASTER_ADDR, MASTER_PORT"):
+        started_by(devices=2, nodes=2)
+    monkeypatch.setenv("MASTER_ADDR", "first")
+    assert started_by(devices=2, nodes=2) == []
+
+
 def slurm(tasks: int, number: int) -> dict[str, str]:
     """What srun says to a task on one node."""
     return {
