@@ -47,7 +47,7 @@ def load_torch(path: Path) -> dict[str, Tensor]:
     """A state dict as torch.save wrote it, on the CPU. Raises InputError for a file that is none, or damaged."""
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, PermissionError) as error:
         raise InputError(f"{path} cannot be read ({error.strerror})") from None
     except pickle.UnpicklingError:  # torch's words advise to load it without safety
         raise InputError(f"{path} is no file of torch's that holds named tensors alone") from None
