@@ -17,7 +17,7 @@ from pathlib import Path
 from avsep.clips.index import Video, read_index
 from avsep.errors import InputError
 from avsep.media.frames import ARCHIVE, unpack
-from avsep.run import progress
+from avsep.progress import progress
 
 SPLITS = ("train", "val", "test")
 LISTS = [f"{name}.csv" for name in (*SPLITS, "val_sep", "test_sep")]

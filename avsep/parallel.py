@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from joblib import Parallel, cpu_count, delayed, parallel_config
 
-from avsep.run import progress
+from avsep.progress import progress
 
 SCHEDULER = "DASK_SCHEDULER_ADDRESS"
 

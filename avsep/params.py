@@ -22,8 +22,8 @@ import yaml
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from avsep.clips.phrases import phrase_of, refuse_unreadable, tokenise
 from avsep.errors import InputError
+from avsep.weights.phrases import phrase_of, refuse_unreadable, tokenise
 
 DEMO_PATH = "avsep/demo"  # what DVC watches for the demo's videos: the code that renders them
 
@@ -431,7 +431,7 @@ class IndexParams:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LearningParams:
+class TrainingParams:
     """What every training stage reads."""
 
     seed: int
@@ -445,7 +445,7 @@ class LearningParams:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingParams(LearningParams):
+class CcolParams(TrainingParams):
     """What CCoL's training stages and the baseline read."""
 
     resnet: ResNet
@@ -454,22 +454,22 @@ class TrainingParams(LearningParams):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GroundingParams(TrainingParams):
+class GroundingParams(CcolParams):
     grounding: Grounding
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ColearningParams(TrainingParams):
+class ColearningParams(CcolParams):
     colearning: Colearning
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CyclicParams(TrainingParams):
+class CyclicParams(CcolParams):
     cyclic: Cyclic
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BaselineParams(TrainingParams):
+class BaselineParams(CcolParams):
     baseline: Baseline
 
 
@@ -485,7 +485,7 @@ class CaptionsParams:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class VastParams(LearningParams):
+class VastParams(TrainingParams):
     """What VAST's training stages read."""
 
     clip: Clip

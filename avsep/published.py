@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from avsep.errors import InputError
-from avsep.training.checkpoints import load_torch, load_weights, save_weights
-from avsep.training.teacher import CLIP
+from avsep.weights.checkpoints import load_torch, load_weights, save_weights
+from avsep.weights.clip import CLIP
 from models.ccol import CCoL
 from models.vast import VAST
 

@@ -1,22 +1,17 @@
 """How a stage starts and ends: checked params in, one line and a non-zero exit code if it cannot go on."""
 
 import errno
-import json
 import logging
 import os
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Any, TypeVar
-
-from tqdm import tqdm
+from collections.abc import Callable
+from typing import TypeVar
 
 from avsep import params
 from avsep.errors import InputError
+from avsep.progress import first_process
 
 StageParams = TypeVar("StageParams")
-Item = TypeVar("Item")
 
 # Of the machine, not of the data or the code: what the system says, and what to do.
 FAULTS_OF_THE_MACHINE = {
@@ -56,52 +51,3 @@ def _warn_of_other_threads(threads: int | None) -> None:
     for name, given in (("OMP_NUM_THREADS", ""), ("MKL_NUM_THREADS", str(threads))):
         if os.environ.get(name, given) != str(threads):
             logging.warning("%s is not params' threads=%d: other bits than `dvc repro`'s", name, threads)
-
-
-def first_process() -> bool:
-    """Whether this process is alone, or the first of those that train together: it alone writes, and tells.
-
-    Lightning and SLURM give each its number, from 0 on, before it starts; Lightning's first one has none yet.
-    """
-    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
-
-
-def progress(items: Iterable[Item], desc: str, total: int | None = None, unit: str = "it") -> Iterator[Item]:
-    """Shows long work: a bar with rate and remaining time; plain lines every ten seconds where there is no terminal."""
-    bar = tqdm(items, desc=desc, total=total, unit=unit, disable=not (sys.stderr.isatty() and first_process()))
-    if not bar.disable:
-        yield from bar
-        return
-    start = told = time.monotonic()
-    for done, item in enumerate(items, start=1):
-        yield item
-        now = time.monotonic()
-        if now - told >= 10 or done == total:
-            told, rate = now, done / (now - start + 1e-9)
-            left = "" if total is None else f"/{total}, {(total - done) / rate:.0f} s left"
-            logging.info("%s: %d%s, %.1f %s/s", desc, done, left, rate, unit)
-
-
-def write_metrics(stage: str, values: Mapping[str, Any]) -> None:
-    """Writes metrics/<stage>.json, whole or not at all. Raises ValueError for a number that JSON has no word for."""
-    _write(Path("metrics") / f"{stage}.json", values)
-
-
-def write_made(stage: str, *, made: int, kept: int, gone: int, seconds: float) -> None:
-    """Writes metrics/made/<stage>.json: of an incremental stage's items, how many it had to make in this run, how many
-    it found as an earlier run left them, and how many of an earlier run it removed; and the seconds it took.
-
-    No output of the stage and no part of its metrics: those are functions of params, code and data, while this tells
-    of the run before.
-    """
-    _write(
-        Path("metrics") / "made" / f"{stage}.json",
-        {"made": made, "kept": kept, "gone": gone, "seconds": round(seconds, 3)},
-    )
-
-
-def _write(path: Path, values: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)

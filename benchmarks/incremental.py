@@ -24,10 +24,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from avsep.files.hashes import COARSE
 from avsep.media.frames import frame_name, pack
-from avsep.media.hashes import COARSE
 from avsep.params import Detect, Detector, DetectParams, Extract, ExtractParams, ResNet, Videos
-from avsep.training.detectors import save_detector
+from avsep.weights.detectors import save_detector
 from models.detector import build_detector
 from stages import detect, extract
 

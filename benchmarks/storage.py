@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from avsep.files.ledgers import digest
 from avsep.media.frames import count_frames, frame_name, pack, read_frame, read_jpeg
-from avsep.media.incremental import digest
 
 SIZES = ((224, 168), (256, 192), (320, 180), (320, 240))
 PICTURES = 48  # different ones

@@ -14,6 +14,7 @@ import torch
 
 from avsep.clips.index import SOUNDING
 from avsep.clips.mixtures import hear
+from avsep.media.spectrogram import Spectrogram
 from avsep.training.loop import keep_freed_memory
 from avsep.training.masks import weighted_l1
 from models.resnet import FrameFeatures
@@ -41,7 +42,7 @@ def training_step(channels_last: bool, bfloat16: bool) -> Callable[[], None]:
     seen = {name: FrameFeatures(torch.rand(BATCH, 1, 128), torch.rand(BATCH, 1, 128, 7, 7)) for name in SOUNDING}
 
     def step() -> None:
-        heard = hear(waves, n_fft=1022, hop=HOP, log_bins=128, align_corners=True)
+        heard = hear(waves, Spectrogram(n_fft=1022, hop=HOP, log_bins=128, align_corners=True))
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             masks = networks.separate(heard.log_mixture, seen)
         loss = sum(weighted_l1(masks[n].float(), heard.target(n, 5.0), heard.weight).mean() for n in SOUNDING)

@@ -61,7 +61,7 @@ class FrozenCLIP(nn.Module):
     """A CLIP that stays as it is: no parameter learns, and batch norm is in eval mode also while the rest trains.
 
     Pictures are normalised as every network's here are (ImageNet's mean 0 and deviation 1), squares of CLIP's size.
-    Phrases are token ids (avsep/clips/phrases.py).  The latent caption is a phrase of K = `context` - 2 free token
+    Phrases are token ids (avsep/weights/phrases.py).  The latent caption is a phrase of K = `context` - 2 free token
     embeddings between the start and the end token.
     """
 

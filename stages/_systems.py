@@ -5,7 +5,7 @@ from typing import Any
 
 from avsep.params import SystemsParams
 from avsep.scoring.systems import ASKED, GROUNDED, SHOWN
-from avsep.training.checkpoints import load_into, load_weights
+from avsep.weights.checkpoints import load_into, load_weights
 from models.ccol import CCoL
 from models.sound_of_pixels import SoundOfPixels
 from models.vast import VAST

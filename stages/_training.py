@@ -8,10 +8,11 @@ from functools import partial
 from typing import Any
 
 from avsep.clips.mixtures import hear
-from avsep.params import LearningParams
+from avsep.media.spectrogram import Spectrogram
+from avsep.params import TrainingParams
 
 
-def of_samples(params: LearningParams) -> dict[str, Any]:
+def of_samples(params: TrainingParams) -> dict[str, Any]:
     """Keywords of avsep.training.data.training_data."""
     return {
         "repeats": params.train.repeats,
@@ -23,10 +24,10 @@ def of_samples(params: LearningParams) -> dict[str, Any]:
     }
 
 
-def of_loop(params: LearningParams) -> dict[str, Any]:
+def of_loop(params: TrainingParams) -> dict[str, Any]:
     """Keywords of avsep.training.loop.fit."""
     return {
-        "hear": partial(hear, **asdict(params.spectrogram)),
+        "hear": partial(hear, how=Spectrogram(**asdict(params.spectrogram))),
         "seed": params.seed,
         "device": params.device,
         "decay": params.train.decay,
@@ -37,10 +38,6 @@ def of_loop(params: LearningParams) -> dict[str, Any]:
     }
 
 
-def of_waves(params: LearningParams) -> dict[str, Any]:
+def of_waves(params: TrainingParams) -> dict[str, Any]:
     """Keywords by which validation turns masks into waves."""
-    return {
-        "n_fft": params.spectrogram.n_fft,
-        "hop": params.spectrogram.hop,
-        "align_corners": params.spectrogram.align_corners,
-    }
+    return {"spectrogram": Spectrogram(**asdict(params.spectrogram))}

@@ -31,14 +31,16 @@ import models.clip
 from avsep.clips.datasets import ClipReader
 from avsep.clips.index import Video, read_index
 from avsep.clips.mixtures import centre_frame
-from avsep.clips.phrases import phrase_of, tokenise
+from avsep.files.ledgers import digest, fingerprint
+from avsep.files.metrics import write_made, write_metrics
 from avsep.media.frames import read_jpeg
-from avsep.media.incremental import digest, fingerprint
 from avsep.params import CaptionsParams
-from avsep.run import progress, run, write_made, write_metrics
-from avsep.training.captions import Caption, load_captions, save_captions
+from avsep.progress import progress
+from avsep.run import run
 from avsep.training.seeds import seed_everything
-from avsep.training.teacher import CLIP, load_teacher
+from avsep.weights.captions import Caption, load_captions, save_captions
+from avsep.weights.clip import CLIP, load_teacher
+from avsep.weights.phrases import phrase_of, tokenise
 from models.clip import LOGIT_SCALE, FrozenCLIP
 
 INDEX = Path("data/index/train.csv")

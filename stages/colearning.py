@@ -23,13 +23,13 @@ from avsep.clips.mixtures import Heard
 from avsep.params import ColearningParams
 from avsep.run import run
 from avsep.scoring import validation
-from avsep.training.checkpoints import load_into, load_weights
 from avsep.training.data import INDEX, see, training_data
 from avsep.training.distributed import mean_over_batch
 from avsep.training.loop import Group, fit
 from avsep.training.losses import gated_separation, one_of, positive, solo_grounding
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
+from avsep.weights.checkpoints import load_into, load_weights
 from models.ccol import CCoL
 from models.resnet import FrameFeatures
 from stages._training import of_loop, of_samples, of_waves

@@ -27,21 +27,23 @@ import torch
 import torchvision
 from torch import nn
 
-import avsep.training.detectors
+import avsep.weights.detectors
 import models.detector
 import models.resnet
-from avsep.clips.phrases import phrase_of
 from avsep.errors import InputError
+from avsep.files.hashes import Hashes
+from avsep.files.ledgers import Item, Ledger, digest, fingerprint, prune
+from avsep.files.metrics import write_made, write_metrics
 from avsep.media import detections, frames
 from avsep.media.detections import Rows, read_detections, write_detections
 from avsep.media.frames import ARCHIVE, count_frames, read_frame
-from avsep.media.hashes import Hashes
-from avsep.media.incremental import Item, Ledger, digest, fingerprint, prune
 from avsep.parallel import spread
 from avsep.params import DetectParams
-from avsep.run import progress, run, write_made, write_metrics
+from avsep.progress import progress
+from avsep.run import run
 from avsep.sources.manifest import given_detections
-from avsep.training.detectors import DETECTOR, ZERO_SHOT, learned_classes, load_detector, look
+from avsep.weights.detectors import DETECTOR, ZERO_SHOT, learned_classes, load_detector, look
+from avsep.weights.phrases import phrase_of
 
 FRAMES = Path("data/frames")
 RESULTS = Path("data/detection_results")
@@ -145,7 +147,7 @@ def fingerprints(
 def made_with(params: DetectParams, asked: Sequence[str] | None) -> tuple[list[Path], dict[str, Any]]:
     """What decides the results beside the frames: source files, and plain values; `asked` are the classes that a
     detector is asked for in words."""
-    modules = (avsep.training.detectors, models.detector, models.resnet, detections, frames)
+    modules = (avsep.weights.detectors, models.detector, models.resnet, detections, frames)
     code = [Path(module.__file__ or "") for module in modules] + [Path(__file__)]
     settings: dict[str, Any] = {
         "weights": digest([DETECTOR]),  # of a zero-shot detector it tells the hash of all its files

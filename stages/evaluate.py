@@ -24,20 +24,23 @@ import pandas as pd
 from avsep.clips.datasets import ClipReader, FixedMixtures
 from avsep.clips.index import OBJECTS, SOUNDING, Mixture, Video, read_index, read_mixtures
 from avsep.errors import InputError
+from avsep.files.metrics import write_metrics
+from avsep.media.spectrogram import Spectrogram
 from avsep.parallel import spread
 from avsep.params import EvaluateParams
-from avsep.run import progress, run, write_metrics
+from avsep.progress import progress
+from avsep.run import run
 from avsep.scoring import many, pairs
 from avsep.scoring.asking import NOTHING, Told, evidence_by_class, phrase_rows, tell
-from avsep.scoring.confidence import Confidence, calibrated
 from avsep.scoring.examples import write_example
 from avsep.scoring.grounding import calibrated_gate
 from avsep.scoring.localisation import COLUMNS as PLACES
 from avsep.scoring.localisation import locate
 from avsep.scoring.summary import DECIMALS, Rows, headline, summarise
 from avsep.scoring.systems import ASKED, GROUNDED, SHOWN, Outcome, separate_all, sounding_probabilities
+from avsep.systems.confidence import Confidence, calibrated
 from avsep.training.seeds import seed_everything
-from avsep.training.teacher import load_teacher
+from avsep.weights.clip import load_teacher
 from stages._systems import load_systems
 
 METRICS = Path("metrics")
@@ -102,7 +105,7 @@ def calibrate(
     """The gate of each grounded system; with trimodal its confidence, and from which value of it a phrase is taken to
     be heard."""
     hearing: dict[str, Any] = {
-        "spectrogram": asdict(params.spectrogram),
+        "spectrogram": Spectrogram(**asdict(params.spectrogram)),
         "device": params.device,
         "batch": params.evaluate.batch,
     }
@@ -222,7 +225,7 @@ def main(params: EvaluateParams) -> None:
         )
     gates, confidence, threshold = calibrate(params, networks, val, told)
     hearing: dict[str, Any] = {
-        "spectrogram": asdict(params.spectrogram),
+        "spectrogram": Spectrogram(**asdict(params.spectrogram)),
         "max_target": params.objective.max_target,
         "device": params.device,
         "batch": params.evaluate.batch,

@@ -23,12 +23,14 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
+from avsep.files.metrics import write_metrics
+from avsep.media.spectrogram import Spectrogram
 from avsep.parallel import spread
 from avsep.params import EvaluateScenesParams
-from avsep.run import run, write_metrics
+from avsep.run import run
 from avsep.scenes.examples import write_example
 from avsep.scenes.files import list_scenes, read_stem, read_truth, video_path
-from avsep.scenes.networks import read_gates
+from avsep.scenes.matching import match, true_objects
 from avsep.scenes.scoring import (
     ALL,
     COLUMNS,
@@ -40,13 +42,14 @@ from avsep.scenes.scoring import (
     score_system,
     summarise_kinds,
 )
-from avsep.scenes.separate import Given, Hearing, Networks, Sight
-from avsep.scenes.tracks import Object, match, true_objects
-from avsep.scenes.video import Separator, open_video
 from avsep.scoring.systems import ASKED
-from avsep.training.detectors import learned_classes, load_detector
+from avsep.separating.gates import read_gates
+from avsep.separating.tracks import Object
+from avsep.separating.video import Separator, open_video
+from avsep.separating.windows import Given, Hearing, Networks, Sight
 from avsep.training.seeds import seed_everything
-from avsep.training.teacher import load_teacher
+from avsep.weights.clip import load_teacher
+from avsep.weights.detectors import learned_classes, load_detector
 from stages._systems import load_systems
 
 SCENES = Path("data/scenes")
@@ -191,7 +194,7 @@ def make_separator(params: EvaluateScenesParams) -> Separator:
         seen=params.evaluate_scenes.seen,
         networks=networks,
         gates=read_gates(params.evaluate.systems),
-        hearing=Hearing(params.extract.rate, params.audio.samples, asdict(params.spectrogram)),
+        hearing=Hearing(params.extract.rate, params.audio.samples, Spectrogram(**asdict(params.spectrogram))),
         crops=Sight(fps, params.frames.count, params.frames.stride, params.frames.size, params.frames.square),
         queries=Sight(fps, params.vast.frames, params.vast.stride, params.clip.image_size, square=True),
     )

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from avsep.errors import InputError
+from avsep.files.hashes import Hashes
+from avsep.files.ledgers import Item, Ledger, digest, fingerprint, prune
+from avsep.files.metrics import write_made, write_metrics
 from avsep.media import ffmpeg, frames
-from avsep.media.hashes import Hashes
-from avsep.media.incremental import Item, Ledger, digest, fingerprint, prune
 from avsep.parallel import spread
 from avsep.params import ExtractParams
-from avsep.run import run, write_made, write_metrics
+from avsep.run import run
 from avsep.sources.manifest import MANIFEST, Row, Span, frames_of, read_manifest, read_parts, refuse_changed, root_of
 
 FRAMES = Path("data/frames")

@@ -22,13 +22,13 @@ from torch import Tensor
 from avsep.clips.mixtures import Heard
 from avsep.params import FinetuneParams
 from avsep.run import run
-from avsep.training.captions import CAPTIONS
 from avsep.training.data import INDEX
 from avsep.training.loop import Group, fit
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
-from avsep.training.teacher import CLIP
 from avsep.training.vast import mask_losses, optimizer, prepare, separate, validate, weighted_sum
+from avsep.weights.captions import CAPTIONS
+from avsep.weights.clip import CLIP
 from models.vast import VAST, Seen
 from stages._training import of_loop, of_samples, of_waves
 

@@ -22,12 +22,12 @@ from avsep.clips.mixtures import Heard
 from avsep.params import GroundingParams
 from avsep.run import run
 from avsep.scoring import validation
-from avsep.training.checkpoints import load_weights
 from avsep.training.data import INDEX, see, training_data
 from avsep.training.loop import Group, fit
 from avsep.training.losses import one_of, solo_grounding
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
+from avsep.weights.checkpoints import load_weights
 from models.ccol import CCoL
 from models.resnet import FrameFeatures
 from stages._training import of_loop, of_samples

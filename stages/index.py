@@ -23,14 +23,15 @@ from typing import NamedTuple
 from avsep.clips.index import Video, read_index, read_mixtures, video, write_index, write_mixtures
 from avsep.clips.splits import Splits, check_disjoint, fixed_mixtures, split
 from avsep.errors import InputError
+from avsep.files.ledgers import Item, digest, recorded_outputs
+from avsep.files.metrics import write_metrics
+from avsep.files.paths import inside
 from avsep.media.detections import read_detections
 from avsep.media.frames import count_frames
-from avsep.media.incremental import Item, digest, recorded_outputs
-from avsep.media.paths import inside
 from avsep.media.wav import duration, loudest_db
 from avsep.parallel import spread
 from avsep.params import IndexParams
-from avsep.run import run, write_metrics
+from avsep.run import run
 
 ROOT = Path("data")
 INDEX = ROOT / "index"

@@ -1,6 +1,6 @@
 """Stage pretrained: the weights that nobody trains for a paper -> checkpoints/pretrained/*.safetensors.
 
-`resnet18.safetensors` sees the objects, `detector.safetensors` finds them (avsep/training/detectors.py tells what is in
+`resnet18.safetensors` sees the objects, `detector.safetensors` finds them (avsep/weights/detectors.py tells what is in
 it), `clip.safetensors` puts pictures and phrases into one space.
 
 `pretrained.source` published: torchvision's ImageNet ResNet-18 and OpenAI's CLIP RN50, downloaded or files of
@@ -41,24 +41,26 @@ from torchvision.models import ResNet18_Weights
 from torchvision.models.detection import FasterRCNN, FasterRCNN_ResNet50_FPN_Weights
 from torchvision.transforms.functional import pil_to_tensor
 
-from avsep.clips.phrases import phrase_of, tokenise
 from avsep.demo.captions import caption
 from avsep.demo.stills import Still, Views, render_stills, render_views
 from avsep.errors import InputError
+from avsep.files.metrics import write_metrics
 from avsep.media.annotations import Annotated, OpenImages, read_open_images, read_picture
 from avsep.media.frames import normalise
 from avsep.params import PretrainedParams
-from avsep.run import progress, run, write_metrics
+from avsep.progress import progress
+from avsep.run import run
 from avsep.scoring.detection import average_precision, first_is_right, recall
-from avsep.training.checkpoints import load_into, load_torch, save_weights
-from avsep.training.detectors import (
+from avsep.training.seeds import seed_everything, seed_step
+from avsep.weights.checkpoints import load_into, load_torch, save_weights
+from avsep.weights.detectors import (
     check_zero_shot,
     find_zero_shot,
     save_detector,
     save_no_detector,
     save_zero_shot,
 )
-from avsep.training.seeds import seed_everything, seed_step
+from avsep.weights.phrases import phrase_of, tokenise
 from models.clip import FrozenCLIP, build_clip, clip_normalised
 from models.detector import build_detector
 from models.resnet import ResNet18

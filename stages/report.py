@@ -9,11 +9,13 @@ import os
 from pathlib import Path
 
 from avsep.errors import InputError
+from avsep.files.metrics import write_metrics
 from avsep.params import ReportParams
+from avsep.progress import progress
 from avsep.report import charts, figures, page, tables
 from avsep.report.measured import read_measured
 from avsep.report.scenes import read_scenes
-from avsep.run import progress, run, write_metrics
+from avsep.run import run
 
 METRICS = Path("metrics")
 STAGES = (

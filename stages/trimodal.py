@@ -24,13 +24,13 @@ from torch.nn import functional
 from avsep.clips.mixtures import Heard
 from avsep.params import TrimodalParams
 from avsep.run import run
-from avsep.training.captions import CAPTIONS
 from avsep.training.data import INDEX
 from avsep.training.loop import Group, fit
 from avsep.training.resume import fingerprint
 from avsep.training.seeds import seed_everything
-from avsep.training.teacher import CLIP
 from avsep.training.vast import VISUAL, in_float32, mask_losses, optimizer, prepare, separate, validate, weighted_sum
+from avsep.weights.captions import CAPTIONS
+from avsep.weights.clip import CLIP
 from models.clip import LOGIT_SCALE
 from models.vast import VAST, Seen, attention_logits
 from stages._training import of_loop, of_samples, of_waves

@@ -25,17 +25,19 @@ from typing import NamedTuple
 from avsep.demo.sound import PARTS
 from avsep.demo.video import render_video
 from avsep.errors import InputError
+from avsep.files.hashes import Hashes
+from avsep.files.ledgers import Item, Ledger, file_hash, prune
+from avsep.files.metrics import write_made, write_metrics
+from avsep.files.names import printable, refuse_few
 from avsep.media.ffmpeg import Unusable, probe
-from avsep.media.hashes import Hashes
-from avsep.media.incremental import Item, Ledger, file_hash, prune
 from avsep.parallel import spread
 from avsep.params import VideosParams
-from avsep.run import progress, run, write_made, write_metrics
+from avsep.progress import progress
+from avsep.run import run
 from avsep.sources import folder, imported
 from avsep.sources.download import ARRIVED, ARRIVING, COLUMNS, DOWNLOADS, LEDGER, Settings, adopt, deliver, download
 from avsep.sources.lists import Listed, read_lists
 from avsep.sources.manifest import MANIFEST, VIDEOS, Row, read_manifest, write_manifest, write_parts
-from avsep.sources.names import printable, refuse_few
 
 HASHES = Path("data/.hashes")  # of files, as later stages know them too
 # What stages remove files from, be they a user's or not.

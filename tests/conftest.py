@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from avsep.media.ffmpeg import ffmpeg
-from tests.website import Site, open_site
+from tests.helpers.website import Site, open_site
 
 CLASSES = ("cello", "flute", "trumpet", "tuba")
 

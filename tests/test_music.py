@@ -18,10 +18,10 @@ from torchvision.models import resnet18
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
 from avsep import params
-from avsep.training.checkpoints import load_weights
+from avsep.weights.checkpoints import load_weights
 from models.clip import build_clip
-from tests.checkout import ROOT, call, fresh_checkout
-from tests.published_files import ccol_files, vast_files, write_published
+from tests.helpers.checkout import ROOT, call, fresh_checkout
+from tests.helpers.published_files import ccol_files, vast_files, write_published
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 

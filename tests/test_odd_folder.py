@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from avsep.clips.index import read_index
+from avsep.files.ledgers import Ledger
+from avsep.files.paths import quoted
 from avsep.media.detections import write_detections
 from avsep.media.frames import read_frame
-from avsep.media.incremental import Ledger
-from avsep.media.paths import quoted
 from avsep.params import Audio, Extract, ExtractParams, Index, IndexParams, VideosParams
 from stages import extract, index, videos
-from tests.odd import ODD, call_ffmpeg, make_folder
-from tests.videos import DEMO, DOWNLOAD
+from tests.helpers.odd import ODD, call_ffmpeg, make_folder
+from tests.helpers.videos import DEMO, DOWNLOAD
 
 RATE, FPS = 11025, 1
 SECONDS = 6

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from avsep.scoring.systems import SYSTEMS
-from tests.checkout import ROOT, call, fresh_checkout
+from tests.helpers.checkout import ROOT, call, fresh_checkout
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from avsep.errors import InputError
+from avsep.files.paths import inside
 from avsep.media.frames import ARCHIVE, count_frames
-from avsep.media.paths import inside
 
 # The objects of a mixture (docs/ccol.md): A and C are heard, B and D are only seen.
 OBJECTS = ("A", "B", "C", "D")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from avsep.clips.index import Mixture, Video
 from avsep.media import spectrogram
+from avsep.media.spectrogram import Spectrogram
 
 
 def draw_partners(first: Video, classes: Mapping[str, Sequence[Video]], random: np.random.Generator) -> Mixture:
@@ -83,11 +84,11 @@ class Heard:
         return (self.solo[name] / self.mixture).clamp(0, maximum)
 
 
-def hear(sources: Mapping[str, Tensor], n_fft: int, hop: int, log_bins: int, align_corners: bool) -> Heard:
+def hear(sources: Mapping[str, Tensor], how: Spectrogram) -> Heard:
     """Waves (B, L) of the sources as they sound in their mixture -> what the networks hear."""
-    spectra = spectrogram.stft(torch.stack(list(sources.values())), n_fft, hop)  # (S, B, F, T)
+    spectra = spectrogram.stft(torch.stack(list(sources.values())), how.n_fft, how.hop)  # (S, B, F, T)
     # the transform is linear: the mixture's spectrum is the sum of its sources'
     both = torch.cat([spectra, spectra.sum(0, keepdim=True)])  # (S + 1, B, F, T)
     magnitudes = spectrogram.magnitude(both) + 1e-10
-    warped = spectrogram.warp(magnitudes, log_bins, align_corners).unsqueeze(2)  # (S + 1, B, 1, F', T)
+    warped = spectrogram.warp(magnitudes, how.log_bins, how.align_corners).unsqueeze(2)  # (S + 1, B, 1, F', T)
     return Heard(mixture=warped[-1], solo=dict(zip(sources, warped[:-1], strict=True)))

@@ -5,10 +5,25 @@ logarithmic bins and T = L // hop + 1 frames, Hann window, centred.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class Spectrogram:
+    """How sound becomes what the networks hear, and masks become sound again (conf/config.yaml, spectrogram)."""
+
+    n_fft: int
+    hop: int
+    log_bins: int
+    align_corners: bool
+
+    def let_through(self, masks: Tensor, mixture: Tensor) -> Tensor:
+        """What log-frequency masks (..., F', T) let through of mixture waves (..., L): (..., L)."""
+        return apply_masks(masks, mixture, self.n_fft, self.hop, self.align_corners)
 
 
 def stft(waves: Tensor, n_fft: int, hop: int) -> Tensor:

@@ -18,8 +18,8 @@ from PIL import Image
 
 from avsep.media.wav import write_wav
 from avsep.scenes.scoring import Scene
-from avsep.scenes.separate import Given
-from avsep.scenes.tracks import Object
+from avsep.separating.tracks import Object
+from avsep.separating.windows import Given
 
 SHOWN = ("baseline", "colearning", "cyclic", "trimodal_visual", "trimodal_text", "finetune_visual", "finetune_text")
 

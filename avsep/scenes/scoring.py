@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from avsep.clips.mixtures import hear
 from avsep.scenes.files import Truth
-from avsep.scenes.separate import Given, Hearing, Windows
-from avsep.scenes.tracks import Object
 from avsep.scoring.intervals import Bootstrap
 from avsep.scoring.separation import bss_eval, snr
 from avsep.scoring.silence import FLOOR_DB, leakage_db
+from avsep.separating.tracks import Object
+from avsep.separating.windows import Given, Hearing, Windows
 
 COLUMNS = [
     *("scene", "kind", "system", "role", "player", "object", "class", "label", "playing", "found"),
@@ -66,7 +66,7 @@ def oracle(scene: Scene, hearing: Hearing, max_target: float) -> dict[str, Sound
         return {}
     windows = Windows(len(scene.mixture), hearing.samples)
     cut = {stem: windows.cut(torch.from_numpy(wave)) for stem, wave in scene.stems.items()}
-    heard = hear(cut, **hearing.spectrogram)
+    heard = hear(cut, hearing.spectrogram)
     mixture = torch.from_numpy(scene.mixture)
     targets = {stem: heard.target(stem, max_target).squeeze(1) for stem in cut}
     return {stem: hearing.let_through(mask, mixture).numpy() for stem, mask in targets.items()}

@@ -1,5 +1,5 @@
 """Asks VAST: by what CLIP sees of an object, by a phrase, by a synonym; for what is there and what is not; and where it
-looks. How sure it is: avsep/scoring/confidence.py."""
+looks. How sure it is: avsep/systems/confidence.py."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,10 +16,11 @@ from torch.utils.data import DataLoader
 from avsep.clips.datasets import ClipReader, FixedMixtures
 from avsep.clips.index import OBJECTS, SOUNDING, Video
 from avsep.clips.mixtures import Heard, hear
-from avsep.clips.phrases import phrase_of, tokenise
-from avsep.run import progress
-from avsep.scoring.confidence import evidence
+from avsep.media.spectrogram import Spectrogram
+from avsep.progress import progress
 from avsep.scoring.grounding import grounding_scores
+from avsep.systems.confidence import evidence
+from avsep.weights.phrases import phrase_of, tokenise
 from models.clip import FrozenCLIP
 from models.vast import VAST, attention_logits, visual_query
 
@@ -117,7 +118,7 @@ def evidence_by_class(
     told: Told,
     *,
     masked: str,
-    spectrogram: Mapping[str, Any],
+    spectrogram: Spectrogram,
     device: str,
     batch: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -127,7 +128,7 @@ def evidence_by_class(
     found: list[Tensor] = []
     sounding: list[bool] = []
     for at, samples in zip(range(0, len(mixtures), batch), DataLoader(mixtures, batch), strict=True):
-        heard = hear({name: wave.to(device) for name, wave in samples["waves"].items()}, **spectrogram)
+        heard = hear({name: wave.to(device) for name, wave in samples["waves"].items()}, spectrogram)
         found.append(torch.stack(evidence(network, heard, phrases, masked), dim=-1).flatten(0, 1))  # (B * classes, 3)
         for mixture in mixtures.mixtures[at : at + batch]:
             there = {mixture[OBJECTS.index(name)].category for name in SOUNDING}

@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 from avsep.clips.datasets import AUDIBLE, ClipReader, FixedMixtures, root_mean_square
 from avsep.clips.index import Video
 from avsep.clips.mixtures import hear, mixed
+from avsep.media.spectrogram import Spectrogram
 from avsep.scoring import systems
 from avsep.scoring.asking import Told
 from avsep.scoring.separation import gains, si_sdr, snr
@@ -95,7 +96,7 @@ def score_all(
     told: Told,
     gates: Mapping[str, float],
     *,
-    spectrogram: Mapping[str, Any],
+    spectrogram: Spectrogram,
     max_target: float,
     device: str,
     batch: int,
@@ -109,7 +110,7 @@ def score_all(
         waves = {name: wave.to(device) for name, wave in sounds["waves"].items()}
         part = slice(at, at + len(waves["1"]))
         numbers, videos = mixtures.numbers[part], mixtures.mixtures[part]
-        heard = hear(waves, **spectrogram)
+        heard = hear(waves, spectrogram)
         masks = systems.oracles(heard, max_target)
         shown, probabilities, _ = systems.ask_by_frames(networks, heard, pictures)
         masks.update(shown)

@@ -19,10 +19,10 @@ from torch.utils.data import DataLoader, Dataset
 from avsep.clips.datasets import FixedMixtures
 from avsep.clips.index import OBJECTS, PAIRS, SILENT, SOUNDING, Video
 from avsep.clips.mixtures import Heard, hear
-from avsep.media.spectrogram import apply_masks
+from avsep.media.spectrogram import Spectrogram
 from avsep.scoring import asking
 from avsep.scoring.asking import Told
-from avsep.scoring.confidence import Confidence, evidence
+from avsep.systems.confidence import Confidence, evidence
 
 GROUNDED = ("colearning", "cyclic")
 SHOWN = ("baseline", *GROUNDED)  # asked by frames
@@ -76,7 +76,7 @@ def separate_all(
     confidence: Confidence | None,
     *,
     masked: str,
-    spectrogram: Mapping[str, Any],
+    spectrogram: Spectrogram,
     max_target: float,
     device: str,
     batch: int,
@@ -89,7 +89,7 @@ def separate_all(
     number = 0
     for sounds, pictures in together(mixtures, seen, batch, device):
         waves = {name: wave.to(device) for name, wave in sounds["waves"].items()}
-        heard = hear(waves, **spectrogram)
+        heard = hear(waves, spectrogram)
         rows = mixtures.mixtures[number : number + len(heard.mixture)]
         videos = dict(zip(OBJECTS, zip(*rows, strict=True), strict=True))
         masks = oracles(heard, max_target)
@@ -209,14 +209,11 @@ def look(
     }
 
 
-def listen(
-    masks: Masks, waves: Mapping[str, Tensor], spectrogram: Mapping[str, Any]
-) -> dict[str, dict[str, np.ndarray]]:
+def listen(masks: Masks, waves: Mapping[str, Tensor], spectrogram: Spectrogram) -> dict[str, dict[str, np.ndarray]]:
     """What each mask lets through of the mixture of `waves` (B, L): system -> object -> (B, L); and the mixture."""
     mixture = torch.stack(list(waves.values())).sum(0)
-    transform = {name: spectrogram[name] for name in ("n_fft", "hop", "align_corners")}
     estimates = {
-        system: {name: apply_masks(mask.squeeze(1), mixture, **transform).cpu().numpy() for name, mask in own.items()}
+        system: {name: spectrogram.let_through(mask.squeeze(1), mixture).cpu().numpy() for name, mask in own.items()}
         for system, own in masks.items()
     }
     return {"mixture": {name: mixture.cpu().numpy() for name in waves}, **estimates}
@@ -224,12 +221,12 @@ def listen(
 
 @torch.no_grad()
 def sounding_probabilities(
-    networks: Mapping[str, Any], mixtures: FixedMixtures, *, spectrogram: Mapping[str, Any], device: str, batch: int
+    networks: Mapping[str, Any], mixtures: FixedMixtures, *, spectrogram: Spectrogram, device: str, batch: int
 ) -> dict[str, list[float]]:
     """What each grounded system gives to the objects that sound in the mixtures, by which a gate is calibrated."""
     found: dict[str, list[float]] = {system: [] for system in GROUNDED if system in networks}
     for samples in DataLoader(mixtures, batch):
-        heard = hear({name: wave.to(device) for name, wave in samples["waves"].items()}, **spectrogram)
+        heard = hear({name: wave.to(device) for name, wave in samples["waves"].items()}, spectrogram)
         for system, probabilities in found.items():
             network = networks[system]
             seen = {name: network.frames(pictures.to(device)) for name, pictures in samples["pictures"].items()}

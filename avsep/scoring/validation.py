@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from avsep.clips.mixtures import Heard
-from avsep.media.spectrogram import apply_masks
+from avsep.media.spectrogram import Spectrogram
 from avsep.scoring.separation import si_sdr, snr
 
 Seen = Mapping[str, Any]
@@ -19,25 +19,23 @@ def separation(
     seen: Seen,
     waves: Mapping[str, Tensor],
     *,
-    n_fft: int,
-    hop: int,
-    align_corners: bool,
+    spectrogram: Spectrogram,
 ) -> dict[str, Tensor]:
     """Improvement over the mixture, the mean of the sounding sources, by their own masks without gates: of SI-SDR and
     of SNR. An estimate that is nearly silent has an SNR of 0 dB, while its SI-SDR has no lower bound.
     """
     masks = networks.separate(heard.log_mixture, {name: seen[name] for name in waves})
-    return improvements(masks, waves, n_fft=n_fft, hop=hop, align_corners=align_corners)
+    return improvements(masks, waves, spectrogram)
 
 
 def improvements(
-    masks: Mapping[str, Tensor], waves: Mapping[str, Tensor], *, n_fft: int, hop: int, align_corners: bool
+    masks: Mapping[str, Tensor], waves: Mapping[str, Tensor], spectrogram: Spectrogram
 ) -> dict[str, Tensor]:
     """What `separation` tells, of the masks (B, 1, F, T) of the sounding sources, whose waves are (B, L)."""
     mixture = torch.stack(list(waves.values())).sum(0)
     found: dict[str, list[Tensor]] = {"si_sdri": [], "snri": []}
     for name, wave in waves.items():
-        estimate = apply_masks(masks[name].squeeze(1), mixture, n_fft, hop, align_corners)
+        estimate = spectrogram.let_through(masks[name].squeeze(1), mixture)
         found["si_sdri"].append(si_sdr(estimate, wave) - si_sdr(mixture, wave))
         found["snri"].append(snr(estimate, wave) - snr(mixture, wave))
     return {name: torch.stack(values).mean(0) for name, values in found.items()}
@@ -65,10 +63,8 @@ def separation_and_grounding(
     seen: Seen,
     waves: Mapping[str, Tensor],
     *,
-    n_fft: int,
-    hop: int,
-    align_corners: bool,
+    spectrogram: Spectrogram,
 ) -> dict[str, Tensor]:
     """Both."""
-    separated = separation(networks, heard, seen, waves, n_fft=n_fft, hop=hop, align_corners=align_corners)
+    separated = separation(networks, heard, seen, waves, spectrogram=spectrogram)
     return {**separated, **grounding(networks, heard, seen)}

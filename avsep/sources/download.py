@@ -31,9 +31,9 @@ from yt_dlp.networking.exceptions import HTTPError, network_exceptions
 from yt_dlp.utils import ExtractorError, YoutubeDLError
 
 from avsep.errors import InputError
+from avsep.files.ledgers import Item, Ledger, fingerprint
 from avsep.media.ffmpeg import ffmpeg
-from avsep.media.incremental import Item, Ledger, fingerprint
-from avsep.run import progress
+from avsep.progress import progress
 from avsep.sources.folder import SUFFIXES
 from avsep.sources.manifest import VIDEOS
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from avsep.errors import InputError
-from avsep.media.paths import quoted
-from avsep.sources.names import printable, refuse_few, safe_classes, safe_ids
+from avsep.files.names import printable, refuse_few, safe_classes, safe_ids
+from avsep.files.paths import quoted
 
 SUFFIXES = {".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv"}
 

@@ -19,11 +19,11 @@ from typing import NamedTuple
 import soundfile
 
 from avsep.errors import InputError
-from avsep.media.hashes import Hashes
-from avsep.media.incremental import digest
-from avsep.media.paths import quoted
+from avsep.files.hashes import Hashes
+from avsep.files.ledgers import digest
+from avsep.files.names import printable, refuse_few, safe_classes, safe_ids
+from avsep.files.paths import quoted
 from avsep.sources.manifest import Row, detections_of, frames_of
-from avsep.sources.names import printable, refuse_few, safe_classes, safe_ids
 
 SOUNDS = {".flac", ".mp3", ".ogg", ".wav"}
 SPLITS = ("train.csv", "val.csv", "test.csv")  # of index/, where other tables may lie

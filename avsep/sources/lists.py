@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from avsep.errors import InputError
-from avsep.media.incremental import Item
+from avsep.files.ledgers import Item
+from avsep.files.names import printable, refuse_few, safe_classes
 from avsep.sources.manifest import Span
-from avsep.sources.names import printable, refuse_few, safe_classes
 
 ID = re.compile("[A-Za-z0-9_-]{11}")
 TIMESTAMPS_FPS = 25  # SOLOS counts its parts in frames of its videos, which all were brought to this rate

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from avsep.errors import InputError
-from avsep.media.hashes import Hashes
-from avsep.media.incremental import Item
-from avsep.media.paths import inside, quoted_inside
+from avsep.files.hashes import Hashes
+from avsep.files.ledgers import Item
+from avsep.files.paths import inside, quoted_inside
 
 VIDEOS = Path("data/videos")
 MANIFEST = VIDEOS / "manifest.csv"
@@ -30,7 +30,7 @@ class Row(NamedTuple):
 
     category: str
     id: str
-    file: str  # quoted (avsep/media/paths.py), below `root_of`
+    file: str  # quoted (avsep/files/paths.py), below `root_of`
     seconds: str  # shorter of sound and pictures; empty for a file that cannot be read
     sha256: str  # of the video; of an imported one the digest of sound and frames
     parts: str = ""  # what of the video is used, `0-242;250.04-300`, seconds; empty: all

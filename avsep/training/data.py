@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from avsep.clips.datasets import ClipReader, Features, FixedMixtures, TrainingMixtures
 from avsep.clips.index import Video, read_index, read_mixtures
 from avsep.errors import InputError
-from avsep.run import progress
+from avsep.progress import progress
 from avsep.training.distributed import own_device
 from avsep.training.memory import physical_memory
 

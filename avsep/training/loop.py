@@ -32,12 +32,13 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from avsep.clips.datasets import EpochSampler
 from avsep.clips.mixtures import Heard
 from avsep.errors import InputError
-from avsep.run import first_process, write_metrics
-from avsep.training.checkpoints import load_weights, save_weights
+from avsep.files.metrics import write_metrics
+from avsep.progress import first_process
 from avsep.training.distributed import WholeBatch, ending_together, own_device, started_by, strategy
 from avsep.training.memory import needed, refuse_too_much
 from avsep.training.resume import ResumeFolder
 from avsep.training.seeds import seed_step
+from avsep.weights.checkpoints import load_weights, save_weights
 
 Seen = Mapping[str, Any]  # of each seen object: what frozen networks make of it, a phase's own kind
 Objective = Callable[[Any, Heard, Any], Mapping[str, Tensor]]  # -> scalars, one called "loss"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from avsep.errors import InputError
-from avsep.media import incremental
+from avsep.files import ledgers
 
 CODE = ("stages", "avsep", "models")
 PATIENCE = 600  # seconds that the other processes wait for the first
@@ -18,7 +18,7 @@ def fingerprint(params: Mapping[str, Any], data: Iterable[Path]) -> str:
     """A hash of a stage's params, all code, and what it reads: data/index, which holds the hashes of all that it
     points to, and the weights that it starts from."""
     code = [path for folder in CODE for path in sorted(Path(folder).rglob("*.py"))]
-    return incremental.fingerprint(data, code, params)
+    return ledgers.fingerprint(data, code, params)
 
 
 class ResumeFolder:

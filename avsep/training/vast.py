@@ -14,14 +14,15 @@ from torch import Tensor
 from avsep.clips.datasets import FixedMixtures, TrainingMixtures
 from avsep.clips.index import SOUNDING, read_index
 from avsep.clips.mixtures import Heard
-from avsep.clips.phrases import phrase_of, tokenise
-from avsep.media.incremental import digest
+from avsep.files.ledgers import digest
+from avsep.media.spectrogram import Spectrogram
 from avsep.scoring import validation
 from avsep.training import data
-from avsep.training.captions import captions_of
-from avsep.training.checkpoints import load_into, load_weights
 from avsep.training.masks import weighted_l1
-from avsep.training.teacher import CLIP, load_teacher
+from avsep.weights.captions import captions_of
+from avsep.weights.checkpoints import load_into, load_weights
+from avsep.weights.clip import CLIP, load_teacher
+from avsep.weights.phrases import phrase_of, tokenise
 from models.clip import ClipFeatures, FrozenCLIP
 from models.vast import VAST, Seen, visual_query
 
@@ -58,12 +59,17 @@ def in_float32(values: Tensor) -> torch.autocast:
 
 
 def validate(
-    networks: VAST, heard: Heard, seen: Mapping[str, Seen], waves: Mapping[str, Tensor], **transform: Any
+    networks: VAST,
+    heard: Heard,
+    seen: Mapping[str, Seen],
+    waves: Mapping[str, Tensor],
+    *,
+    spectrogram: Spectrogram,
 ) -> dict[str, Tensor]:
     """What validation.improvements tells, by picture and by the class's phrase, and the mean of both ways."""
     masks = separate(networks, heard, seen)
     ways = {
-        way: validation.improvements({name: masks[way, name] for name in waves}, waves, **transform)
+        way: validation.improvements({name: masks[way, name] for name in waves}, waves, spectrogram)
         for way in (VISUAL, TEXT)
     }
     means = {name: torch.stack([found[name] for found in ways.values()]).mean(0) for name in ways[VISUAL]}

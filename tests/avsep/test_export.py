@@ -9,7 +9,7 @@ import pytest
 from avsep.errors import InputError
 from avsep.export import export
 from avsep.media.frames import frame_name, pack
-from tests.factories import CLASSES, FRAMES, read_archive, write_archive, write_data
+from tests.helpers.factories import CLASSES, FRAMES, read_archive, write_archive, write_data
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ from avsep.errors import InputError
 from avsep.parallel import SCHEDULER, spread
 from avsep.params import Extract, ExtractParams
 from stages import extract
-from tests.clusters import local_cluster
-from tests.spreading import die, late, refuse, setting, threads, write_late
-from tests.videos import DEMO
+from tests.helpers.clusters import local_cluster
+from tests.helpers.spreading import die, late, refuse, setting, threads, write_late
+from tests.helpers.videos import DEMO
 
 ROOT = Path(__file__).parents[2]
 

@@ -21,14 +21,14 @@ from avsep.published import (
     main,
     read_file,
 )
-from avsep.training.checkpoints import load_into, load_weights, save_weights
+from avsep.weights.checkpoints import load_into, load_weights, save_weights
 from models.ccol import CCoL
 from models.clip import build_clip
 from models.vast import VAST
-from tests import factories
-from tests.factories import tiny_ccol
 from tests.golden import compute
-from tests.published_files import ccol_files, vast_files, write_published
+from tests.helpers import factories
+from tests.helpers.factories import tiny_ccol
+from tests.helpers.published_files import ccol_files, vast_files, write_published
 
 SHAPES = compute.published_shapes(compute.HERE / "ccol_align_corners_true.npz")
 

@@ -11,7 +11,7 @@ from avsep.clips.index import OBJECTS, SOUNDING
 from models.ccol import CCoL, Grounding, Separation, SoundEncoder, Synthesizer
 from models.resnet import FrameFeatures
 from models.sound_of_pixels import SoundOfPixels
-from tests.factories import UNET, WIDTH, noise, tiny_ccol, tiny_heard, tiny_seen
+from tests.helpers.factories import UNET, WIDTH, noise, tiny_ccol, tiny_heard, tiny_seen
 
 
 def test_synthesizer_is_the_formula() -> None:

@@ -14,7 +14,7 @@ from avsep.media import frames
 from avsep.params import RN50
 from models import clip as module
 from models.clip import END, START, FrozenCLIP, build_clip, clip_normalised
-from tests.factories import noise
+from tests.helpers.factories import noise
 
 SIZE, WIDTH, EMBEDDING, CONTEXT, TEXT_WIDTH = 64, 2, 6, 8, 8
 

@@ -6,7 +6,7 @@ from torch import nn
 from torchvision.models import resnet18
 
 from models.resnet import FrozenFrames, ResNet18
-from tests.factories import noise
+from tests.helpers.factories import noise
 
 
 def loaded(**options: bool) -> tuple[ResNet18, FrozenFrames]:

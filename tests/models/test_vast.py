@@ -5,8 +5,8 @@ import torch
 
 from avsep.published import vast_state
 from models.vast import VAST, ConditionedUNet, attention_logits, visual_query
-from tests.factories import noise
 from tests.golden import compute
+from tests.helpers.factories import noise
 
 
 def tiny() -> ConditionedUNet:

@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from models.zero_shot import load_zero_shot
-from tests.zero_shot import BERTS, write_zero_shot
+from tests.helpers.zero_shot import BERTS, write_zero_shot
 
 KINDS = ("owlv2", "grounding_dino")
 PHRASES = ["a cello", "the acoustic guitar", "a tuba"]

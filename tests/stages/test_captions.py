@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from models.clip import FrozenCLIP
 from stages.captions import describe
-from tests.factories import CLIP, noise, tiny_clip
+from tests.helpers.factories import CLIP, noise, tiny_clip
 
 B, K = 3, CLIP["context"] - 2
 

@@ -16,18 +16,18 @@ from dvc.utils.hydra import compose_and_dump
 from PIL import Image
 
 from avsep.errors import InputError
+from avsep.files.ledgers import file_hash
 from avsep.media.detections import read_detections, write_detections
-from avsep.media.incremental import file_hash
 from avsep.params import Detect, Detector, DetectParams, ResNet, load
 from avsep.sources.manifest import MANIFEST, Row, write_manifest
-from avsep.training.checkpoints import save_weights
-from avsep.training.detectors import DETECTOR, save_detector, save_no_detector, save_zero_shot
+from avsep.weights.checkpoints import save_weights
+from avsep.weights.detectors import DETECTOR, save_detector, save_no_detector, save_zero_shot
 from models.detector import build_detector
 from stages import detect
-from tests.clusters import local_cluster
-from tests.factories import read_archive, write_archive, write_frames
-from tests.videos import DEMO
-from tests.zero_shot import write_zero_shot
+from tests.helpers.clusters import local_cluster
+from tests.helpers.factories import read_archive, write_archive, write_frames
+from tests.helpers.videos import DEMO
+from tests.helpers.zero_shot import write_zero_shot
 
 ROOT = Path(__file__).parents[2]
 CLASSES = ["cello", "flute", "tuba"]

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +17,21 @@ from avsep.published import import_ccol, import_vast
 from avsep.report.measured import read_measured
 from avsep.scoring.pairs import GATE_CONTROLS
 from avsep.scoring.systems import ASKED, FRAME, GROUNDED, SHOWN, WRONG
-from avsep.training.checkpoints import load_weights, save_weights
-from avsep.training.teacher import CLIP
+from avsep.weights.checkpoints import load_weights, save_weights
+from avsep.weights.clip import CLIP
 from models.vast import VAST
 from stages import evaluate, report
-from tests import factories, outcomes
-from tests.factories import tiny_ccol, tiny_clip
-from tests.published_files import ccol_files, vast_files, write_published
-from tests.report_inputs import write_scenes
+from tests.helpers import factories, outcomes
+from tests.helpers.factories import tiny_ccol, tiny_clip
+from tests.helpers.published_files import ccol_files, vast_files, write_published
+from tests.helpers.report_inputs import write_scenes
 
 ROOT = Path(__file__).parents[2]
 TINY: dict[str, dict[str, Any]] = {
     "resnet": {"width": factories.WIDTH},
     "extract": {"rate": factories.RATE, "fps": factories.FPS},
     "audio": {"samples": factories.SAMPLES},
-    "spectrogram": factories.SPECTROGRAM,
+    "spectrogram": asdict(factories.SPECTROGRAM),
     "frames": {"count": 1, "stride": 1, "resize": 20, "size": factories.SIZE},
     "model": {**factories.MODEL, "query_std": None},
     "clip": factories.CLIP,

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,23 +31,24 @@ from avsep.params import (
     Vast,
 )
 from avsep.scenes.files import read_truth
-from avsep.scenes.networks import read_gates
+from avsep.scenes.matching import true_objects
 from avsep.scenes.rendering import render_scene
 from avsep.scenes.scoring import COLUMNS, INTERVALS, SUMMARY
-from avsep.scenes.tracks import Object, true_objects
-from avsep.scenes.video import Separator
 from avsep.scoring.systems import GROUNDED
-from avsep.training.checkpoints import save_weights
-from avsep.training.detectors import look, save_zero_shot
+from avsep.separating.gates import read_gates
+from avsep.separating.tracks import Object
+from avsep.separating.video import Separator
+from avsep.weights.checkpoints import save_weights
+from avsep.weights.detectors import look, save_zero_shot
 from models.ccol import CCoL
 from models.detector import build_detector
 from models.sound_of_pixels import SoundOfPixels
 from models.vast import VAST
 from stages import evaluate_scenes
 from stages.evaluate_scenes import SCENES, SYSTEMS, TRUE_BOXES
-from tests import factories
-from tests.factories import SPECTROGRAM, UNET, tiny_clip
-from tests.zero_shot import write_zero_shot
+from tests.helpers import factories
+from tests.helpers.factories import SPECTROGRAM, UNET, tiny_clip
+from tests.helpers.zero_shot import write_zero_shot
 
 CLASSES = ["cello", "flute", "trumpet", "tuba"]
 RATE = 8000
@@ -67,7 +69,7 @@ def params() -> EvaluateScenesParams:
         clip=Clip(**{**factories.CLIP, "layers": tuple(factories.CLIP["layers"])}),
         extract=Extract(rate=RATE, fps=2),
         audio=Audio(samples=16 * 255),
-        spectrogram=Spectrogram(**{**SPECTROGRAM, "n_fft": 1022, "hop": 272}),
+        spectrogram=Spectrogram(**{**asdict(SPECTROGRAM), "n_fft": 1022, "hop": 272}),
         frames=Frames(count=1, stride=1, resize=16, size=16, square=True, augment=False, cache=True),
         detect=Detect(threshold=0.05, nms=0.5, batch=2, phrase="a {}"),
         model=Model(**UNET, sound_channels=2, head_std=None, query_std=None),

@@ -15,8 +15,8 @@ from avsep.media import ffmpeg
 from avsep.media.frames import count_frames
 from avsep.params import Extract, ExtractParams
 from stages import extract
-from tests.factories import read_archive, write_archive
-from tests.videos import DEMO
+from tests.helpers.factories import read_archive, write_archive
+from tests.helpers.videos import DEMO
 
 MakeVideo = Callable[..., Path]
 WriteManifest = Callable[[Path], None]

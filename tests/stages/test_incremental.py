@@ -14,11 +14,11 @@ import torch
 
 from avsep.media.frames import frame_name
 from avsep.params import Detect, Detector, DetectParams, Extract, ExtractParams, ResNet
-from avsep.training.detectors import save_detector
+from avsep.weights.detectors import save_detector
 from models.detector import build_detector
 from stages import detect, extract
-from tests.factories import write_archive
-from tests.videos import DEMO
+from tests.helpers.factories import write_archive
+from tests.helpers.videos import DEMO
 
 EXTRACT = ExtractParams(videos=DEMO, extract=Extract(rate=11025, fps=1))
 DETECT = DetectParams(

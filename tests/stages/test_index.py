@@ -9,13 +9,13 @@ import pytest
 
 from avsep.clips.index import read_index, read_mixtures
 from avsep.errors import InputError
+from avsep.files.ledgers import Ledger
 from avsep.media.detections import write_detections
-from avsep.media.incremental import Ledger
 from avsep.media.wav import write_wav
 from avsep.params import Audio, Extract, ExtractParams, Index, IndexParams
 from stages import extract, index
-from tests.factories import read_archive, write_archive
-from tests.videos import DEMO
+from tests.helpers.factories import read_archive, write_archive
+from tests.helpers.videos import DEMO
 
 RATE = 11025
 PARAMS = IndexParams(

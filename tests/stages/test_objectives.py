@@ -16,7 +16,7 @@ from avsep.training.masks import weighted_l1
 from models.ccol import CCoL
 from models.resnet import FrameFeatures
 from stages import baseline, colearning, cyclic, grounding
-from tests.factories import noise, part_of_batch, tiny_ccol, tiny_heard, tiny_seen
+from tests.helpers.factories import noise, part_of_batch, tiny_ccol, tiny_heard, tiny_seen
 
 B = 6
 PHASES: dict[str, Callable[..., dict[str, Tensor]]] = {

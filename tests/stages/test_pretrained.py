@@ -16,18 +16,18 @@ from torch import nn
 from torchvision.models import ResNet18_Weights
 from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights, fasterrcnn_resnet50_fpn
 
-from avsep.clips.phrases import tokenise
 from avsep.errors import InputError
 from avsep.media import annotations
 from avsep.params import Clip, Detector, Pretrained, PretrainedParams, ResNet, Videos
-from avsep.training.checkpoints import load_weights, read_metadata, save_weights
-from avsep.training.detectors import DETECTOR, ZERO_SHOT, learned_classes, load_detector
+from avsep.weights.checkpoints import load_weights, read_metadata, save_weights
+from avsep.weights.detectors import DETECTOR, ZERO_SHOT, learned_classes, load_detector
+from avsep.weights.phrases import tokenise
 from models.clip import FrozenCLIP, build_clip
 from models.detector import build_detector
 from models.resnet import ResNet18
 from models.vast import visual_query
 from stages import pretrained
-from tests.zero_shot import write_zero_shot
+from tests.helpers.zero_shot import write_zero_shot
 
 CLASSES = ["cello", "flute", "trumpet", "tuba"]
 DEMO = PretrainedParams(

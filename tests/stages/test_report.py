@@ -22,7 +22,7 @@ from avsep.report import figures, page, tables
 from avsep.report.page import png_uri
 from avsep.report.tables import decimal
 from stages import report
-from tests.report_inputs import write_inputs, write_scenes
+from tests.helpers.report_inputs import write_inputs, write_scenes
 
 ROOT = Path(__file__).parents[2]
 PARAMS = load(ReportParams, ROOT / "params.yaml")

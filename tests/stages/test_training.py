@@ -5,6 +5,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,16 @@ from avsep.media import frames
 from avsep.media.frames import frame_name
 from avsep.media.wav import write_wav
 from avsep.scoring.summary import Rows, headline, summarise
-from avsep.training.captions import CAPTIONS, Caption, captions_of, load_captions, load_embeddings, save_captions
-from avsep.training.checkpoints import load_weights, save_weights
 from avsep.training.data import training_data
-from avsep.training.teacher import CLIP
 from avsep.training.vast import prepare
+from avsep.weights.captions import CAPTIONS, Caption, captions_of, load_captions, load_embeddings, save_captions
+from avsep.weights.checkpoints import load_weights, save_weights
+from avsep.weights.clip import CLIP
 from models import clip
 from models.resnet import ResNet18
 from models.vast import visual_query
 from stages import baseline, captions, colearning, cyclic, evaluate, finetune, grounding, trimodal
-from tests import factories
+from tests.helpers import factories
 
 ROOT = Path(__file__).parents[2]
 STAGES: dict[str, tuple[Any, Any]] = {
@@ -52,7 +53,7 @@ TINY: dict[str, dict[str, Any]] = {
     "resnet": {"width": factories.WIDTH},
     "extract": {"rate": factories.RATE, "fps": factories.FPS},
     "audio": {"samples": factories.SAMPLES},
-    "spectrogram": factories.SPECTROGRAM,
+    "spectrogram": asdict(factories.SPECTROGRAM),
     "frames": {"count": 1, "stride": 1, "resize": 20, "size": factories.SIZE, "augment": False, "cache": True},
     "model": factories.MODEL,
     "train": {"batch": 5, "repeats": 2, "workers": 0},

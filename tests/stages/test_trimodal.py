@@ -12,7 +12,7 @@ from avsep.training.vast import see, validate
 from models.vast import VAST, Seen, visual_query
 from stages import finetune
 from stages.trimodal import PUBLISHED, objective
-from tests.factories import CLIP, SPECTROGRAM, noise, tiny_clip, tiny_heard, tiny_waves
+from tests.helpers.factories import CLIP, SPECTROGRAM, noise, tiny_clip, tiny_heard, tiny_waves
 
 B, N, P, Q, V = 3, 2, 4, 8, 5  # clips, frames, positions, values of an embedding, captions
 WEIGHTS = {"visual_masks": 0.7, "text_masks": 0.3, "consistency": 0.2, "classification": 0.1}
@@ -120,11 +120,10 @@ def test_one_clip_alone() -> None:
 def test_validation_asks_both_ways() -> None:
     networks, heard, waves = tiny_vast().eval(), tiny_heard(B), tiny_waves(B)
     seen = tiny_asked(networks)
-    transform = {name: SPECTROGRAM[name] for name in ("n_fft", "hop", "align_corners")}
     with torch.no_grad():
-        found = validate(networks, heard, seen, waves, **transform)
+        found = validate(networks, heard, seen, waves, spectrogram=SPECTROGRAM)
         same = {n: clip._replace(sentence=visual_query(clip.tokens)) for n, clip in seen.items()}
-        both = validate(networks, heard, same, waves, **transform)
+        both = validate(networks, heard, same, waves, spectrogram=SPECTROGRAM)
     assert set(found) == {f"{way}{score}" for way in ("", "visual_", "text_") for score in ("snri", "si_sdri")}
     assert all(values.shape == (B,) for values in found.values())
     torch.testing.assert_close(found["snri"], (found["visual_snri"] + found["text_snri"]) / 2)

@@ -18,17 +18,17 @@ import pytest
 from PIL import Image
 
 from avsep.errors import InputError
+from avsep.files.ledgers import file_hash
+from avsep.files.paths import quoted_inside
 from avsep.media.detections import read_detections, write_detections
 from avsep.media.ffmpeg import write_video
 from avsep.media.frames import read_jpeg, unpack
-from avsep.media.incremental import file_hash
-from avsep.media.paths import quoted_inside
 from avsep.media.wav import duration, write_wav
 from avsep.params import Download, Extract, ExtractParams, Videos, VideosParams
 from stages import extract, videos
-from tests.videos import DEMO as THREE
-from tests.videos import DOWNLOAD
-from tests.website import Site
+from tests.helpers.videos import DEMO as THREE
+from tests.helpers.videos import DOWNLOAD
+from tests.helpers.website import Site
 
 DEMO = dataclasses.replace(THREE, per_class=1, seconds=1.0)
 CLASSES = ("cello", "flute", "trumpet", "tuba")

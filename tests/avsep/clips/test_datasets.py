@@ -18,7 +18,7 @@ from avsep.media.frames import normalise, read_frame
 from avsep.training import data
 from avsep.training.data import frozen_features
 from models.resnet import FrozenFrames
-from tests.factories import CLASSES, FPS, RATE, SAMPLES, SIZE, WIDTH, tiny_reader, write_data, write_video
+from tests.helpers.factories import CLASSES, FPS, RATE, SAMPLES, SIZE, WIDTH, tiny_reader, write_data, write_video
 
 Sample = dict[str, Any]
 REPEATS = 3

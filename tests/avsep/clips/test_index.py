@@ -16,7 +16,7 @@ from avsep.clips.index import (
     write_mixtures,
 )
 from avsep.errors import InputError
-from tests.factories import write_archive
+from tests.helpers.factories import write_archive
 
 CLASSES = ("cello", "flute", "trumpet", "tuba")
 

@@ -10,7 +10,7 @@ import torch
 
 from avsep.clips import mixtures
 from avsep.clips.index import Video, video
-from tests.factories import CLASSES, SAMPLES, hear_tiny, noise, tiny_heard, tiny_waves
+from tests.helpers.factories import CLASSES, SAMPLES, hear_tiny, noise, tiny_heard, tiny_waves
 
 
 def videos(per_class: int = 2) -> dict[str, list[Video]]:

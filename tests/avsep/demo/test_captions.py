@@ -5,9 +5,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from avsep.clips.phrases import tokenise
 from avsep.demo.captions import AFTER, BEFORE, NAMES, PLAYED, TEMPLATES, caption
 from avsep.demo.instruments import INSTRUMENTS
+from avsep.weights.phrases import tokenise
 
 each_class = pytest.mark.parametrize("name", NAMES)
 

@@ -12,7 +12,7 @@ from avsep.media import ffmpeg as media_ffmpeg
 from avsep.media.ffmpeg import Unusable, extract, ffmpeg, probe, write_video
 from avsep.media.frames import read_frame
 from avsep.media.wav import loudest_db
-from tests.factories import read_archive
+from tests.helpers.factories import read_archive
 
 MakeVideo = Callable[..., Path]
 RATE = 11025

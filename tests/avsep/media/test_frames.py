@@ -23,7 +23,7 @@ from avsep.media.frames import (
     read_frame,
     read_jpeg,
 )
-from tests.factories import read_archive, write_archive
+from tests.helpers.factories import read_archive, write_archive
 
 
 def gradient(width: int, height: int) -> Image.Image:

@@ -10,7 +10,7 @@ import soundfile
 
 from avsep.media.ffmpeg import Unusable, extract, probe, write_video
 from avsep.media.frames import read_frame
-from tests.odd import ODD, call_ffmpeg, make_odd
+from tests.helpers.odd import ODD, call_ffmpeg, make_odd
 
 RATE = 11025
 SECONDS = 9

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from avsep.clips.mixtures import hear
 from avsep.media import spectrogram
+from avsep.media.spectrogram import Spectrogram
 from avsep.scoring.separation import si_sdr
 
 PAPER = {"n_fft": 1022, "hop": 256}
@@ -96,7 +97,7 @@ def test_a_mask_of_the_low_rows_lets_the_low_tone_through() -> None:
 @pytest.mark.parametrize("align_corners", [True, False])
 def test_oracle_ratio_masks_separate(align_corners: bool) -> None:
     waves = {"A": harmonics(196, seed=0)[None], "C": harmonics(277, seed=2)[None]}
-    heard = hear(waves, **PAPER, log_bins=256, align_corners=align_corners)
+    heard = hear(waves, Spectrogram(**PAPER, log_bins=256, align_corners=align_corners))
     mixture = waves["A"] + waves["C"]
     for name, wave in waves.items():
         mask = heard.target(name, 5.0).squeeze(1)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from avsep.report import scenes
 from avsep.report.tables import Cell
-from tests.report_inputs import write_scenes
+from tests.helpers.report_inputs import write_scenes
 
 
 def test_each_kind_of_scene_has_a_line_and_a_column(tmp_path: Path) -> None:

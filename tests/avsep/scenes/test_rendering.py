@@ -10,7 +10,7 @@ import soundfile
 from avsep.demo.sound import PARTS
 from avsep.scenes.files import Truth, list_scenes, read_stem, read_truth, video_path
 from avsep.scenes.rendering import KINDS, ROOMS, balance, cast, coloured_noise, hidden, level_db, render_scene
-from avsep.scenes.video import open_video
+from avsep.separating.video import open_video
 
 CLASSES = list(PARTS)
 SETTINGS: dict[str, Any] = {

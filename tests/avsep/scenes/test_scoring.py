@@ -25,10 +25,10 @@ from avsep.scenes.scoring import (
     summarise_detection,
     summarise_kinds,
 )
-from avsep.scenes.separate import Given, Hearing, Windows
-from avsep.scenes.tracks import Object
 from avsep.scoring.intervals import Bootstrap
-from tests.factories import RATE, SAMPLES, SPECTROGRAM
+from avsep.separating.tracks import Object
+from avsep.separating.windows import Given, Hearing, Windows
+from tests.helpers.factories import RATE, SAMPLES, SPECTROGRAM
 
 HEARING = Hearing(RATE, SAMPLES, SPECTROGRAM)
 LENGTH = 700

@@ -12,8 +12,8 @@ from avsep.clips.index import OBJECTS, SOUNDING, Video
 from avsep.errors import InputError
 from avsep.scoring import asking
 from models.vast import VAST, visual_query
-from tests.factories import CLASSES, SPECTROGRAM, tiny_clip, tiny_heard, tiny_reader, write_data
-from tests.outcomes import mixtures_of, networks, told
+from tests.helpers.factories import CLASSES, SPECTROGRAM, tiny_clip, tiny_heard, tiny_reader, write_data
+from tests.helpers.outcomes import mixtures_of, networks, told
 
 
 @pytest.fixture(scope="module")

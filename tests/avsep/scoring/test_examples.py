@@ -10,8 +10,8 @@ from avsep.scoring.examples import write_example
 from avsep.scoring.pairs import score
 from avsep.scoring.separation import SCORES
 from avsep.scoring.systems import ASKED, GROUNDED, SYSTEMS
-from tests.factories import CLASSES, RATE, tiny_reader, write_data
-from tests.outcomes import GATES, mixtures_of, separate, told
+from tests.helpers.factories import CLASSES, RATE, tiny_reader, write_data
+from tests.helpers.outcomes import GATES, mixtures_of, separate, told
 
 
 def test_an_example_holds_what_the_report_shows(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import fooling
+from tests.helpers import fooling
 
 PAGE = Path(__file__).parents[3] / "docs/evaluation.md"
 
@@ -30,4 +30,4 @@ def test_silent_and_leaked() -> None:
 def test_the_page_tells_these_numbers() -> None:
     text = "\n".join(line.strip() for line in PAGE.read_text(encoding="utf-8").splitlines())  # one is in a list
     for table in fooling.pages():
-        assert table in text, f"python -m tests.fooling gives\n{table}"
+        assert table in text, f"python -m tests.helpers.fooling gives\n{table}"

@@ -9,8 +9,8 @@ import pytest
 from avsep.clips.index import OBJECTS, SOUNDING
 from avsep.errors import InputError
 from avsep.scoring.localisation import COLUMNS, attended, auc, iou, locate, region_of, silent_share, true_box
-from tests.factories import FPS, FRAMES, tiny_reader, write_data
-from tests.outcomes import separate
+from tests.helpers.factories import FPS, FRAMES, tiny_reader, write_data
+from tests.helpers.outcomes import separate
 
 
 def test_known_overlaps() -> None:

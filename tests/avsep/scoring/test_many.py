@@ -10,8 +10,8 @@ from avsep.clips.index import Video
 from avsep.scoring import many
 from avsep.scoring.separation import si_sdr
 from avsep.scoring.systems import GROUNDED
-from tests.factories import CLASSES, SPECTROGRAM, tiny_reader, write_data, write_video
-from tests.outcomes import GATES, networks, told
+from tests.helpers.factories import CLASSES, SPECTROGRAM, tiny_reader, write_data, write_video
+from tests.helpers.outcomes import GATES, networks, told
 
 
 @pytest.fixture(scope="module")

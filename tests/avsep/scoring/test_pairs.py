@@ -9,8 +9,8 @@ from avsep.clips.index import OBJECTS, SOUNDING, Video
 from avsep.scoring.pairs import COLUMNS, GATE_CONTROLS, score
 from avsep.scoring.separation import SCORES, gains, measure
 from avsep.scoring.systems import GROUNDED, SYSTEMS
-from tests.factories import CLASSES, write_data
-from tests.outcomes import GATES, PROBABILITIES, SOLO, outcome
+from tests.helpers.factories import CLASSES, write_data
+from tests.helpers.outcomes import GATES, PROBABILITIES, SOLO, outcome
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from avsep.clips.index import OBJECTS, SOUNDING, Video
 from avsep.scoring import systems
 from avsep.scoring.pairs import GATE_CONTROLS, score
 from avsep.scoring.systems import GROUNDED, SYSTEMS, TRAINED, WRONG, Outcome, sounding_probabilities
-from tests.factories import CLASSES, SAMPLES, SPECTROGRAM, hear_tiny, tiny_reader, tiny_waves, write_data
-from tests.outcomes import GATES, asked_objects, mixtures_of, networks, separate
+from tests.helpers.factories import CLASSES, SAMPLES, SPECTROGRAM, hear_tiny, tiny_reader, tiny_waves, write_data
+from tests.helpers.outcomes import GATES, asked_objects, mixtures_of, networks, separate
 
 
 @pytest.fixture(scope="module")

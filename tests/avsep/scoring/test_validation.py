@@ -9,11 +9,10 @@ from torch import Tensor
 from avsep.clips.index import OBJECTS, SOUNDING
 from avsep.clips.mixtures import Heard
 from avsep.scoring import validation
-from tests.factories import SPECTROGRAM, hear_tiny, noise, tiny_waves
+from tests.helpers.factories import SPECTROGRAM, hear_tiny, noise, tiny_waves
 
 B = 4
 SEEN = dict.fromkeys(OBJECTS)
-TRANSFORM = {name: SPECTROGRAM[name] for name in ("n_fft", "hop", "align_corners")}
 
 
 def tones() -> dict[str, Tensor]:
@@ -48,7 +47,7 @@ RIGHT = {("mixture", "A"): 1.0, ("mixture", "C"): 1.0, ("A", "A"): 1.0, ("C", "C
 def test_oracle_masks_score_high_and_masks_of_ones_nothing() -> None:
     waves = tones()
     heard = hear_tiny(waves)
-    oracle = validation.separation(Oracle(heard, {}), heard, SEEN, waves, **TRANSFORM)["si_sdri"]
+    oracle = validation.separation(Oracle(heard, {}), heard, SEEN, waves, spectrogram=SPECTROGRAM)["si_sdri"]
     assert oracle.shape == (B,)
     assert oracle.min() > 8
 
@@ -56,7 +55,7 @@ def test_oracle_masks_score_high_and_masks_of_ones_nothing() -> None:
         def separate(self, log_mixture: Tensor, seen: Mapping[str, object]) -> dict[str, Tensor]:
             return {name: torch.ones_like(log_mixture) for name in seen}
 
-    nothing = validation.separation(Ones(heard, {}), heard, SEEN, waves, **TRANSFORM)["si_sdri"]
+    nothing = validation.separation(Ones(heard, {}), heard, SEEN, waves, spectrogram=SPECTROGRAM)["si_sdri"]
     torch.testing.assert_close(nothing, torch.zeros(B), rtol=0, atol=0.05)
 
 
@@ -68,7 +67,7 @@ def test_muting_all_gains_nothing() -> None:
         def separate(self, log_mixture: Tensor, seen: Mapping[str, object]) -> dict[str, Tensor]:
             return {name: torch.zeros_like(log_mixture) for name in seen}
 
-    found = validation.separation(Zeros(heard, {}), heard, SEEN, waves, **TRANSFORM)
+    found = validation.separation(Zeros(heard, {}), heard, SEEN, waves, spectrogram=SPECTROGRAM)
     torch.testing.assert_close(found["snri"], torch.zeros(B), rtol=0, atol=1e-3)  # the mixture's SNRs cancel
 
 
@@ -76,7 +75,7 @@ def test_swapped_masks_score_low() -> None:
     waves = tones()
     heard = hear_tiny(waves)
     swapped = Heard(heard.mixture, {"A": heard.solo["C"], "C": heard.solo["A"]})
-    assert validation.separation(Oracle(swapped, {}), heard, SEEN, waves, **TRANSFORM)["si_sdri"].max() < -5
+    assert validation.separation(Oracle(swapped, {}), heard, SEEN, waves, spectrogram=SPECTROGRAM)["si_sdri"].max() < -5
 
 
 @pytest.mark.parametrize(
@@ -92,7 +91,9 @@ def test_swapped_masks_score_low() -> None:
 def test_balanced_accuracy_of_grounding(changes: dict[tuple[str, str], float], mixture: float, solo: float) -> None:
     waves = {name: noise(B, 255, seed=i) for i, name in enumerate(SOUNDING)}
     heard = hear_tiny(waves)
-    found = validation.separation_and_grounding(Oracle(heard, {**RIGHT, **changes}), heard, SEEN, waves, **TRANSFORM)
+    found = validation.separation_and_grounding(
+        Oracle(heard, {**RIGHT, **changes}), heard, SEEN, waves, spectrogram=SPECTROGRAM
+    )
     assert set(found) == {"si_sdri", "snri", "balanced_accuracy", "solo_balanced_accuracy"}
     assert found["balanced_accuracy"].tolist() == [mixture] * B
     assert found["solo_balanced_accuracy"].tolist() == [solo] * B

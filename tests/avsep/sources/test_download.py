@@ -10,11 +10,11 @@ import pytest
 from yt_dlp.utils import DownloadError, ExtractorError
 
 from avsep.errors import InputError
+from avsep.files.ledgers import Item, Ledger
 from avsep.media.ffmpeg import ffmpeg, probe
-from avsep.media.incremental import Item, Ledger
 from avsep.sources import download as module
 from avsep.sources.download import COLUMNS, LEDGER, Failed, Refused, Settings, Unavailable, download, fetch
-from tests.website import Site
+from tests.helpers.website import Site
 
 ITEM = ("cello", "AAAAAAAAAAA")
 NAMES = [f"{number:0>11}" for number in range(8)]

@@ -18,12 +18,12 @@ from torch import nn
 
 from avsep import params
 from avsep.errors import InputError
-from avsep.training.checkpoints import load_weights, save_weights
 from avsep.training.distributed import WholeBatch, WholeBatchNorm, started_by
-from avsep.training.teacher import CLIP
+from avsep.weights.checkpoints import load_weights, save_weights
+from avsep.weights.clip import CLIP
 from models.resnet import ResNet18
 from stages import grounding
-from tests import factories
+from tests.helpers import factories
 from tests.stages.test_training import STAGES, TINY
 
 ROOT = Path(__file__).parents[3]

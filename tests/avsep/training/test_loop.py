@@ -20,15 +20,15 @@ from avsep.clips.mixtures import Heard
 from avsep.errors import InputError
 from avsep.scoring import validation
 from avsep.training import memory
-from avsep.training.checkpoints import load_weights
 from avsep.training.data import see
 from avsep.training.loop import Group, KeepBest, Phase, fit
 from avsep.training.resume import ResumeFolder
 from avsep.training.seeds import seed_everything
+from avsep.weights.checkpoints import load_weights
 from models.ccol import CCoL
 from models.resnet import FrameFeatures
 from stages import colearning
-from tests.factories import SPECTROGRAM, hear_tiny, tiny_ccol, tiny_reader, write_data
+from tests.helpers.factories import SPECTROGRAM, hear_tiny, tiny_ccol, tiny_reader, write_data
 
 EPOCHS = 3
 STEPS = 11  # of an epoch: more than the 10 between two lines of the live curves
@@ -68,7 +68,7 @@ def train(
         objective=objective,
         validate=partial(
             validation.separation_and_grounding,
-            **{name: SPECTROGRAM[name] for name in ("n_fft", "hop", "align_corners")},
+            spectrogram=SPECTROGRAM,
         ),
         groups={name: Group(list(networks.get_submodule(name).parameters()), 1e-2) for name in trained},
         train=TrainingMixtures(
@@ -180,9 +180,10 @@ def test_the_best_weights_are_those_that_scored_best(splits: dict[str, list[Vide
     data = FixedMixtures(mixtures, tiny_reader(), heard=SOUNDING, seen=OBJECTS)
     batch = next(iter(torch.utils.data.DataLoader(data, len(data))))
     seen = {name: networks.frames(pictures) for name, pictures in batch["pictures"].items()}
-    transform = {name: SPECTROGRAM[name] for name in ("n_fft", "hop", "align_corners")}
     with torch.no_grad():
-        found = validation.separation(networks, hear_tiny(batch["waves"]), seen, batch["waves"], **transform)
+        found = validation.separation(
+            networks, hear_tiny(batch["waves"]), seen, batch["waves"], spectrogram=SPECTROGRAM
+        )
     assert found["si_sdri"].mean().item() == pytest.approx(metrics["best"]["val/si_sdri"], abs=1e-4)
 
 

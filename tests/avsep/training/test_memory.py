@@ -20,7 +20,7 @@ from benchmarks.memory import composed
 from models.ccol import CCoL
 from models.resnet import FrameFeatures
 from stages import cyclic
-from tests.factories import SIZE, hear_tiny, noise, tiny_ccol, tiny_waves
+from tests.helpers.factories import SIZE, hear_tiny, noise, tiny_ccol, tiny_waves
 
 ROOT = Path(__file__).parents[3]
 CPU = torch.device("cpu")

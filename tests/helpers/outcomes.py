@@ -8,12 +8,12 @@ import torch
 from avsep.clips.datasets import FixedMixtures
 from avsep.clips.index import OBJECTS, SOUNDING, Mixture, Video
 from avsep.scoring.asking import NOTHING, Told, tell
-from avsep.scoring.confidence import Confidence
 from avsep.scoring.systems import ASKED, GROUNDED, SHOWN, SYSTEMS, TRAINED, Outcome, separate_all
+from avsep.systems.confidence import Confidence
 from models.sound_of_pixels import SoundOfPixels
 from models.vast import VAST
-from tests import factories
-from tests.factories import SPECTROGRAM, UNET, WIDTH, tiny_ccol, tiny_clip, tiny_reader
+from tests.helpers import factories
+from tests.helpers.factories import SPECTROGRAM, UNET, WIDTH, tiny_ccol, tiny_clip, tiny_reader
 
 PROBABILITIES = {"A": 0.9, "B": 0.2, "C": 0.4, "D": 0.7}  # at a gate of 0.5, C is muted and D leaks
 SOLO = {"A": 0.8, "B": 0.6, "C": 0.7, "D": 0.1}

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
-from avsep.scoring.confidence import SHARPNESS, calibrated, evidence
+from avsep.systems.confidence import SHARPNESS, calibrated, evidence
 from models.vast import VAST
-from tests.factories import hear_tiny, noise
+from tests.helpers.factories import hear_tiny, noise
 
 EMBEDDING = 16
 

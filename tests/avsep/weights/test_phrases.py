@@ -7,8 +7,8 @@ import open_clip
 import pytest
 import torch
 
-from avsep.clips.phrases import phrase_of, tokenise
 from avsep.errors import InputError
+from avsep.weights.phrases import phrase_of, tokenise
 
 
 def test_a_class_becomes_words() -> None:
@@ -68,7 +68,7 @@ def test_what_clip_would_not_understand_is_refused(phrase: str, reason: str) -> 
 
 def test_what_needs_no_tokeniser_imports_none() -> None:
     """Each stage checks its params so: seconds that videos, extract, index and report would wait for."""
-    check = "from avsep.clips.phrases import refuse_unreadable; refuse_unreadable('a violin'); import sys"
+    check = "from avsep.weights.phrases import refuse_unreadable; refuse_unreadable('a violin'); import sys"
     subprocess.run(
         [sys.executable, "-c", f"{check}; assert not {{'torch', 'open_clip'}} & set(sys.modules)"], check=True
     )

@@ -1,4 +1,6 @@
-"""Three ways to fool SDR, and the columns that catch them: `python -m tests.fooling` prints docs/evaluation.md's table.
+"""Three ways to fool SDR, and the columns that catch them: docs/evaluation.md's table.
+
+    python -m tests.helpers.fooling
 
 Two sources of noise in different bands, 4 s at 11025 Hz, and what is given for one of them.  Functions of a fixed seed.
 """

@@ -5,7 +5,7 @@ stage to know.  A stage keeps one `Ledger` beside its outputs.  An item, (class,
 holds the same fingerprint (the input's bytes, the settings, the code) and its outputs are still the bytes that
 were recorded.  All else is redone, and `prune` removes what no item owns: outputs of items that are gone and
 the temporary files of a killed run.  A file is read only if it may have changed since it was last hashed
-(avsep/media/hashes.py): a run that finds nothing to do looks at names, sizes and times alone.
+(avsep/files/hashes.py): a run that finds nothing to do looks at names, sizes and times alone.
 
 The ledger lies beside the outputs, never in a folder that later stages depend on: an edit of the code that leaves
 the outputs as they were changes its fingerprints, and nothing else.
@@ -33,7 +33,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from avsep.errors import InputError
-from avsep.media.hashes import Hashes
+from avsep.files.hashes import Hashes
 
 Item = tuple[str, str]
 """(class, id) of a video."""

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from avsep.errors import InputError
-from avsep.training.checkpoints import (
+from avsep.weights.checkpoints import (
     load_into,
     load_weights,
     read_metadata,

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from avsep.errors import InputError
-from avsep.training.checkpoints import load_weights, read_metadata, save_weights
-from avsep.training.teacher import CLIP
+from avsep.weights.checkpoints import load_weights, read_metadata, save_weights
+from avsep.weights.clip import CLIP
 
 CAPTIONS = Path("checkpoints/captions/captions.safetensors")
 COLUMNS = {"video": str, "fingerprint": str, "cosine_before": float, "cosine_after": float, "embedding": str}

@@ -17,6 +17,7 @@ from avsep.clips.mixtures import Heard, hear, mixed
 from avsep.clips.splits import fixed_mixtures
 from avsep.media.detections import write_detections
 from avsep.media.frames import frame_name, pack
+from avsep.media.spectrogram import Spectrogram
 from avsep.media.wav import write_wav
 from models.ccol import CCoL
 from models.clip import FrozenCLIP, build_clip
@@ -26,7 +27,7 @@ CLASSES = ("cello", "flute", "trumpet", "tuba", "violin")
 RATE = 1000  # Hz
 FPS = 4
 FRAMES = 12  # of each video: 3 s
-SPECTROGRAM: dict[str, Any] = {"n_fft": 62, "hop": 16, "log_bins": 16, "align_corners": True}
+SPECTROGRAM = Spectrogram(n_fft=62, hop=16, log_bins=16, align_corners=True)
 SAMPLES = 255  # of a window: 16 frames of the spectrogram
 SIZE = 16  # pixels
 WIDTH = 8  # of the ResNet
@@ -40,7 +41,7 @@ MODEL: dict[str, Any] = {**UNET, "sound_channels": 2, "head_std": None}
 
 
 def hear_tiny(waves: Mapping[str, Tensor]) -> Heard:
-    return hear(waves, **SPECTROGRAM)
+    return hear(waves, SPECTROGRAM)
 
 
 def tiny_ccol(seed: int = 0, **options: Any) -> CCoL:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from avsep.media import hashes
-from avsep.media.hashes import Hashes
+from avsep.files import hashes
+from avsep.files.hashes import Hashes
 
 
 @pytest.fixture

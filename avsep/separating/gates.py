@@ -5,12 +5,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 from avsep.errors import InputError
-from avsep.scoring.systems import GROUNDED
+from avsep.systems.catalogue import SYSTEMS
 
 
 def read_gates(systems: Collection[str], path: Path = Path("metrics/evaluate.json")) -> dict[str, float]:
     """The gates that stage evaluate has calibrated, of those of `systems` that ground. Raises InputError."""
-    grounded = [system for system in GROUNDED if system in systems]
+    grounded = [entry.name for entry in SYSTEMS if entry.grounds and entry.name in systems]
     if not grounded:
         return {}
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from avsep.errors import InputError
-from avsep.media.paths import inside, quoted, quoted_inside
+from avsep.files.paths import inside, quoted, quoted_inside
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ Shapes: O objects, W windows, N frames of a sample, F log-frequency bins, T fram
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,11 +17,11 @@ from torch import Tensor, nn
 
 from avsep.clips.datasets import AUDIBLE
 from avsep.clips.mixtures import Heard, hear, sample_frames
-from avsep.clips.phrases import phrase_of, tokenise
 from avsep.media.detections import squared
 from avsep.media.frames import Box, crop_and_resize, normalise
-from avsep.media.spectrogram import apply_masks
-from avsep.scenes.tracks import Object
+from avsep.media.spectrogram import Spectrogram
+from avsep.separating.tracks import Object
+from avsep.weights.phrases import phrase_of, tokenise
 from models.ccol import CCoL
 from models.clip import FrozenCLIP
 from models.resnet import FrameFeatures
@@ -66,17 +65,16 @@ class Hearing:
 
     rate: int  # Hz
     samples: int  # of a window
-    spectrogram: Mapping[str, Any]  # avsep.clips.mixtures.hear's
+    spectrogram: Spectrogram
 
     def hear(self, windows: Tensor) -> Heard:
         """Windows of the mixture (W, samples)."""
-        return hear({"all": windows}, **self.spectrogram)
+        return hear({"all": windows}, self.spectrogram)
 
     def let_through(self, masks: Tensor, wave: Tensor) -> Tensor:
         """What masks (..., W, F, T) let through of a wave (L,): (..., L)."""
         windows = Windows(len(wave), self.samples)
-        transform = {key: value for key, value in self.spectrogram.items() if key != "log_bins"}
-        return windows.join(apply_masks(masks, windows.cut(wave), **transform))
+        return windows.join(self.spectrogram.let_through(masks, windows.cut(wave)))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 Rows are those of avsep/media/detections.py, in which one thing may have boxes of several classes.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,6 @@ from torchvision.ops import batched_nms, box_iou
 
 from avsep.media.detections import SMALLEST_SIDE, Rows, whole_pixels
 from avsep.media.frames import Box
-from avsep.scenes.files import Boxes
 
 SAME_CLASS = 0.5  # what one class in two frames is worth in linking, in IoU
 
@@ -71,27 +69,6 @@ def link_rows(rows: Rows, link: float) -> list[list[NDArray[np.float32]]]:
                     free.discard(int(box))
         tracks += [[own[box]] for box in sorted(free)]
     return tracks
-
-
-def match(objects: Sequence[Object], players: Boxes, overlap: float) -> dict[int, int]:
-    """Which object is which player, whose boxes are (players, frames, 4): player -> object.
-
-    By the highest sum of IoU, the mean over frames; a pair below `overlap` is none.
-    """
-    if not objects:
-        return {}
-    found = np.array([one.boxes for one in objects], dtype=np.float64)  # (objects, frames, 4)
-    each = [iou(players[:, frame], found[:, frame]) for frame in range(players.shape[1])]
-    mean = np.mean(each, axis=0)  # (players, objects)
-    pairs = zip(*linear_sum_assignment(mean, maximize=True), strict=True)
-    return {int(player): int(one) for player, one in pairs if mean[player, one] >= overlap}
-
-
-def true_objects(players: Boxes, width: int, height: int) -> list[Object]:
-    """Players at their true boxes (players, frames, 4), as if each had been detected, as a class of its own."""
-    frames = tuple(range(1, players.shape[1] + 1))
-    whole = [tuple(whole_pixels(box, width, height) for box in boxes) for boxes in players.tolist()]
-    return [Object(label, 1.0, boxes, frames) for label, boxes in enumerate(whole, start=1)]
 
 
 def iou(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:

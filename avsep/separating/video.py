@@ -14,9 +14,9 @@ from avsep.errors import InputError
 from avsep.media.ffmpeg import Unusable, extract
 from avsep.media.frames import read_frame
 from avsep.media.wav import Wave
-from avsep.scenes.separate import Given, Hearing, Networks, Sight, separate
-from avsep.scenes.tracks import Object, find_objects
-from avsep.training.detectors import look
+from avsep.separating.tracks import Object, find_objects
+from avsep.separating.windows import Given, Hearing, Networks, Sight, separate
+from avsep.weights.detectors import look
 
 
 def open_video(path: Path, fps: int, rate: int) -> tuple[list[Image.Image], Wave]:
@@ -38,7 +38,7 @@ def open_video(path: Path, fps: int, rate: int) -> tuple[list[Image.Image], Wave
 class Separator:
     """All that it takes, on the device that the networks are on."""
 
-    detector: nn.Module  # see avsep/training/detectors.py
+    detector: nn.Module  # see avsep/weights/detectors.py
     classes: Sequence[str]  # of its labels 1, 2, ...
     batch: int  # frames that it sees at once
     nms: float  # see tracks.find_objects

@@ -22,11 +22,11 @@ from safetensors import SafetensorError
 from torch import nn
 from torchvision.transforms.functional import pil_to_tensor
 
-from avsep.clips.phrases import phrase_of
 from avsep.errors import InputError
+from avsep.files.ledgers import digest
 from avsep.media.detections import Rows
-from avsep.media.incremental import digest
-from avsep.training.checkpoints import find_metadata, load_into, load_weights, read_metadata, save_weights
+from avsep.weights.checkpoints import find_metadata, load_into, load_weights, read_metadata, save_weights
+from avsep.weights.phrases import phrase_of
 from models.detector import build_detector
 
 DETECTOR = Path("checkpoints/pretrained/detector.safetensors")

@@ -7,12 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
-from avsep.scenes.separate import Given, Hearing, Networks, Sight, Windows, separate
-from avsep.scenes.tracks import Object, true_objects
+from avsep.scenes.matching import true_objects
+from avsep.separating.tracks import Object
+from avsep.separating.windows import Given, Hearing, Networks, Sight, Windows, separate
 from models.sound_of_pixels import SoundOfPixels
 from models.vast import VAST
-from tests import factories
-from tests.factories import RATE, SAMPLES, SIZE, SPECTROGRAM, UNET, WIDTH, noise, tiny_ccol, tiny_clip
+from tests.helpers import factories
+from tests.helpers.factories import RATE, SAMPLES, SIZE, SPECTROGRAM, UNET, WIDTH, noise, tiny_ccol, tiny_clip
 
 CLASSES = ["cello", "flute"]
 HEARING = Hearing(RATE, SAMPLES, SPECTROGRAM)

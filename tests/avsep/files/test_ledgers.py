@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from avsep.media import incremental
-from avsep.media.incremental import Ledger, digest, fingerprint, prune
+from avsep.files import ledgers
+from avsep.files.ledgers import Ledger, digest, fingerprint, prune
 
 ITEM = ("cello", "a")
 
@@ -102,10 +102,10 @@ def test_an_interrupted_stage_keeps_what_it_did(tmp_path: Path) -> None:
 
 def test_a_kill_loses_a_batch_at_most(tmp_path: Path) -> None:
     book = ledger(tmp_path)
-    for number in range(incremental.SAVE_EVERY + 1):  # and no end of the `with`: as if killed
+    for number in range(ledgers.SAVE_EVERY + 1):  # and no end of the `with`: as if killed
         book.record(("cello", str(number)), "print", [], status="ok")
     with ledger(tmp_path) as again:
-        assert len(again.entries) == incremental.SAVE_EVERY
+        assert len(again.entries) == ledgers.SAVE_EVERY
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from avsep.errors import InputError
-from avsep.training import detectors
-from avsep.training.checkpoints import load_weights
-from avsep.training.detectors import (
+from avsep.weights import detectors
+from avsep.weights.checkpoints import load_weights
+from avsep.weights.detectors import (
     DETECTOR,
     ZERO_SHOT,
     check_zero_shot,
@@ -26,7 +26,7 @@ from avsep.training.detectors import (
 )
 from models.detector import build_detector
 from models.zero_shot import ZeroShotDetector, load_zero_shot
-from tests.zero_shot import write_zero_shot
+from tests.helpers.zero_shot import write_zero_shot
 
 CLASSES = ["cello", "acoustic_guitar"]
 HERE = (10.0, 10.0, 30.0, 30.0)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from avsep.training.checkpoints import load_into, load_weights
+from avsep.weights.checkpoints import load_into, load_weights
 from models.clip import FrozenCLIP, build_clip
 
 CLIP = Path("checkpoints/pretrained/clip.safetensors")

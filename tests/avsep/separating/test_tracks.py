@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from avsep.scenes.tracks import Object, find_objects, link_rows, match, strongest, true_objects
+from avsep.scenes.matching import match, true_objects
+from avsep.separating.tracks import Object, find_objects, link_rows, strongest
 
 HERE, THERE = (10.0, 10.0, 30.0, 30.0), (60.0, 10.0, 80.0, 30.0)
 OPTIONS = {"nms": 0.3, "link": 0.3, "seen": 0.5}

@@ -1,0 +1,1 @@
+"""A video file -> objects -> sounds: windows, tracks, gates."""

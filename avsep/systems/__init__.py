@@ -1,0 +1,1 @@
+"""What separates, each asked alike."""
