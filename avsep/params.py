@@ -517,12 +517,12 @@ class SystemsParams:
     frames: Frames
     model: Model
     objective: Objective
+    baseline: Baseline
     vast: Vast
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateParams(SystemsParams):
-    baseline: Baseline
     evaluate: Evaluate
 
 

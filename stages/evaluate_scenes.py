@@ -15,7 +15,7 @@ checkpoints/{baseline,colearning,cyclic,trimodal,finetune}/best.safetensors, che
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ import pandas as pd
 from PIL import Image
 
 from avsep.files.metrics import write_metrics
-from avsep.media.spectrogram import Spectrogram
 from avsep.parallel import spread
 from avsep.params import EvaluateScenesParams
 from avsep.run import run
@@ -34,31 +33,26 @@ from avsep.scenes.matching import match, true_objects
 from avsep.scenes.scoring import (
     ALL,
     COLUMNS,
-    CONTROLS,
     Scene,
     detect_kinds,
-    oracle,
-    score_controls,
+    score_references,
     score_system,
     summarise_kinds,
 )
-from avsep.scoring.systems import ASKED
+from avsep.scenes.scoring import references as referred
 from avsep.separating.gates import read_gates
 from avsep.separating.tracks import Object
 from avsep.separating.video import Separator, open_video
-from avsep.separating.windows import Given, Hearing, Networks, Sight
+from avsep.separating.windows import Given, Hearing
+from avsep.setup import setup_of
+from avsep.systems.catalogue import SCENE_CONTROLS, arranged, entry_of
+from avsep.systems.load import load_systems
+from avsep.systems.system import System
 from avsep.training.seeds import seed_everything
-from avsep.weights.clip import load_teacher
 from avsep.weights.detectors import learned_classes, load_detector
-from stages._systems import load_systems
 
 SCENES = Path("data/scenes")
 HEADLINES = ("snri", "leakage_db", "balanced_accuracy")
-TRUE_BOXES = "cyclic_true_boxes"  # a control: what a detector without a fault would change
-SYSTEMS = (
-    *("mixture", "oracle", "baseline", "colearning", "cyclic", TRUE_BOXES),
-    *("trimodal_visual", "trimodal_text", "finetune_visual", "finetune_text"),
-)
 
 
 @dataclass(frozen=True)
@@ -68,10 +62,10 @@ class Outcome:
     scene: Scene
     frames: Sequence[Image.Image]
     objects: Sequence[Object]
+    categories: Sequence[str]  # of the objects
     matched: Mapping[int, int]  # player -> object
     given: Mapping[str, Given]  # system -> what each object is given
-    players: Sequence[Object]  # at their true boxes
-    given_players: Given | None  # what cyclic co-learning gives these, if it is asked
+    given_players: Mapping[str, Given]  # control -> what a system gives the players at their true boxes
 
 
 def main(params: EvaluateScenesParams) -> None:
@@ -82,45 +76,45 @@ def main(params: EvaluateScenesParams) -> None:
     examples.mkdir(parents=True)
     rows: list[dict[str, Any]] = []
     if names:
-        separator, fps = make_separator(params), params.extract.fps
-        outcomes = separate_all(names, separator, fps, params.evaluate_scenes.overlap)
-        kept = keep_examples(outcomes, examples, params.evaluate_scenes.examples, separator, fps)
-        work = partial(
-            score, classes=separator.classes, hearing=separator.hearing, max_target=params.objective.max_target
-        )
+        separator, references = make_separator(params)
+        outcomes = separate_all(names, separator, params.evaluate_scenes.overlap)
+        kept = keep_examples(outcomes, examples, params.evaluate_scenes.examples, separator)
+        work = partial(score, references=references, hearing=separator.hearing)
         for some in spread(work, kept, desc="scenes", unit="scene", total=len(names)):
             rows += some
     table = pd.DataFrame(rows, columns=COLUMNS).round(6)
     write_table(table, Path("metrics/scenes.csv"))
     kinds = summarise_kinds(table, resamples=params.evaluate_scenes.resamples, seed=params.seed).round(6)
-    asked = table[~table["system"].isin(CONTROLS)]
+    made_from_truth = [entry.name for entry in arranged(table["system"].unique()) if entry.group == "reference"]
+    asked = table[~table["system"].isin(made_from_truth)]
     found = detect_kinds(asked[asked["system"] == asked["system"].min()]).round(6)  # all are given the same objects
     write_table(kinds, Path("metrics/scenes_by_kind.csv"))
     write_table(found, Path("metrics/scenes_found.csv"))
     write_metrics("evaluate_scenes", {"scenes": len(names), **headlines(kinds, found)})
 
 
-def separate_all(names: Sequence[str], separator: Separator, fps: int, overlap: float) -> Iterator[Outcome]:
+def separate_all(names: Sequence[str], separator: Separator, overlap: float) -> Iterator[Outcome]:
     """Each scene by its video alone, and which of its players were found: at an `overlap` of their boxes."""
-    cyclic = {name: network for name, network in separator.networks.by_crop.items() if name == "cyclic"}
-    networks = replace(separator.networks, by_crop=cyclic, by_query={})
-    only_cyclic, rate = replace(separator, networks=networks), separator.hearing.rate
+    rate, fps = separator.hearing.rate, separator.fps
+    at_true_boxes = [control for control in SCENE_CONTROLS if control.of in separator.systems]
     for name in names:
         truth = read_truth(SCENES, name)
         frames, wave = open_video(video_path(SCENES, name), fps, rate)
         stems = {stem: read_stem(SCENES, name, stem, rate, len(wave)) for stem in truth.stems()}
         boxes = truth.boxes_at(len(frames), fps)
         objects = separator.objects(frames)
-        given = separator.separate(wave, frames, objects)
-        players = true_objects(boxes, *frames[0].size)
-        given_players = only_cyclic.separate(wave, frames, players).get("cyclic")
+        categories = separator.categories(objects)
+        given = separator.separate(wave, frames, objects, categories, name=f"scenes/{name}")
+        players, own = true_objects(boxes, *frames[0].size), [player.category for player in truth.players]
+        given_players = {}
+        for control in at_true_boxes:
+            one = {control.of: separator.systems[control.of]}
+            given_players[control.name] = separator.separate(wave, frames, players, own, one)[control.of]
         matched = match(objects, boxes, overlap)
-        yield Outcome(Scene(truth, wave, stems), frames, objects, matched, given, players, given_players)
+        yield Outcome(Scene(truth, wave, stems), frames, objects, categories, matched, given, given_players)
 
 
-def keep_examples(
-    outcomes: Iterable[Outcome], folder: Path, per_kind: int, separator: Separator, fps: int
-) -> Iterator[Outcome]:
+def keep_examples(outcomes: Iterable[Outcome], folder: Path, per_kind: int, separator: Separator) -> Iterator[Outcome]:
     """Hands all outcomes on, and writes the first `per_kind` of each kind of scene to open as files."""
     kept: Counter[str] = Counter()
     for outcome in outcomes:
@@ -131,26 +125,28 @@ def keep_examples(
                 folder / truth.name,
                 outcome.scene,
                 outcome.frames,
-                fps,
+                separator.fps,
                 separator.hearing.rate,
                 outcome.objects,
-                separator.classes,
+                outcome.categories,
                 outcome.matched,
                 outcome.given,
             )
         yield outcome
 
 
-def score(outcome: Outcome, classes: Sequence[str], hearing: Hearing, max_target: float) -> list[dict[str, Any]]:
-    """A scene's rows of metrics/scenes.csv, in the order of SYSTEMS."""
-    scene, players = outcome.scene, outcome.players
-    rows = list(score_controls(scene, oracle(scene, hearing, max_target)))
+def score(outcome: Outcome, references: Mapping[str, System], hearing: Hearing) -> list[dict[str, Any]]:
+    """A scene's rows of metrics/scenes.csv, in the order of every table."""
+    scene, matched = outcome.scene, outcome.matched
+    rows = list(score_references(scene, referred(references, scene, hearing)))
     for system, given in outcome.given.items():
-        rows += score_system(scene, system, given, outcome.objects, classes, outcome.matched, hearing)
-    own, everyone = [player.category for player in scene.truth.players], {n: n for n in range(len(players))}
-    if outcome.given_players is not None:
-        rows += score_system(scene, TRUE_BOXES, outcome.given_players, players, own, everyone, hearing)
-    return sorted(rows, key=lambda row: SYSTEMS.index(row["system"]))
+        rows += score_system(scene, system, given, outcome.categories, matched, hearing)
+    own = [player.category for player in scene.truth.players]
+    everyone = {number: number for number in range(len(own))}
+    for control, given in outcome.given_players.items():
+        rows += score_system(scene, control, given, own, everyone, hearing)
+    order = {entry.name: place for place, entry in enumerate(arranged({row["system"] for row in rows}))}
+    return sorted(rows, key=lambda row: order[row["system"]])
 
 
 def headlines(kinds: pd.DataFrame, found: pd.DataFrame) -> dict[str, Any]:
@@ -161,43 +157,39 @@ def headlines(kinds: pd.DataFrame, found: pd.DataFrame) -> dict[str, Any]:
     return {str(name): row.dropna().to_dict() for name, row in rows}
 
 
-def make_separator(params: EvaluateScenesParams) -> Separator:
-    """The trained networks and how they see and hear, from params. Raises InputError."""
+def make_separator(params: EvaluateScenesParams) -> tuple[Separator, dict[str, System]]:
+    """What separates a video, from params, and the systems that are made from the truth. Raises InputError."""
     classes = learned_classes()
     if classes is None:  # asked in words: for what the scenes are rendered of
         truths = (read_truth(SCENES, name) for name in list_scenes(SCENES))
         classes = sorted({player.category for truth in truths for player in truth.players})
-    detector = load_detector(
-        classes=classes,
-        phrase=params.detect.phrase,
-        device=params.device,
-        width=params.resnet.width,
-        **asdict(params.detector),
-        threshold=params.detect.threshold,
-        nms=params.detect.nms,
-        enlarge=params.evaluate_scenes.enlarge,
-    )
-    systems = load_systems(params, params.evaluate.systems)
-    networks = Networks(
-        by_crop={name: network for name, network in systems.items() if name not in ASKED},
-        by_query={name: network for name, network in systems.items() if name in ASKED},
-        clip=load_teacher(**asdict(params.clip)).to(params.device) if set(ASKED) & set(systems) else None,
-        phrase=params.vast.phrase,
-    )
-    fps = params.extract.fps
-    return Separator(
-        detector=detector,
+    setup = setup_of(params)
+    systems = load_systems(params.evaluate.systems, setup)
+    asked = {name: system for name, system in systems.items() if entry_of(name).scenes}
+    references = {name: system for name, system in asked.items() if entry_of(name).group == "reference"}
+    separator = Separator(
+        detector=load_detector(
+            classes=classes,
+            phrase=params.detect.phrase,
+            device=params.device,
+            width=params.resnet.width,
+            **asdict(params.detector),
+            threshold=params.detect.threshold,
+            nms=params.detect.nms,
+            enlarge=params.evaluate_scenes.enlarge,
+        ),
         classes=classes,
         batch=params.detect.batch,
         nms=params.evaluate_scenes.nms,
         link=params.evaluate_scenes.link,
         seen=params.evaluate_scenes.seen,
-        networks=networks,
-        gates=read_gates(params.evaluate.systems),
-        hearing=Hearing(params.extract.rate, params.audio.samples, Spectrogram(**asdict(params.spectrogram))),
-        crops=Sight(fps, params.frames.count, params.frames.stride, params.frames.size, params.frames.square),
-        queries=Sight(fps, params.vast.frames, params.vast.stride, params.clip.image_size, square=True),
+        systems={name: system for name, system in asked.items() if name not in references},
+        gates=read_gates(asked),
+        hearing=Hearing(params.extract.rate, params.audio.samples, setup.spectrogram),
+        fps=params.extract.fps,
+        phrase=params.vast.phrase,
     )
+    return separator, references
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

@@ -1,11 +1,13 @@
 """Samples for the networks: a function of (seed, epoch, index) alone, whoever loads them and in what order."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
@@ -18,6 +20,7 @@ from avsep.media.wav import Wave, read_window
 AUDIBLE = 1e-3  # root mean square, re full scale, from which a window counts as sound
 DRAWS = 10  # of a window, until one is audible
 
+Decode = Callable[[Path, int], Image.Image]  # a video's archive and the number of a frame
 Features = Mapping[tuple[str, int], tuple[Tensor, ...]]  # (video's name, frame) -> frozen features of that frame
 
 
@@ -51,12 +54,16 @@ class ClipReader:
         """The window (samples,) around a frame."""
         return read_window(video.audio, mixtures.frame_seconds(frame, self.fps), self.samples, self.rate)
 
+    def middle(self, video: Video) -> int:
+        """The frame around which a video is seen and heard in validation and test."""
+        return mixtures.centre_frame(video.frame_count, self.fps, self.count, self.stride, None)
+
     def frames_around(self, video: Video, centre: int) -> list[int]:
         return mixtures.sample_frames(centre, self.count, self.stride, video.frame_count)
 
-    def picture(self, video: Video, frame: int, view: View | None = None) -> np.ndarray:
+    def picture(self, video: Video, frame: int, view: View | None = None, decode: Decode = read_frame) -> np.ndarray:
         """A frame as the networks see it, (3, size, size). Without a view: evaluation's middle square."""
-        picture = read_frame(video.frames, frame)
+        picture = decode(video.frames, frame)
         box = None
         if self.objects:
             rows = read_detections(video.detections, video.frame_count)
@@ -67,9 +74,11 @@ class ClipReader:
         square = crop_and_resize(picture, box, resize, self.size, *(view or View()))
         return normalise(square)
 
-    def pictures(self, video: Video, frames: Sequence[int], view: View | None = None) -> Tensor:
-        """(N, 3, size, size)"""
-        return torch.from_numpy(np.stack([self.picture(video, frame, view) for frame in frames]))
+    def pictures(
+        self, video: Video, frames: Sequence[int], view: View | None = None, decode: Decode = read_frame
+    ) -> Tensor:
+        """(N, 3, size, size). `decode`: reads a frame; one that remembers serves readers that see the same frames."""
+        return torch.from_numpy(np.stack([self.picture(video, frame, view, decode) for frame in frames]))
 
 
 class _Mixtures(Dataset[dict[str, Any]]):
@@ -187,8 +196,13 @@ class FixedMixtures(_Mixtures):
         heard = [video for name, video in zip("ABCD", mixture, strict=True) if name in self.heard]
         return all(root_mean_square(self.reader.sound(video, self.centre(video))) >= AUDIBLE for video in heard)
 
+    def only_audible(self) -> "FixedMixtures":
+        """Those that are `audible`."""
+        kept = [mixture for mixture in self.mixtures if self.audible(mixture)]
+        return FixedMixtures(kept, self.reader, heard=self.heard, seen=self.seen, features=self.features)
+
     def centre(self, video: Video) -> int:
-        return mixtures.centre_frame(video.frame_count, self.reader.fps, self.reader.count, self.reader.stride, None)
+        return self.reader.middle(video)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         videos = dict(zip("ABCD", self.mixtures[index], strict=True))

@@ -1,7 +1,7 @@
 """What is kept of a scene to look at and to listen to, in a folder of its own.
 
 `frame.jpg`, its middle frame; `mixture.wav`; `<stem>.wav` as in the scene's truth, at the networks' rate;
-`object_<number>_<system>.wav` of each object and each system of SHOWN that there is; and `example.json`:
+`object_<number>_<system>.wav` of each object and each system that was asked; and `example.json`:
 - `scene`, `kind`; `frame`: the middle one, from 1;
 - `players`: each with `class`, `stem` (null: it does not play), `box` in that frame, `object` (null: it was missed);
 - `others`: each with `what`, `class`, `stem`;
@@ -21,8 +21,6 @@ from avsep.scenes.scoring import Scene
 from avsep.separating.tracks import Object
 from avsep.separating.windows import Given
 
-SHOWN = ("baseline", "colearning", "cyclic", "trimodal_visual", "trimodal_text", "finetune_visual", "finetune_text")
-
 
 def write_example(
     folder: Path,
@@ -31,11 +29,12 @@ def write_example(
     fps: int,
     rate: int,
     objects: Sequence[Object],
-    classes: Sequence[str],
+    categories: Sequence[str],
     matched: Mapping[int, int],
     given: Mapping[str, Given],
 ) -> None:
-    """Writes the folder anew. `frames` are `fps` a second; `matched`: player -> object."""
+    """Writes the folder anew. `frames` are `fps` a second; `categories`: the objects' classes; `matched`: player ->
+    object."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     middle, truth = len(frames) // 2, scene.truth
@@ -43,8 +42,8 @@ def write_example(
     write_wav(folder / "mixture.wav", scene.mixture, rate)
     for stem, wave in scene.stems.items():
         write_wav(folder / stem, wave, rate)
-    for system in (system for system in SHOWN if system in given):
-        for number, wave in enumerate(given[system].waves.numpy()):
+    for system, own in given.items():
+        for number, wave in enumerate(own.waves.numpy()):
             write_wav(folder / f"object_{number}_{system}.wav", wave, rate)
     players = {number: player for player, number in matched.items()}
     boxes = truth.boxes_at(len(frames), fps)[:, middle]
@@ -59,7 +58,7 @@ def write_example(
         "others": [{"what": other.what, "class": other.category, "stem": other.stem} for other in truth.others],
         "objects": [
             {
-                "class": classes[one.label - 1],
+                "class": categories[number],
                 "confidence": one.confidence,
                 "box": one.boxes[middle],
                 "player": players.get(number),
@@ -74,8 +73,8 @@ def write_example(
 def _said(given: Mapping[str, Given], number: int) -> dict[str, dict[str, float]]:
     """What the systems that ground say of an object."""
     said: dict[str, dict[str, float]] = {"probability": {}, "muted": {}}
-    for system in (system for system in SHOWN if system in given):
-        probabilities, muted = given[system].probabilities, given[system].muted
+    for system, own in given.items():
+        probabilities, muted = own.probabilities, own.muted
         if probabilities is not None and muted is not None:
             said["probability"][system] = float(probabilities[number].mean())
             said["muted"][system] = float(muted[number].double().mean())

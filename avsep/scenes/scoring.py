@@ -7,7 +7,7 @@ The table's rows, by `role`:
 - `player`: one for each player, found or not;
 - `false`: an object that is no player's;
 - `offscreen`, `noise`: a stem that no object explains; `passed` is the share of its energy that objects are given, in
-  each bin the one that is given most;
+  each bin the one that is given most, as masks tell;
 - `nobody`: what the objects' masks together leave of the mixture.
 """
 
@@ -19,20 +19,19 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from avsep.clips.mixtures import hear
 from avsep.scenes.files import Truth
 from avsep.scoring.intervals import Bootstrap
 from avsep.scoring.separation import bss_eval, snr
 from avsep.scoring.silence import FLOOR_DB, leakage_db
-from avsep.separating.tracks import Object
 from avsep.separating.windows import Given, Hearing, Windows
+from avsep.systems.system import System, hear_sources
 
 COLUMNS = [
     *("scene", "kind", "system", "role", "player", "object", "class", "label", "playing", "found"),
     *("probability", "muted", "level_db", "given_db", "snr", "snri", "sdr", "nsdr", "leakage_db", "passed"),
 ]
-CONTROLS = ("mixture", "oracle")  # of playing players alone: they have no objects
 DECISION = 0.5  # of a player's probability to sound, as in stage evaluate
 SUMMARISED = ("snr", "snri", "sdr", "nsdr")
 SUMMARY = (
@@ -60,65 +59,73 @@ class Scene:
         return {"scene": self.truth.name, "kind": self.truth.kind}
 
 
-def oracle(scene: Scene, hearing: Hearing, max_target: float) -> dict[str, Sound]:
-    """Stem -> what its ratio mask lets through of the mixture."""
+def references(systems: Mapping[str, System], scene: Scene, hearing: Hearing) -> dict[str, dict[str, Sound]]:
+    """Of each system that is made from the truth: stem -> what it is given, the mixture itself without any."""
     if not scene.stems:
         return {}
-    windows = Windows(len(scene.mixture), hearing.samples)
+    windows, mixture = Windows(len(scene.mixture), hearing.samples), torch.from_numpy(scene.mixture)
     cut = {stem: windows.cut(torch.from_numpy(wave)) for stem, wave in scene.stems.items()}
-    heard = hear(cut, hearing.spectrogram)
-    mixture = torch.from_numpy(scene.mixture)
-    targets = {stem: heard.target(stem, max_target).squeeze(1) for stem in cut}
-    return {stem: hearing.let_through(mask, mixture).numpy() for stem, mask in targets.items()}
+    heard = hear_sources(cut, hearing.spectrogram)
+    found = {}
+    for name, system in systems.items():
+        masks = system.answer(heard, {}).masks
+        let_through = {stem: hearing.let_through(mask.squeeze(1), mixture).numpy() for stem, mask in masks.items()}
+        found[name] = {**dict.fromkeys(cut, scene.mixture), **let_through}
+    return found
 
 
-def score_controls(scene: Scene, oracle: Mapping[str, Sound]) -> Iterator[dict[str, Any]]:
-    """The rows of the mixture itself and of the oracle's ratio masks, for each player who plays."""
+def score_references(scene: Scene, given: Mapping[str, Mapping[str, Sound]]) -> Iterator[dict[str, Any]]:
+    """The rows of the systems that are made from the truth, for each player who plays: they have no objects."""
     for number, player in enumerate(scene.truth.players):
         if player.stem is not None:
-            for system, wave in (("mixture", scene.mixture), ("oracle", oracle[player.stem])):
+            for system, waves in given.items():
                 row = {"role": "player", "player": number, "class": player.category, "playing": 1, "found": 1}
-                yield {**scene.about, "system": system, **row, **_heard(scene, player.stem, wave)}
+                yield {**scene.about, "system": system, **row, **_heard(scene, player.stem, waves[player.stem])}
 
 
 def score_system(
     scene: Scene,
     system: str,
     given: Given,
-    objects: Sequence[Object],
-    classes: Sequence[str],
+    categories: Sequence[str],
     matched: Mapping[int, int],
     hearing: Hearing,
 ) -> Iterator[dict[str, Any]]:
-    """All rows of a system that gives sounds to objects. `matched`: player -> object."""
+    """All rows of a system that gives sounds to objects of these classes. `matched`: player -> object."""
     waves = given.waves.numpy()
     about = {**scene.about, "system": system}
     for number, player in enumerate(scene.truth.players):
         found = matched.get(number)
         wave = np.zeros_like(scene.mixture) if found is None else waves[found]
         row = {"role": "player", "player": number, "class": player.category, "playing": int(player.playing)}
-        said = {} if found is None else _said(given, objects, classes, found)
+        said = {} if found is None else _said(given, categories, found)
         scores = _leaked(scene, wave) if player.stem is None else _heard(scene, player.stem, wave)
         yield {**about, **row, "found": int(found is not None), **said, **scores}
-    for number in sorted(set(range(len(objects))) - set(matched.values())):
-        said, scores = _said(given, objects, classes, number), _leaked(scene, waves[number])
+    for number in sorted(set(range(len(categories))) - set(matched.values())):
+        said, scores = _said(given, categories, number), _leaked(scene, waves[number])
         yield {**about, "role": "false", **said, **scores}
     for other in scene.truth.others:
         stem = scene.stems[other.stem]
         row = {"role": other.what, "class": other.category, "level_db": level_db(stem)}
-        yield {**about, **row, "passed": passed(given, stem, hearing)}
-    rest = (1 - given.masks.sum(0)).clamp_min(0)  # (W, F, T)
-    left = hearing.let_through(rest, torch.from_numpy(scene.mixture))
-    yield {**about, "role": "nobody", **_leaked(scene, left.numpy())}
+        yield {**about, **row, **({} if given.masks is None else {"passed": passed(given.masks, stem, hearing)})}
+    yield {**about, "role": "nobody", **_leaked(scene, _left(given, scene.mixture, hearing))}
 
 
-def passed(given: Given, stem: Sound, hearing: Hearing) -> float:
-    """The share of a stem's energy that the most open of the objects' masks lets through."""
-    if not len(given.masks):
+def passed(masks: Tensor, stem: Sound, hearing: Hearing) -> float:
+    """The share of a stem's energy that the most open of the objects' masks (O, W, F, T) lets through."""
+    if not len(masks):
         return 0.0
     wave = torch.from_numpy(stem)
-    through = hearing.let_through(given.masks.amax(0), wave)
+    through = hearing.let_through(masks.amax(0), wave)
     return float(through.square().sum() / wave.square().sum())
+
+
+def _left(given: Given, mixture: Sound, hearing: Hearing) -> Sound:
+    """What no object is given of the mixture."""
+    if given.masks is None:
+        return mixture - given.waves.sum(0).numpy()
+    rest = (1 - given.masks.sum(0)).clamp_min(0)  # (W, F, T)
+    return hearing.let_through(rest, torch.from_numpy(mixture)).numpy()
 
 
 def level_db(wave: Sound) -> float:
@@ -127,9 +134,9 @@ def level_db(wave: Sound) -> float:
     return max(FLOOR_DB, 10 * float(np.log10(power))) if power > 0 else FLOOR_DB
 
 
-def _said(given: Given, objects: Sequence[Object], classes: Sequence[str], number: int) -> dict[str, Any]:
+def _said(given: Given, categories: Sequence[str], number: int) -> dict[str, Any]:
     """What is said of an object; `probability` and `muted` are means over the windows."""
-    said: dict[str, Any] = {"object": number, "label": classes[objects[number].label - 1]}
+    said: dict[str, Any] = {"object": number, "label": categories[number]}
     if given.probabilities is not None and given.muted is not None:
         said["probability"] = float(given.probabilities[number].mean())
         said["muted"] = float(given.muted[number].double().mean())

@@ -1,162 +1,387 @@
-"""Asks VAST: by what CLIP sees of an object, by a phrase, by a synonym; for what is there and what is not; and where it
-looks. How sure it is: avsep/systems/confidence.py."""
+"""Asks every system for the objects of test mixtures: the one loop of stage evaluate, whatever the number of sources.
 
-import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+A mixture is read once and goes to all systems.  An object is prepared once for each sight, from frames that are
+decoded once, however many mixtures it is in.  A control is a system's answer to another question.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import Any, cast
 
 import numpy as np
-import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from avsep.clips.datasets import ClipReader, FixedMixtures
-from avsep.clips.index import OBJECTS, SOUNDING, Video
-from avsep.clips.mixtures import Heard, hear
+from avsep.clips.datasets import AUDIBLE, ClipReader, root_mean_square
+from avsep.clips.index import OBJECTS, PAIRS, SILENT, SOUNDING, Mixture, Video
+from avsep.clips.mixtures import mixed
+from avsep.media.detections import Detection, most_confident, read_detections
+from avsep.media.frames import read_frame
 from avsep.media.spectrogram import Spectrogram
-from avsep.progress import progress
-from avsep.scoring.grounding import grounding_scores
-from avsep.systems.confidence import evidence
-from avsep.weights.phrases import phrase_of, tokenise
-from models.clip import FrozenCLIP
-from models.vast import VAST, attention_logits, visual_query
+from avsep.systems.catalogue import CONTROLS, OTHER, SYNONYM, entry_of
+from avsep.systems.confidence import Confidence
+from avsep.systems.system import Answer, Confident, Grounds, HeardMixtures, Looks, Sight, System, hear_sources, together
+from avsep.weights.phrases import phrase_of
 
-Masks = dict[str, dict[str, Tensor]]  # kind of query -> object -> (B, 1, F, T)
-Videos = Mapping[str, Sequence[Video]]  # object -> its video in each mixture of a batch
+PAIRS_TABLE, SOURCES_TABLE = "pairs", "sources"  # of A + C beside B and D; of N sources
 
 
 @dataclass(frozen=True)
-class Told:
-    """What CLIP says of the videos' pictures, and of phrases."""
+class Task:
+    """A test mixture: what is in sight, and what of it sounds."""
 
-    tokens: Mapping[str, Tensor]  # video's name -> (N, P, Q), of the frames around its middle
-    grid: tuple[int, int]  # rows and columns of the P positions
-    classes: Mapping[str, str]  # class -> the phrase that asks for it
-    synonyms: Mapping[str, str]  # class -> the same in other words, where params have them
-    unmatched: Sequence[str]  # phrases that no class matches
-    phrases: Mapping[str, Tensor]  # each of these phrases -> (Q,)
+    table: str  # whose rows it gives: metrics/<table>.csv
+    number: int
+    videos: Mapping[str, Video]  # by object
+    sounding: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """As avsep.export writes it."""
+        folder = self.table if self.table == PAIRS_TABLE else f"{self.table}_{len(self.sounding)}"
+        return f"{folder}/{self.number:03d}"
+
+
+def pair_tasks(mixtures: Iterable[Mixture]) -> list[Task]:
+    """Mixtures A + C in sight of the silent B and D."""
+    return [
+        Task(PAIRS_TABLE, number, dict(zip(OBJECTS, mixture, strict=True)), SOUNDING)
+        for number, mixture in enumerate(mixtures)
+    ]
+
+
+def source_tasks(mixtures: Iterable[Sequence[Video]]) -> list[Task]:
+    """Mixtures of all that is in sight, with objects named 1 to N."""
+    tasks = []
+    for number, mixture in enumerate(mixtures):
+        videos = {str(place): video for place, video in enumerate(mixture, start=1)}
+        tasks.append(Task(SOURCES_TABLE, number, videos, tuple(videos)))
+    return tasks
+
+
+@dataclass(frozen=True)
+class MiddleFrame:
+    """The frame around which a video is seen and heard in every test mixture."""
+
+    number: int
+    width: int
+    height: int
+    detection: Detection | None  # the most confident one
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the systems made of one mixture. Waves (L,); masks (F, T) after the log-frequency warp."""
+
+    task: Task
+    references: Mapping[str, np.ndarray]  # of the sounding objects, as they sound in the mixture
+    estimates: Mapping[str, Mapping[str, np.ndarray]]  # system -> object -> wave
+    masks: Mapping[str, Mapping[str, np.ndarray]]  # system -> object -> mask, of systems that give masks
+    probabilities: Mapping[str, Mapping[str, float]]  # grounding system -> object -> that it sounds in the mixture
+    solo: Mapping[str, Mapping[str, float]]  # the same with the solo sound of the object's pair
+    confidences: Mapping[str, float]  # phrase -> how sure a system is of it; none where no system says so
+    # system -> sounding object -> logits of where it looks for its sound, in the middle frame of the object and of the
+    # silent one beside it, (2, rows, columns)
+    attention: Mapping[str, Mapping[str, np.ndarray]]
+    heard: np.ndarray  # log1p magnitude of the mixture, (F, T)
+    middles: Mapping[str, MiddleFrame]  # of each object
+
+    @property
+    def number(self) -> int:
+        return self.task.number
+
+    @property
+    def videos(self) -> Mapping[str, Video]:
+        return self.task.videos
+
+    @property
+    def mixture(self) -> np.ndarray:
+        return sum(self.references.values())  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Phrases:
+    """What is asked for in words."""
+
+    template: str  # asks for a class, whose name stands for {}
+    classes: Sequence[str]  # that the videos have
+    synonyms: Mapping[str, str] = field(default_factory=dict)  # class -> a phrase in other words
+    unmatched: Sequence[str] = ()  # phrases that no class matches
+
+    def of(self, category: str) -> str:
+        """A class's phrase."""
+        return phrase_of(category, self.template)
 
     @property
     def probes(self) -> list[str]:
         """The phrases that every mixture is asked for."""
-        return list(dict.fromkeys([*self.classes.values(), *self.unmatched]))
+        return list(dict.fromkeys([*map(self.of, self.classes), *self.unmatched]))
 
-    def seen(self, videos: Sequence[Video]) -> Tensor:
-        """Visual queries (B, Q)."""
-        return visual_query(torch.stack([self.tokens[video.name] for video in videos]))
-
-    def said(self, videos: Sequence[Video], words: Mapping[str, str] | None = None) -> Tensor:
-        """Each video's class as a query, (B, Q), in other `words` where they have the class."""
-        phrases = {**self.classes, **(words or {})}
-        return torch.stack([self.phrases[phrases[video.category]] for video in videos])
+    @property
+    def all(self) -> list[str]:
+        """Those, and the synonyms."""
+        return list(dict.fromkeys([*map(self.of, self.classes), *self.synonyms.values(), *self.unmatched]))
 
 
-NOTHING = Told(tokens={}, grid=(0, 0), classes={}, synonyms={}, unmatched=(), phrases={})  # where nobody asks VAST
+class Questions:
+    """Puts test mixtures to all of `systems`, `batch` of them at once."""
+
+    def __init__(
+        self,
+        systems: Mapping[str, System],
+        phrases: Phrases,
+        reader: ClipReader,
+        spectrogram: Spectrogram,
+        device: str,
+        batch: int,
+    ) -> None:
+        self.systems, self.phrases, self.spectrogram = systems, phrases, spectrogram
+        self.reader, self.device, self.batch = reader, device, batch
+        self._prepared: dict[tuple[Sight | str, str], Any] = {}  # (sight or system, video or phrase)
+        self._middles: dict[str, MiddleFrame] = {}
+        for system in systems.values():
+            if system.sight is None and hasattr(system, "embed"):
+                cast(Confident, system).embed(phrases.all)  # in one batch, whatever is asked first
+
+    def read(
+        self, tasks: Iterable[Task], silent: Callable[[Task, Video], None] | None = None
+    ) -> Iterator[tuple[Task, dict[str, Tensor]]]:
+        """Each task with the waves (L,) of what sounds in it, as they sound in the mixture.
+
+        With `silent`, one with a video that makes no sound in its window, and so has no ratio to be scored by, is left
+        out, and `silent` is told.
+        """
+        for task in tasks:
+            sounding = {name: task.videos[name] for name in task.sounding}
+            waves = {name: self.reader.sound(video, self.reader.middle(video)) for name, video in sounding.items()}
+            quiet = [name for name, wave in waves.items() if silent and root_mean_square(wave) < AUDIBLE]
+            if silent and quiet:
+                silent(task, sounding[quiet[0]])
+            else:
+                yield task, mixed({name: torch.from_numpy(wave).float() for name, wave in waves.items()})
+
+    def batches(self, read: Iterable[tuple[Task, Mapping[str, Tensor]]]) -> Iterator["Batch"]:
+        """`batch` tasks after another, of one number of sources, as they are heard."""
+        remaining = iter(read)
+        while some := list(islice(remaining, self.batch)):
+            tasks = [task for task, _ in some]
+            waves = {n: torch.stack([own[n] for _, own in some]).to(self.device) for n in tasks[0].sounding}
+            yield Batch(tasks, waves, hear_sources(waves, self.spectrogram, [task.name for task in tasks]))
+
+    def asked(self, system: System, tasks: Sequence[Task], objects: Sequence[str]) -> dict[str, Any]:
+        """What `system` is asked for, object by object, in each of the tasks."""
+        return {name: together([self._of(system, task.videos[name]) for task in tasks]) for name in objects}
+
+    def synonyms(self, system: System, tasks: Sequence[Task]) -> dict[str, Any]:
+        """The same of what sounds, in other words where the class has some."""
+
+        def words(video: Video) -> Any:
+            return self.phrases.synonyms.get(video.category, self.phrases.of(video.category))
+
+        nothing = torch.empty(0)
+        return {
+            name: together([system.prepare(nothing, words(task.videos[name])) for task in tasks])
+            for name in tasks[0].sounding
+        }
+
+    def seen(self, system: Looks, videos: Sequence[Sequence[Video]]) -> Tensor:
+        """What `system` sees in the middle frames of M videos beside each of B mixtures: (B, M, P, Q)."""
+
+        def middle(video: Video) -> Tensor:
+            tokens = self._look(system.view, video)
+            return tokens[len(tokens) // 2]
+
+        return torch.stack([torch.stack([middle(video) for video in row]) for row in videos])
+
+    def middle(self, video: Video) -> MiddleFrame:
+        """Raises InputError for frames or detections that cannot be read."""
+        if video.name not in self._middles:
+            self._decode(video)
+        return self._middles[video.name]
+
+    def _of(self, system: System, video: Video) -> Any:
+        if system.sight is not None:
+            return self._look(system.sight, video)
+        key = (system.name, video.category)
+        if key not in self._prepared:
+            self._prepared[key] = system.prepare(torch.empty(0), self.phrases.of(video.category))
+        return self._prepared[key]
+
+    def _look(self, sight: Sight, video: Video) -> Any:
+        if (sight, video.name) not in self._prepared:
+            self._decode(video)
+        return self._prepared[sight, video.name]
+
+    def _decode(self, video: Video) -> None:
+        """Shows a video to all systems, each sight once: its frames are decoded here, and nowhere else."""
+        decode = functools.cache(read_frame)
+        for sight, prepare in self._sights().items():
+            reader = sight.reader(self.reader.rate, self.reader.samples, self.reader.fps)
+            frames = reader.frames_around(video, reader.middle(video))
+            pictures = reader.pictures(video, frames, decode=decode).to(self.device)
+            self._prepared[sight, video.name] = prepare(pictures, self.phrases.of(video.category))
+        number = self.reader.middle(video)
+        width, height = decode(video.frames, number).size
+        found = most_confident(read_detections(video.detections, video.frame_count), number, width, height)
+        self._middles[video.name] = MiddleFrame(number, width, height, found)
+
+    def _sights(self) -> dict[Sight, Callable[[Tensor, str], Any]]:
+        """Each sight of all systems, and what prepares what is seen so."""
+        sights: dict[Sight, Callable[[Tensor, str], Any]] = {}
+        for system in self.systems.values():
+            if system.sight is not None:
+                sights.setdefault(system.sight, system.prepare)
+            if entry_of(system.name).looks:
+                sights.setdefault(cast(Looks, system).view, partial(_see, cast(Looks, system)))
+        return sights
+
+
+def _see(system: Looks, pictures: Tensor, phrase: str) -> Any:
+    """As `prepare`, of a system that may be asked in words."""
+    return system.see(pictures)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some tasks, as they are heard."""
+
+    tasks: Sequence[Task]
+    waves: Mapping[str, Tensor]  # (B, L) of what sounds
+    heard: HeardMixtures
 
 
 @torch.no_grad()
-def tell(
-    clip: FrozenCLIP,
-    mixtures: Iterable[Sequence[Video]],
-    reader: ClipReader,
-    template: str,
-    synonyms: Mapping[str, str],
-    unmatched: Sequence[str],
-) -> Told:
-    """Asks CLIP, once for each video and each phrase. Raises InputError for a phrase that it cannot read."""
-    device = next(clip.parameters()).device
-    videos = sorted({video for mixture in mixtures for video in mixture})
-    tokens = {}
-    for video in progress(videos, "CLIP's tokens", len(videos), "video"):
-        middle = FixedMixtures([], reader, heard=(), seen=()).centre(video)
-        pictures = reader.pictures(video, reader.frames_around(video, middle))
-        tokens[video.name] = clip.tokens(pictures.to(device))
-    classes = {name: phrase_of(name, template) for name in sorted({video.category for video in videos})}
-    said = {name: phrase for name, phrase in synonyms.items() if name in classes}
-    if strangers := sorted(set(synonyms) - set(classes)):
-        logging.warning("evaluate.synonyms names %s, of which validation and test have no video", ", ".join(strangers))
-    wanted = list(dict.fromkeys([*classes.values(), *said.values(), *unmatched]))
-    embeddings = clip.text(tokenise(wanted, clip.context).to(device))
-    return Told(tokens, clip.grid, classes, said, unmatched, dict(zip(wanted, embeddings, strict=True)))
+def ask_all(questions: Questions, batches: Iterable[Batch], confidence: Confidence | None = None) -> Iterator[Outcome]:
+    """What all systems make of each task.
+
+    `confidence`: how sure the first confident system is, calibrated; None where there is none.
+    """
+    for batch in batches:
+        tasks, heard = batch.tasks, batch.heard
+        objects = tuple(tasks[0].videos)
+        answers: dict[str, Answer] = {}
+        for name, system in questions.systems.items():
+            answers[name] = system.answer(heard, questions.asked(system, tasks, objects))
+        masks, estimates = _given(answers, questions.spectrogram, heard.wave)
+        if tasks[0].table == PAIRS_TABLE:
+            for control, answer in _controls(questions, batch).items():
+                own_masks, own_estimates = _given({control: answer}, questions.spectrogram, heard.wave)
+                masks, estimates = {**masks, **own_masks}, {**estimates, **own_estimates}
+            for made in (masks, estimates):
+                made.update(_wrong(made))
+        probabilities, solo = _probabilities(answers, tasks[0])
+        sure = _confidences(questions, heard, confidence)
+        attention = _attention(questions, batch, masks) if tasks[0].table == PAIRS_TABLE else {}
+        for b, task in enumerate(tasks):
+            yield Outcome(
+                task,
+                {name: wave[b].cpu().numpy() for name, wave in batch.waves.items()},
+                {s: {n: e[b].cpu().numpy() for n, e in own.items()} for s, own in estimates.items()},
+                {s: {n: m[b, 0].cpu().numpy() for n, m in own.items()} for s, own in masks.items()},
+                {s: {n: float(p[b]) for n, p in own.items()} for s, own in probabilities.items()},
+                {s: {n: float(p[b]) for n, p in own.items()} for s, own in solo.items()},
+                sure[b] if sure else {},
+                {s: {n: logits[b] for n, logits in own.items()} for s, own in attention.items()},
+                heard.log_mixture[b, 0].cpu().numpy(),
+                {name: questions.middle(video) for name, video in task.videos.items()},
+            )
 
 
-def ask(network: VAST, heard: Heard, videos: Videos, told: Told, synonyms: Sequence[str] = ()) -> Masks:
-    """VAST's masks for each object: `visual`, by its picture, and `text`, by its class's phrase; for the objects in
-    `synonyms` also `synonym`, by the phrase in other words."""
-    queries: dict[tuple[str, str], Tensor] = {}
-    for name, own in videos.items():
-        queries["visual", name], queries["text", name] = told.seen(own), told.said(own)
-        if name in synonyms:
-            queries["synonym", name] = told.said(own, told.synonyms)
-    masks: Masks = {}
-    for (kind, name), mask in network.separate(heard.mixture, queries).items():
-        masks.setdefault(kind, {})[name] = mask
-    return masks
+Given = dict[str, dict[str, Tensor]]  # system -> object -> (B, ...)
 
 
-def attend(
-    network: VAST, heard: Heard, mask: Tensor, videos: Sequence[Sequence[Video]], told: Told, masked: str
-) -> Tensor:
-    """How much each position in the middle frames of videos, M beside each mixture, has to do with what `mask`
-    separates: logits (B, M, rows, columns)."""
-    tokens = torch.stack([torch.stack([_middle(told.tokens[v.name]) for v in row]) for row in videos])  # (B, M, P, Q)
-    return attention_logits(network.embed(heard.mixture, mask, masked), tokens).unflatten(-1, told.grid)
+def _given(answers: Mapping[str, Answer], spectrogram: Spectrogram, mixture: Tensor) -> tuple[Given, Given]:
+    """Masks (B, 1, F, T) of those that give masks, and what each object is given, (B, L)."""
+    masks = {name: dict(answer.masks) for name, answer in answers.items() if answer.masks}
+    return masks, {name: answer.sounds(spectrogram, mixture) for name, answer in answers.items()}
 
 
-def _middle(tokens: Tensor) -> Tensor:
-    """(N, P, Q) -> the middle frame's, (P, Q)."""
-    return tokens[len(tokens) // 2]
+def _controls(questions: Questions, batch: Batch) -> dict[str, Answer]:
+    """Systems that are asked for the same objects in other words."""
+    if not questions.phrases.synonyms:
+        return {}
+    asked = [control for control in CONTROLS if control.asked == SYNONYM and control.of in questions.systems]
+    systems = {control.name: questions.systems[control.of] for control in asked}
+    return {name: s.answer(batch.heard, questions.synonyms(s, batch.tasks)) for name, s in systems.items()}
+
+
+def _wrong(given: Given) -> Given:
+    """Wrong queries: what a system gives to the silent object beside, in the place of the sounding one."""
+    wrong = [control for control in CONTROLS if control.asked == OTHER and control.of in given]
+    return {c.name: {n: given[c.of][silent] for n, silent in zip(SOUNDING, SILENT, strict=True)} for c in wrong}
+
+
+def _probabilities(answers: Mapping[str, Answer], task: Task) -> tuple[Given, Given]:
+    """What grounding systems take to sound in the mixture and, where there are silent objects, with the solo sound of
+    their pair: (B,) each."""
+    solo_of = {name: sound for sound, silent in PAIRS for name in (sound, silent) if silent in task.videos}
+    mixture, solo = {}, {}
+    for name, answer in answers.items():
+        if (says := answer.probability) is not None:
+            mixture[name] = {x: says("mixture", x) for x in task.videos}
+            solo[name] = {x: says(sound, x) for x, sound in solo_of.items()}
+    return mixture, solo
+
+
+def _confidences(questions: Questions, heard: HeardMixtures, confidence: Confidence | None) -> list[dict[str, float]]:
+    """Of each of B mixtures: how sure the confident system is of each phrase that every mixture is asked for."""
+    if confidence is None:
+        return []
+    system, probes = confident(questions.systems), questions.phrases.probes
+    assert system is not None
+    sure = confidence(system.evidence(heard, probes).cpu().double().numpy())
+    return [dict(zip(probes, row, strict=True)) for row in sure.tolist()]
+
+
+def _attention(questions: Questions, batch: Batch, masks: Given) -> dict[str, dict[str, np.ndarray]]:
+    """Where systems look for what they separated for each sounding object: (B, 2, rows, columns) each."""
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for name, system in questions.systems.items():
+        if not entry_of(name).looks:
+            continue
+        looks, found[name] = cast(Looks, system), {}
+        for sounding, silent in PAIRS:
+            seen = questions.seen(looks, [[task.videos[x] for x in (sounding, silent)] for task in batch.tasks])
+            found[name][sounding] = looks.look(batch.heard, masks[name][sounding], seen).cpu().numpy()
+    return found
+
+
+def confident(systems: Mapping[str, System]) -> Confident | None:
+    """The first system that says how sure it is of phrases."""
+    found = [system for name, system in systems.items() if entry_of(name).confident]
+    return cast(Confident, found[0]) if found else None
+
+
+@torch.no_grad()
+def sounding_probabilities(questions: Questions, batches: Iterable[Batch]) -> dict[str, list[float]]:
+    """What each grounding system gives to the objects that sound, by which a gate is calibrated."""
+    grounded = {name: system for name, system in questions.systems.items() if hasattr(system, "ground")}
+    found: dict[str, list[float]] = {name: [] for name in grounded}
+    for batch in batches:
+        alone = HeardMixtures(batch.heard.mixture, {}, batch.heard.wave, batch.heard.names, batch.heard.starts)
+        for name, system in grounded.items():
+            asked = questions.asked(system, batch.tasks, batch.tasks[0].sounding)
+            says = cast(Grounds, system).ground(alone, asked)
+            for sounding in batch.tasks[0].sounding:
+                found[name] += says("mixture", sounding).tolist()
+    return found
 
 
 @torch.no_grad()
 def evidence_by_class(
-    network: VAST,
-    mixtures: FixedMixtures,
-    told: Told,
-    *,
-    masked: str,
-    spectrogram: Spectrogram,
-    device: str,
-    batch: int,
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    questions: Questions, system: Confident, batches: Iterable[Batch]
+) -> tuple[np.ndarray, np.ndarray]:
     """What confidence is calibrated by: the evidence (N, 3) for each class's phrase in each mixture, and whether the
     class sounds in it, (N,). Phrases that match no class stay unknown to it."""
-    phrases = torch.stack([told.phrases[phrase] for phrase in told.classes.values()])
+    phrases = [questions.phrases.of(name) for name in questions.phrases.classes]
     found: list[Tensor] = []
     sounding: list[bool] = []
-    for at, samples in zip(range(0, len(mixtures), batch), DataLoader(mixtures, batch), strict=True):
-        heard = hear({name: wave.to(device) for name, wave in samples["waves"].items()}, spectrogram)
-        found.append(torch.stack(evidence(network, heard, phrases, masked), dim=-1).flatten(0, 1))  # (B * classes, 3)
-        for mixture in mixtures.mixtures[at : at + batch]:
-            there = {mixture[OBJECTS.index(name)].category for name in SOUNDING}
-            sounding += [name in there for name in told.classes]
+    for batch in batches:
+        found.append(system.evidence(batch.heard, phrases).flatten(0, 1))  # (B * classes, 3)
+        for task in batch.tasks:
+            there = {task.videos[name].category for name in task.sounding}
+            sounding += [name in there for name in questions.phrases.classes]
     return torch.cat(found).cpu().double().numpy(), np.array(sounding)
-
-
-def phrase_rows(
-    number: int, videos: Mapping[str, Video], sure: Mapping[str, float], told: Told, threshold: float
-) -> list[dict[str, Any]]:
-    """The rows of metrics/phrases.csv for mixture `number` of `videos`, where VAST is so `sure` of each phrase."""
-    sounding = {told.classes[videos[name].category] for name in SOUNDING}
-    rows = []
-    for phrase, confidence in sure.items():
-        kind = "present" if phrase in sounding else "unmatched" if phrase in told.unmatched else "absent"
-        accepted = int(confidence >= threshold)
-        rows.append({"mixture": number, "phrase": phrase, "kind": kind, "confidence": confidence, "accepted": accepted})
-    return rows
-
-
-def phrase_scores(phrases: pd.DataFrame) -> dict[str, float]:
-    """Of the rows of metrics/phrases.csv: how often a phrase is taken to be heard, and how well the confidence tells
-    those that are from those that are not, and from those that match nothing."""
-    accepted = phrases.groupby("kind")["accepted"].mean()
-    scores = {f"accepted_{kind}": float(accepted[kind]) for kind in accepted.index}
-    for kind, name in (("absent", "roc_auc"), ("unmatched", "roc_auc_unmatched")):
-        if kind in accepted:
-            rows = phrases[phrases["kind"].isin(["present", kind])]
-            present = (rows["kind"] == "present").tolist()
-            scores[name] = grounding_scores(rows["confidence"].tolist(), present, 0.0)["roc_auc"]
-    return scores

@@ -21,13 +21,12 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
-from avsep.clips.datasets import ClipReader, FixedMixtures
 from avsep.clips.index import PAIRS, Video
 from avsep.clips.mixtures import frame_seconds
 from avsep.errors import InputError
-from avsep.media.detections import most_confident, read_detections, squared, whole_pixels
-from avsep.media.frames import Box, read_frame
-from avsep.scoring.systems import Outcome
+from avsep.media.detections import squared, whole_pixels
+from avsep.media.frames import Box
+from avsep.scoring.asking import MiddleFrame, Outcome
 
 COLUMNS = ["mixture", "method", "object", "class", "video", "iou", "area", "silent_share"]
 HALF = 0.5  # of the highest attention, from which a position counts as where the sound is
@@ -90,16 +89,16 @@ def auc(ious: Sequence[float]) -> float:
     return float(np.trapezoid(shares, THRESHOLDS))
 
 
-def locate(outcome: Outcome, reader: ClipReader, videos: Path, threshold: float, seed: int) -> list[dict[str, Any]]:
+def locate(outcome: Outcome, fps: int, videos: Path, threshold: float, seed: int) -> list[dict[str, Any]]:
     """The rows of metrics/places.csv for one mixture: for each sounding object what each method takes for its place.
 
     Grounded is the box of the most confident detection (the whole frame without one) of each object whose probability
-    reaches `threshold`.  Nothing for objects whose true boxes are not known.
+    reaches `threshold`.  `fps`: frames a second.  Nothing for objects whose true boxes are not known.
     """
     random = np.random.default_rng([seed, outcome.number])
     rows = []
     for name, silent in PAIRS:
-        pictures = [_Picture(outcome.videos[x], reader, videos) for x in (name, silent)]
+        pictures = [_Picture(outcome.videos[x], outcome.middles[x], fps, videos) for x in (name, silent)]
         if any(picture.truth is None for picture in pictures):
             continue
         truths = [region_of(picture.truth, *picture.size) for picture in pictures]
@@ -107,13 +106,13 @@ def locate(outcome: Outcome, reader: ClipReader, videos: Path, threshold: float,
         shared: dict[str, list[Region]] = {
             **{s: [p.grounded(yes) for p, yes in zip(pictures, own, strict=True)] for s, own in sounding.items()},
             "detected_box": [p.grounded(True) for p in pictures],
-            **{f"trimodal_{way}": _attended(pictures, objects[name]) for way, objects in outcome.attention.items()},
+            **{system: _attended(pictures, objects[name]) for system, objects in outcome.attention.items()},
             "whole_image": [~p.nothing() for p in pictures],
             "centre_box": [p.centre() for p in pictures],
             "random_box": [p.random(random) for p in pictures],
         }
         own = {method: regions[0] for method, regions in shared.items()}
-        own.update({f"trimodal_{w}": _attended(pictures[:1], o[name][:1])[0] for w, o in outcome.attention.items()})
+        own.update({s: _attended(pictures[:1], o[name][:1])[0] for s, o in outcome.attention.items()})
         for method, regions in shared.items():
             rows.append(
                 {
@@ -133,13 +132,11 @@ def locate(outcome: Outcome, reader: ClipReader, videos: Path, threshold: float,
 class _Picture:
     """A video's middle frame, what is known of it, and simple regions in it."""
 
-    def __init__(self, video: Video, reader: ClipReader, videos: Path) -> None:
-        frame = FixedMixtures([], reader, heard=(), seen=()).centre(video)
-        self.size = read_frame(video.frames, frame).size
+    def __init__(self, video: Video, middle: MiddleFrame, fps: int, videos: Path) -> None:
+        self.size = middle.width, middle.height
         truth = videos / video.category / f"{video.id}.truth.json"
-        self.truth = true_box(truth, frame_seconds(frame, reader.fps), video.frame_count / reader.fps)
-        found = most_confident(read_detections(video.detections, video.frame_count), frame, *self.size)
-        self.box: Box = (0, 0, *self.size) if found is None else found.box
+        self.truth = true_box(truth, frame_seconds(middle.number, fps), video.frame_count / fps)
+        self.box: Box = (0, 0, *self.size) if middle.detection is None else middle.detection.box
 
     @property
     def view(self) -> Box:

@@ -2,7 +2,8 @@
 
 Separation is scored with each sounding object's own mask, without gate; what silent objects are given is scored under a
 gate on the grounding probability, as a listener would get it, and without.  The gates' controls give all objects one
-answer, or any: they stand on cyclic co-learning's separation.
+answer, or any: they stand on another system's separation.  A system may itself give an object silence, in place of a
+mask: to one that sounds, this has an SNR of 0 dB, and no other score is defined.
 """
 
 from collections.abc import Collection, Mapping
@@ -13,12 +14,11 @@ import torch
 
 from avsep.clips.index import OBJECTS, PAIRS, SOUNDING
 from avsep.errors import InputError
+from avsep.scoring.asking import Outcome
 from avsep.scoring.separation import SCORES, gains, measure, sdr_as_published
 from avsep.scoring.silence import FLOOR_DB, leakage_db
-from avsep.scoring.systems import GROUNDED, SYSTEMS, Outcome
+from avsep.systems.catalogue import ALWAYS, CHANCE, CONTROLS, GATE_CONTROLS, SYNONYM, arranged
 
-GATED = "cyclic"  # whose separation the gates' controls take
-GATE_CONTROLS = ("always_sounding", "never_sounding", "chance")
 ROUNDED = 0.5  # the decision that training takes, and the threshold of the grounding scores
 COLUMNS = [
     *("mixture", "system", "object", "role", "class", "video", "beside", "probability", "solo_probability", "muted"),
@@ -26,6 +26,8 @@ COLUMNS = [
     *("leakage_db", "open_leakage_db", "sdr_as_published"),
 ]
 # A sounding object -> the other one; a silent object -> the sounding one of its pair.
+IN_OTHER_WORDS = frozenset(control.name for control in CONTROLS if control.asked == SYNONYM)
+UNDEFINED = ("sdr", "sir", "sar", "nsdr", "si_sdr", "si_sdri")  # of a silent estimate
 BESIDE = {"A": "C", "C": "A", **{silent: sounding for sounding, silent in PAIRS}}
 
 
@@ -34,12 +36,12 @@ def score(
 ) -> tuple[list[dict[str, Any]], str | None]:
     """The rows of one mixture, or no rows and the reason why it cannot be scored.
 
-    `gates`: of each grounded system, the probability below which an object is muted.  `seed`: of chance.  `synonyms`:
-    the classes that have one; no other is asked for by it.
+    `gates`: of each system that grounds, the probability below which an object is muted.  `seed`: of chance.
+    `synonyms`: the classes that have one; no other is asked for by it.
     """
     rows: list[dict[str, Any]] = []
     mixed: dict[str, np.ndarray] = {}
-    for system in (system for system in SYSTEMS if system in outcome.estimates):  # the mixture first
+    for system in (entry.name for entry in arranged(outcome.estimates)):  # the mixture first
         try:
             scores = _separation(outcome, system)
         except InputError as error:
@@ -47,16 +49,26 @@ def score(
         mixed = mixed or scores
         rows += _rows(outcome, system, {**scores, **gains(scores, mixed)}, synonyms)
     for row in rows:
-        if row["system"] in GROUNDED:
+        if row["system"] in outcome.probabilities:
             _gate(row, outcome, gates[row["system"]])
     return rows + _gate_controls(rows, outcome, seed), None
 
 
 def _separation(outcome: Outcome, system: str) -> dict[str, np.ndarray]:
-    """Scores (S,) of the sounding objects. Raises InputError if one of them is silent."""
+    """Scores (S,) of the sounding objects.
+
+    Raises InputError if one of them is silent, or is given silence by a system that does not say so.
+    """
     references = np.stack([outcome.references[name] for name in SOUNDING])
     estimates = np.stack([outcome.estimates[system][name] for name in SOUNDING])
-    return measure(references, estimates)
+    said = outcome.probabilities.get(system, {})
+    muted = np.array([said.get(name) == 0 and not outcome.estimates[system][name].any() for name in SOUNDING])
+    # BSS-eval scores each estimate by itself: the mixture stands for one that it cannot score
+    scores = measure(references, np.where(muted[:, None], outcome.mixture, estimates))
+    if not muted.any():
+        return scores
+    heard = {name: np.where(muted, np.nan, values) for name, values in scores.items() if name in UNDEFINED}
+    return {**scores, **heard, "snr": np.where(muted, 0.0, scores["snr"])}
 
 
 def _rows(
@@ -66,7 +78,7 @@ def _rows(
     rows = []
     for name in (name for name in OBJECTS if name in outcome.estimates[system]):
         video = outcome.videos[name]
-        if system == "trimodal_synonym" and video.category not in synonyms:
+        if system in IN_OTHER_WORDS and video.category not in synonyms:
             continue
         row: dict[str, Any] = {
             "mixture": outcome.number,
@@ -91,7 +103,7 @@ def _leakage(outcome: Outcome, system: str, name: str) -> float:
 
 
 def _gate(row: dict[str, Any], outcome: Outcome, gate: float) -> None:
-    """Adds what a grounded system says of the row's object, and what its gate makes of it."""
+    """Adds what a system that grounds says of the row's object, and what its gate makes of it."""
     system, name = row["system"], row["object"]
     row["probability"], row["solo_probability"] = outcome.probabilities[system][name], outcome.solo[system][name]
     row["muted"] = int(row["probability"] < gate)
@@ -103,15 +115,16 @@ def _gate(row: dict[str, Any], outcome: Outcome, gate: float) -> None:
 
 
 def _gate_controls(rows: list[dict[str, Any]], outcome: Outcome, seed: int) -> list[dict[str, Any]]:
-    """GATED's rows again, if it was asked, with the probabilities of each control under the gate ROUNDED."""
+    """The rows of the system that each control is of, if it was asked, with the control's probabilities under the gate
+    ROUNDED."""
     random = np.random.default_rng([seed, outcome.number])
     made = []
     for control in GATE_CONTROLS:
-        for row in (row for row in rows if row["system"] == GATED):
-            answers = [1.0, 1.0] if control == "always_sounding" else [0.0, 0.0]
-            if control == "chance":
+        for row in (row for row in rows if row["system"] == control.of):
+            answers = [1.0, 1.0] if control.asked == ALWAYS else [0.0, 0.0]
+            if control.asked == CHANCE:
                 answers = random.random(2).round(6).tolist()
-            own = {**row, "system": control, "probability": answers[0], "solo_probability": answers[1]}
+            own = {**row, "system": control.name, "probability": answers[0], "solo_probability": answers[1]}
             own["muted"] = int(own["probability"] < ROUNDED)
             if row["role"] == "silent":
                 own["leakage_db"] = FLOOR_DB if own["muted"] else row["open_leakage_db"]

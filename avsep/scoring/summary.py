@@ -6,21 +6,22 @@ the paired differences of two systems on the same objects.
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from avsep.scoring import many
-from avsep.scoring.asking import phrase_scores
+from avsep.scoring import sources as many_sources
 from avsep.scoring.grounding import calibration_error, grounding_scores, published_accuracies, reliability
 from avsep.scoring.intervals import Bootstrap, Interval
 from avsep.scoring.localisation import auc
-from avsep.scoring.pairs import GATE_CONTROLS, ROUNDED
+from avsep.scoring.pairs import IN_OTHER_WORDS, ROUNDED
+from avsep.scoring.phrases import phrase_scores
 from avsep.scoring.separation import SCORES
 from avsep.scoring.silence import THRESHOLDS, gate_curve, gated
-from avsep.scoring.systems import GROUNDED, SYSTEMS
+from avsep.systems import catalogue
+from avsep.systems.catalogue import CONTROLS, Entry, arranged
 
 DECIMALS = 6  # of every table, those of rows included
 ACCURACIES = ("accuracy_solo", "accuracy_mixture", "accuracy_positive", "accuracy_negative")  # as published
@@ -52,11 +53,12 @@ def summarise(rows: Rows, *, resamples: int, bins: int, seed: int) -> dict[str, 
         "phrases.csv": phrases(rows.phrases, pairs),
         "localisation.csv": localisation(rows.places, draws),
         "sources.csv": sources(rows.sources, resamples, seed),
-        **{f"gates/{system}.csv": gate_curve(own, THRESHOLDS) for system, own in _by_system(pairs, GROUNDED)},
+        **{f"gates/{system}.csv": gate_curve(own, THRESHOLDS) for system, own in _by_system(pairs, _grounded(pairs))},
     }
-    for (system, own), (sound, column) in itertools.product(_by_system(pairs, GROUNDED), SOUNDS.items()):
-        sounding = (own["role"] == "sounding").tolist()
-        tables[f"reliability/{system}_{sound}.csv"] = reliability(own[column].tolist(), sounding, bins)
+    for (system, own), (sound, column) in itertools.product(_by_system(pairs, _grounded(pairs)), SOUNDS.items()):
+        if own[column].notna().all():  # an external system is not asked about solo sounds
+            sounding = (own["role"] == "sounding").tolist()
+            tables[f"reliability/{system}_{sound}.csv"] = reliability(own[column].tolist(), sounding, bins)
     return {name: table.round(DECIMALS) for name, table in tables.items()}
 
 
@@ -69,8 +71,10 @@ def headline(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     }
     grounded = tables["grounding.csv"].query("sound == 'mixture'").set_index("system")
     muted = tables["silence.csv"].set_index("system")
-    for system in (system for system in GROUNDED if system in muted.index):
-        suffix = "" if system == "cyclic" else f"_{system}"
+    grounding = [entry for entry in arranged(muted.index) if isinstance(entry, Entry) and entry.grounds]
+    first = next((entry.name for entry in grounding if entry.first), None)
+    for system in (entry.name for entry in grounding):
+        suffix = "" if system == first else f"_{system}"
         summary[f"grounding{suffix}"] = _picked(grounded, system, "balanced_accuracy", "roc_auc")
         summary[f"silent{suffix}"] = _picked(muted, system, "leakage_db", "false_mute_rate")
     told = tables["phrases.csv"].set_index("name")["value"]
@@ -85,7 +89,7 @@ def _picked(table: pd.DataFrame, system: str, *columns: str) -> dict[str, float]
 def scores(pairs: pd.DataFrame, draws: Bootstrap) -> pd.DataFrame:
     """Each system's separation of the sounding objects, without gate: one row a system and metric."""
     rows = []
-    for system, own in _by_system(pairs[pairs["role"] == "sounding"], SYSTEMS):
+    for system, own in _by_system(pairs[pairs["role"] == "sounding"], _separating(pairs)):
         count = {"objects": len(own), "videos": own["video"].nunique()}
         for metric in SCORES:
             interval = draws.mean(own[metric], own["video"].tolist())
@@ -103,7 +107,7 @@ def differences(pairs: pd.DataFrame, draws: Bootstrap) -> pd.DataFrame:
     pairs = pairs.assign(right=decided.astype(float).where(pairs["probability"].notna()))
     rows = []
     for metric in (*SCORES, "leakage_db", "right"):
-        named = SYSTEMS if metric in SCORES else (*SYSTEMS, *GATE_CONTROLS)
+        named = _separating(pairs) if metric in SCORES else [*_separating(pairs), *_gate_controls(pairs)]
         known = pairs[pairs[metric].notna() & pairs["system"].isin(named)]
         table = known.pivot(index=["mixture", "object", "video"], columns="system", values=metric)
         there = [system for system in named if system in table]
@@ -129,20 +133,23 @@ def differences(pairs: pd.DataFrame, draws: Bootstrap) -> pd.DataFrame:
 
 def means(pairs: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Each system's mean scores of the sounding objects by classes: one row a system and class, or pair of classes."""
-    sounding = pairs[(pairs["role"] == "sounding") & pairs["system"].isin(SYSTEMS)]
+    systems = _separating(pairs)
+    sounding = pairs[(pairs["role"] == "sounding") & pairs["system"].isin(systems)]
     groups = sounding.groupby(["system", *by])
     table = groups[list(SCORES)].mean()
     table.insert(0, "objects", groups.size())
-    order = {system: place for place, system in enumerate(SYSTEMS)}
+    order = {system: place for place, system in enumerate(systems)}
     return table.reset_index().sort_values(["system", *by], key=lambda c: c.map(order) if c.name == "system" else c)
 
 
 def grounding(pairs: pd.DataFrame, bins: int, draws: Bootstrap) -> pd.DataFrame:
     """How well objects that sound are told from those that do not, in the mixture and in solo sound."""
     rows = []
-    for system, own in _by_system(pairs, (*GROUNDED, *GATE_CONTROLS)):
+    for system, own in _by_system(pairs, [*_grounded(pairs), *_gate_controls(pairs)]):
         sounding, videos = (own["role"] == "sounding").tolist(), own["video"].tolist()
         for sound, column in SOUNDS.items():
+            if own[column].isna().any():  # an external system is not asked about solo sounds
+                continue
             p = own[column].tolist()
             right = (own[column] >= ROUNDED) == (own["role"] == "sounding")
             row: dict[str, Any] = {"system": system, "sound": sound, "objects": len(own)}
@@ -159,7 +166,9 @@ def silence(pairs: pd.DataFrame, draws: Bootstrap) -> pd.DataFrame:
     """What silent objects are given and sounding ones lose, under the gate of those that have one."""
     rows = []
     with_silent = pairs[pairs["role"] == "silent"]["system"].unique()
-    for system, own in _by_system(pairs[pairs["system"].isin(with_silent)], (*SYSTEMS, *GATE_CONTROLS)):
+    for system, own in _by_system(
+        pairs[pairs["system"].isin(with_silent)], [*_separating(pairs), *_gate_controls(pairs)]
+    ):
         muted, sounds = own["muted"] == 1, own["role"] == "sounding"
         leakage = draws.mean(own.loc[~sounds, "leakage_db"], own.loc[~sounds, "video"].tolist())
         false_mutes = draws.mean(muted[sounds], own.loc[sounds, "video"].tolist())
@@ -174,7 +183,7 @@ def silence(pairs: pd.DataFrame, draws: Bootstrap) -> pd.DataFrame:
 def published(pairs: pd.DataFrame) -> pd.DataFrame:
     """The numbers of CCoL's published evaluation: plain accuracies, and the SDR that 1e-6 makes of silence."""
     rows = []
-    for system, own in _by_system(pairs, GROUNDED):
+    for system, own in _by_system(pairs, _grounded(pairs)):
         silent = own.loc[own["role"] == "silent", "sdr_as_published"]
         sdr = {"sdr_as_published": own["sdr_as_published"].mean(), "sdr_as_published_silent": silent.mean()}
         rows.append({"system": system, **published_accuracies(own, ROUNDED), **sdr})
@@ -186,9 +195,9 @@ def phrases(asked: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     has one: rows of `name` and `value`."""
     values = phrase_scores(asked)
     nsdr = pairs[pairs["role"] == "sounding"].pivot(index=["mixture", "object"], columns="system", values="nsdr")
-    if "trimodal_synonym" in nsdr:
-        own = nsdr.dropna(subset="trimodal_synonym")
-        values |= {"phrase_nsdr": own["trimodal_text"].mean(), "synonym_nsdr": own["trimodal_synonym"].mean()}
+    for control in (control for control in CONTROLS if control.name in IN_OTHER_WORDS & set(nsdr)):
+        own = nsdr.dropna(subset=control.name)
+        values |= {"phrase_nsdr": own[control.of].mean(), "synonym_nsdr": own[control.name].mean()}
     return pd.DataFrame({"name": list(values), "value": list(values.values())})
 
 
@@ -211,15 +220,31 @@ def sources(measured: pd.DataFrame, resamples: int, seed: int) -> pd.DataFrame:
     rows = []
     for count, mixtures in measured.groupby("sources"):
         draws = Bootstrap(sorted(mixtures["video"].unique()), resamples, seed)
-        for system, own in _by_system(mixtures, many.SYSTEMS):
-            for metric in (*many.SCORES, *(["muted"] if system in GROUNDED else [])):
+        for system, own in _by_system(mixtures, [entry.name for entry in arranged(mixtures["system"].unique())]):
+            for metric in (*many_sources.SCORES, *(["muted"] if own["muted"].notna().any() else [])):
                 interval = draws.mean(own[metric], own["video"].tolist())
                 about = {"sources": count, "system": system, "metric": metric, "objects": len(own)}
                 rows.append({**about, **_ends(interval, "mean")})
     return pd.DataFrame(rows, columns=["sources", "system", "metric", "objects", "mean", "low", "high"])
 
 
-def _by_system(rows: pd.DataFrame, systems: tuple[str, ...]) -> list[tuple[str, pd.DataFrame]]:
+def _separating(rows: pd.DataFrame) -> list[str]:
+    """The systems that the rows are of, and controls that ask them otherwise, in the order of every table."""
+    gates = {control.name for control in catalogue.GATE_CONTROLS}
+    return [entry.name for entry in arranged(rows["system"].unique()) if entry.name not in gates]
+
+
+def _grounded(rows: pd.DataFrame) -> list[str]:
+    """Those that say which objects sound."""
+    return [e.name for e in arranged(rows["system"].unique()) if isinstance(e, Entry) and e.grounds]
+
+
+def _gate_controls(rows: pd.DataFrame) -> list[str]:
+    there = set(rows["system"])
+    return [control.name for control in catalogue.GATE_CONTROLS if control.name in there]
+
+
+def _by_system(rows: pd.DataFrame, systems: Sequence[str]) -> list[tuple[str, pd.DataFrame]]:
     """Those of `systems` that have rows, in that order."""
     return [(s, own) for s in systems if not (own := rows[rows["system"] == s]).empty]
 

@@ -15,8 +15,10 @@ from avsep.media.ffmpeg import Unusable, extract
 from avsep.media.frames import read_frame
 from avsep.media.wav import Wave
 from avsep.separating.tracks import Object, find_objects
-from avsep.separating.windows import Given, Hearing, Networks, Sight, separate
+from avsep.separating.windows import Given, Hearing, separate
+from avsep.systems.system import System
 from avsep.weights.detectors import look
+from avsep.weights.phrases import phrase_of
 
 
 def open_video(path: Path, fps: int, rate: int) -> tuple[list[Image.Image], Wave]:
@@ -44,28 +46,42 @@ class Separator:
     nms: float  # see tracks.find_objects
     link: float
     seen: float
-    networks: Networks
+    systems: Mapping[str, System]
     gates: Mapping[str, float]  # of each system that grounds, the probability below which an object is muted
     hearing: Hearing
-    crops: Sight  # how CCoL and the baseline see an object
-    queries: Sight  # how CLIP does
+    fps: int  # frames a second
+    phrase: str  # asks for a class, whose name stands for {}
 
     def objects(self, frames: Sequence[Image.Image]) -> list[Object]:
         """What is seen in a video."""
         rows = look(self.detector, frames, self.batch)
         return find_objects(rows, len(frames), *frames[0].size, nms=self.nms, link=self.link, seen=self.seen)
 
-    def separate(self, wave: Wave, frames: Sequence[Image.Image], objects: Sequence[Object]) -> dict[str, Given]:
-        """What each system gives each object of the sound (L,)."""
-        device = next(self.detector.parameters()).device
+    def categories(self, objects: Sequence[Object]) -> list[str]:
+        """The objects' classes, as the detector names them."""
+        return [self.classes[one.label - 1] for one in objects]
+
+    def separate(
+        self,
+        wave: Wave,
+        frames: Sequence[Image.Image],
+        objects: Sequence[Object],
+        categories: Sequence[str],
+        systems: Mapping[str, System] | None = None,
+        name: str = "",
+    ) -> dict[str, Given]:
+        """What each system, of `systems` if they are given, gives each object of the sound (L,).
+
+        `categories`: the objects' classes; `name`: of the mixture, as avsep.export writes it.
+        """
         return separate(
-            self.networks,
-            torch.from_numpy(wave).to(device),
+            self.systems if systems is None else systems,
+            torch.from_numpy(wave).to(next(self.detector.parameters()).device),
             frames,
             objects,
-            self.classes,
+            [phrase_of(category, self.phrase) for category in categories],
             gates=self.gates,
             hearing=self.hearing,
-            crops=self.crops,
-            queries=self.queries,
+            fps=self.fps,
+            name=name,
         )

@@ -10,22 +10,15 @@ Shapes: O objects, W windows, N frames of a sample, F log-frequency bins, T fram
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from avsep.clips.datasets import AUDIBLE
-from avsep.clips.mixtures import Heard, hear, sample_frames
-from avsep.media.detections import squared
-from avsep.media.frames import Box, crop_and_resize, normalise
+from avsep.clips.mixtures import sample_frames
 from avsep.media.spectrogram import Spectrogram
 from avsep.separating.tracks import Object
-from avsep.weights.phrases import phrase_of, tokenise
-from models.ccol import CCoL
-from models.clip import FrozenCLIP
-from models.resnet import FrameFeatures
-from models.vast import VAST, visual_query
+from avsep.systems.system import Answer, Sight, System, at_frames, hear_mixtures, together
 
 
 @dataclass(frozen=True)
@@ -67,10 +60,6 @@ class Hearing:
     samples: int  # of a window
     spectrogram: Spectrogram
 
-    def hear(self, windows: Tensor) -> Heard:
-        """Windows of the mixture (W, samples)."""
-        return hear({"all": windows}, self.spectrogram)
-
     def let_through(self, masks: Tensor, wave: Tensor) -> Tensor:
         """What masks (..., W, F, T) let through of a wave (L,): (..., L)."""
         windows = Windows(len(wave), self.samples)
@@ -78,45 +67,10 @@ class Hearing:
 
 
 @dataclass(frozen=True)
-class Sight:
-    """How a network sees an object."""
-
-    fps: int  # frames per second
-    count: int  # frames of a sample
-    stride: int  # between them
-    size: int  # pixels of the squares
-    square: bool  # crop to the square around a box
-
-    def pictures(self, frames: Sequence[Image.Image], boxes: Sequence[Box]) -> Tensor:
-        """An object's crop of every frame, (frames, 3, size, size)."""
-        crops = []
-        for frame, box in zip(frames, boxes, strict=True):
-            around = squared(box, *frame.size) if self.square else box
-            crops.append(normalise(crop_and_resize(frame, around, self.size, self.size)))
-        return torch.from_numpy(np.stack(crops))
-
-    def samples(self, windows: Windows, rate: int, frames: int) -> Tensor:
-        """The frames around each window's middle, from 0, (W, N)."""
-        middles = [(start + windows.samples / 2) / rate for start in windows.starts]
-        centres = [min(int(seconds * self.fps) + 1, frames) for seconds in middles]
-        return torch.tensor([sample_frames(centre, self.count, self.stride, frames) for centre in centres]) - 1
-
-
-@dataclass(frozen=True)
-class Networks:
-    """What separates, by the systems' names."""
-
-    by_crop: Mapping[str, nn.Module]  # CCoL and Sound of Pixels
-    by_query: Mapping[str, VAST]
-    clip: FrozenCLIP | None  # None where no system asks
-    phrase: str  # asks VAST for a class
-
-
-@dataclass(frozen=True)
 class Given:
     """What a system gives each object, on the CPU."""
 
-    masks: Tensor  # (O, W, F, T), zero where it is muted
+    masks: Tensor | None  # (O, W, F, T), zero where it is muted; None: the system gives sounds
     waves: Tensor  # (O, L)
     probabilities: Tensor | None = None  # (O, W), that it sounds; None: the system does not say
     muted: Tensor | None = None  # (O, W)
@@ -124,100 +78,83 @@ class Given:
 
 @torch.no_grad()
 def separate(
-    networks: Networks,
+    systems: Mapping[str, System],
     wave: Tensor,
     frames: Sequence[Image.Image],
     objects: Sequence[Object],
-    classes: Sequence[str],
+    phrases: Sequence[str],
     *,
     gates: Mapping[str, float],
     hearing: Hearing,
-    crops: Sight,
-    queries: Sight,
+    fps: int,
+    name: str = "",
 ) -> dict[str, Given]:
-    """Each system's sounds of the objects in a video with the sound `wave` (L,).
+    """Each system's sounds of the objects in a video with the sound `wave` (L,), and `fps` frames a second.
 
-    VAST is asked twice: by the object's picture, and by the phrase of its class of `classes`.  `gates`: of a system
-    that grounds, the probability below which an object is muted in a window.  `crops`, `queries`: how CCoL and
-    the baseline see an object, and how CLIP does.
+    `phrases`: what asks for each object in words.  `gates`: of a system that grounds, the probability below which an
+    object is muted in a window.  `name`: of the mixture, as avsep.export writes it.
     """
     windows = Windows(len(wave), hearing.samples)
     cut = windows.cut(wave)
     audible = cut.square().mean(-1).sqrt() >= AUDIBLE  # (W,)
-    heard = hearing.hear(cut)
-    masks, sounding = masks_by_crop(networks, heard, windows, frames, objects, hearing.rate, crops)
-    masks |= masks_by_query(networks, heard, windows, frames, objects, classes, hearing.rate, queries)
+    heard = hear_mixtures(cut, hearing.spectrogram, [name] * len(cut), windows.starts)
+    prepared: dict[tuple[Sight, int], object] = {}
     given = {}
-    for system, mask in masks.items():
-        heard_at_all = audible.expand(len(objects), -1)
-        probabilities = sounding[system] * heard_at_all if system in sounding else None
-        muted = None if probabilities is None else (probabilities < gates[system]) | ~heard_at_all
-        open_ = heard_at_all if muted is None else ~muted
-        gated = mask * open_[..., None, None]
-        waves = hearing.let_through(gated, wave) if objects else wave.new_zeros(0, len(wave))
-        said = (None if values is None else values.cpu() for values in (probabilities, muted))
-        given[system] = Given(gated.cpu(), waves.cpu(), *said)
+    for own, system in systems.items():
+        asked = {}
+        for number, (one, phrase) in enumerate(zip(objects, phrases, strict=True)):
+            if (sight := system.sight) is None:
+                asked[str(number)] = together([system.prepare(wave.new_empty(0), phrase)] * len(cut))
+                continue
+            if (sight, number) not in prepared:
+                prepared[sight, number] = system.prepare(sight.crops(frames, one.boxes).to(wave.device), phrase)
+            numbers = frames_of(windows, sight, hearing.rate, fps, len(frames)).to(wave.device)
+            asked[str(number)] = at_frames(prepared[sight, number], numbers)
+        answer = system.answer(heard, asked) if asked else Answer()
+        given[own] = _given(answer, list(asked), wave, windows, audible, hearing, gates.get(own))
     return given
 
 
-def masks_by_crop(
-    networks: Networks,
-    heard: Heard,
+def _given(
+    answer: Answer,
+    names: Sequence[str],
+    wave: Tensor,
     windows: Windows,
-    frames: Sequence[Image.Image],
-    objects: Sequence[Object],
-    rate: int,
-    sight: Sight,
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Of each system that sees objects, their masks (O, W, F, T), and, if it is CCoL, that they sound, (O, W)."""
-    shown = [sight.pictures(frames, one.boxes).to(heard.mixture.device) for one in objects]
-    numbers = sight.samples(windows, rate, len(frames)).to(heard.mixture.device)
-    masks, probabilities = {}, {}
-    for system, network in networks.by_crop.items():
-        seen: dict[str, FrameFeatures] = {}
-        for name, pictures in enumerate(shown):
-            features = network.frames(pictures)  # type: ignore[operator]
-            seen[str(name)] = FrameFeatures(features.vector[numbers], features.map[numbers])
-        found = network.separate(heard.log_mixture, seen) if seen else {}  # type: ignore[operator]
-        masks[system] = _stack([mask.squeeze(1) for mask in found.values()], heard)
-        if isinstance(network, CCoL):
-            grounded = network.ground({"mixture": heard.log_mixture}, seen)
-            each = [grounded.probability("mixture", name) for name in seen]
-            probabilities[system] = torch.stack(each) if each else heard.mixture.new_zeros(0, len(heard.mixture))
-    return masks, probabilities
+    audible: Tensor,
+    hearing: Hearing,
+    gate: float | None,
+) -> Given:
+    """What objects are given under the gate, in windows that are audible."""
+    heard_at_all = audible.expand(len(names), -1)  # (O, W)
+    probabilities = muted = None
+    if gate is not None:
+        sure = [answer.probability("mixture", name) for name in names] if answer.probability is not None else []
+        probabilities = torch.stack(sure) * heard_at_all if sure else wave.new_zeros(heard_at_all.shape)
+        muted = (probabilities < gate) | ~heard_at_all
+    open_ = heard_at_all if muted is None else ~muted
+    masks = None
+    if answer.waves:
+        parts = torch.stack([answer.waves[name] for name in names])  # (O, W, samples)
+        waves = windows.join(parts * open_[..., None])
+    else:
+        masks = (
+            _stack([answer.masks[name].squeeze(1) for name in names], wave, windows, hearing) * open_[..., None, None]
+        )
+        waves = hearing.let_through(masks, wave) if names else wave.new_zeros(0, len(wave))
+    said = (None if values is None else values.cpu() for values in (probabilities, muted))
+    return Given(None if masks is None else masks.cpu(), waves.cpu(), *said)
 
 
-def masks_by_query(
-    networks: Networks,
-    heard: Heard,
-    windows: Windows,
-    frames: Sequence[Image.Image],
-    objects: Sequence[Object],
-    classes: Sequence[str],
-    rate: int,
-    sight: Sight,
-) -> dict[str, Tensor]:
-    """Of VAST asked by each object's picture and by its class's phrase, the masks (O, W, F, T)."""
-    if not networks.by_query:
-        return {}
-    assert networks.clip is not None
-    clip, device = networks.clip, heard.mixture.device
-    numbers = sight.samples(windows, rate, len(frames)).to(device)
-    queries: dict[tuple[str, int], Tensor] = {}
-    for name, one in enumerate(objects):
-        tokens = clip.tokens(sight.pictures(frames, one.boxes).to(device))  # (frames, P, Q)
-        phrase = phrase_of(classes[one.label - 1], networks.phrase)
-        queries["visual", name] = visual_query(tokens[numbers])
-        queries["text", name] = clip.text(tokenise([phrase], clip.context).to(device)).expand(len(numbers), -1)
-    masks = {}
-    for system, network in networks.by_query.items():
-        found = network.separate(heard.mixture, queries) if queries else {}
-        for way in ("visual", "text"):
-            own = [mask.squeeze(1) for (asked, _), mask in found.items() if asked == way]
-            masks[f"{system}_{way}"] = _stack(own, heard)
-    return masks
+def frames_of(windows: Windows, sight: Sight, rate: int, fps: int, frames: int) -> Tensor:
+    """The frames around each window's middle, of `frames`, from 0: (W, N)."""
+    middles = [(start + windows.samples / 2) / rate for start in windows.starts]
+    centres = [min(int(seconds * fps) + 1, frames) for seconds in middles]
+    return torch.tensor([sample_frames(centre, sight.count, sight.stride, frames) for centre in centres]) - 1
 
 
-def _stack(masks: Sequence[Tensor], heard: Heard) -> Tensor:
+def _stack(masks: Sequence[Tensor], wave: Tensor, windows: Windows, hearing: Hearing) -> Tensor:
     """The objects' masks (W, F, T) -> (O, W, F, T), also of no object."""
-    return torch.stack(list(masks)) if masks else heard.mixture.squeeze(1).new_zeros(0, *heard.mixture[:, 0].shape)
+    if masks:
+        return torch.stack(list(masks))
+    columns = windows.samples // hearing.spectrogram.hop + 1
+    return wave.new_zeros(0, len(windows.starts), hearing.spectrogram.log_bins, columns)

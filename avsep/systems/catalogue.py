@@ -42,6 +42,7 @@ class Entry(Drawn):
     first: bool = False  # of its method, the one that headlines tell of and gates' controls stand on
     confident: bool = False  # says how sure it is of any phrase
     looks: bool = False  # says where in a picture it finds a sound
+    scenes: bool = True  # is asked in scenes too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,14 @@ SYSTEMS = (
         group="reference",
         everywhere=True,
     ),
-    Entry("oracle_binary", "Ideal binary mask (oracle)", dashes=SPARSE, module="oracles", group="reference"),
+    Entry(
+        "oracle_binary",
+        "Ideal binary mask (oracle)",
+        dashes=SPARSE,
+        module="oracles",
+        group="reference",
+        scenes=False,
+    ),
     Entry(
         "baseline",
         "Sound of Pixels (baseline)",
@@ -178,6 +186,8 @@ SCENE_CONTROLS = (
     ),
 )
 
+MIXTURE, TARGET = "mixture", "oracle"  # references: what a gain is over; whose masks are training's targets
+
 # The stages that train, as their curves are drawn.
 TRAINING = (
     Drawn("grounding", "Grounding warm-up", ("#8b3fb8", "#c98cf0"), DASH_DOT),
@@ -208,10 +218,19 @@ def arranged(names: Collection[str]) -> list[Entry | Control]:
     """The lines of `names` in the order of every table: references, trained, external systems by name, controls."""
     known = {one.name for one in (*SYSTEMS, *CONTROLS, *GATE_CONTROLS, *SCENE_CONTROLS)}
     others = [external(name, place) for place, name in enumerate(sorted(set(names) - known))]
-    everything: Iterable[Entry | Control] = (*SYSTEMS, *others, *SCENE_CONTROLS, *CONTROLS, *GATE_CONTROLS)
+    systems: list[Entry | Control] = []
+    for entry in SYSTEMS:
+        systems += [entry, *(control for control in SCENE_CONTROLS if control.of == entry.name)]
+    everything: Iterable[Entry | Control] = (*systems, *others, *CONTROLS, *GATE_CONTROLS)
     return [one for one in everything if one.name in names]
 
 
-def asked_of(stages: Collection[str]) -> list[Entry]:
-    """The systems that take the weights of these stages, and those that take none."""
-    return [entry for entry in SYSTEMS if entry.stage is None or entry.stage in stages]
+def asked_of(stages: Collection[str], others: Collection[str] = ()) -> list[Entry]:
+    """The systems that are made from the truth, that take the weights of these stages, and `others`, external ones."""
+    listed = [entry for entry in SYSTEMS if entry.stage is None or entry.stage in stages]
+    return [*listed, *(external(name, place) for place, name in enumerate(sorted(others)))]
+
+
+def entry_of(name: str) -> Entry:
+    """A system's line."""
+    return next((entry for entry in SYSTEMS if entry.name == name), external(name))
