@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from avsep.params import SystemsParams
+from avsep.params.stages import SystemsParams
 from avsep.scoring.systems import ASKED, GROUNDED, SHOWN
 from avsep.weights.checkpoints import load_into, load_weights
 from models.ccol import CCoL

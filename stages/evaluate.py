@@ -27,7 +27,7 @@ from avsep.errors import InputError
 from avsep.files.metrics import write_metrics
 from avsep.media.spectrogram import Spectrogram
 from avsep.parallel import spread
-from avsep.params import EvaluateParams
+from avsep.params.stages import EvaluateParams
 from avsep.progress import progress
 from avsep.run import run
 from avsep.scoring import many, pairs

@@ -26,7 +26,7 @@ from PIL import Image
 from avsep.files.metrics import write_metrics
 from avsep.media.spectrogram import Spectrogram
 from avsep.parallel import spread
-from avsep.params import EvaluateScenesParams
+from avsep.params.stages import EvaluateScenesParams
 from avsep.run import run
 from avsep.scenes.examples import write_example
 from avsep.scenes.files import list_scenes, read_stem, read_truth, video_path
