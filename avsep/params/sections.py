@@ -289,6 +289,7 @@ class Finetune:
 @dataclass(frozen=True, kw_only=True, config=_strict)
 class Evaluate:
     systems: Annotated[list[str], Field(min_length=1)]
+    external: dict[str, str]
     gate: Probability | None
     max_false_mutes: Share
     synonyms: dict[str, str]

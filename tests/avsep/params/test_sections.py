@@ -14,6 +14,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "videos.classes.0": changed(videos__classes=[1, 2, 3, 4]),
     "train": changed(train=None),
     "seed": changed(seed=True),
+    "evaluate.external.unmix": changed(evaluate__external={"unmix": 3}),
     "evaluate.systems.0": changed(evaluate__systems=[1]),
     # out of range
     "train.workers": changed(train__workers=-1),
@@ -41,6 +42,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "tarin": changed(tarin={}),
     "extract.rate": changed(extract__rate=REMOVED),
     "finetune.consistency_weight is no param": changed(finetune__consistency_weight=1.0),
+    "evaluate.external is missing": changed(evaluate__external=REMOVED),
 }
 
 
