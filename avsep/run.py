@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import TypeVar
 
-from avsep import params
 from avsep.errors import InputError
+from avsep.params.loading import load
 from avsep.progress import first_process
 
 StageParams = TypeVar("StageParams")
@@ -32,7 +32,7 @@ def run(main: Callable[[StageParams], None], stage_params: type[StageParams]) ->
     level = logging.INFO if first_process() else logging.ERROR
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     try:
-        loaded = params.load(stage_params)
+        loaded = load(stage_params)
         _warn_of_other_threads(getattr(loaded, "threads", None))
         main(loaded)
     except InputError as error:

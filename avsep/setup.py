@@ -1,15 +1,16 @@
 """What systems are made with, from params: the door between params.yaml and avsep/systems."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from avsep.media.spectrogram import Spectrogram
-from avsep.params import SystemsParams
+from avsep.params.stages import SystemsParams
 from avsep.systems.system import Setup
 
 
-def setup_of(params: SystemsParams, root: Path = Path()) -> Setup:
-    """`root`: the folder in which checkpoints/ lies."""
+def setup_of(params: SystemsParams, external: Mapping[str, str], root: Path = Path()) -> Setup:
+    """`external`: others' waves, name -> folder.  `root`: the folder in which checkpoints/ lies."""
     return Setup(
         root=root,
         device=params.device,
@@ -38,4 +39,5 @@ def setup_of(params: SystemsParams, root: Path = Path()) -> Setup:
         vast_stride=params.vast.stride,
         masked=params.vast.masked,
         phrase=params.vast.phrase,
+        external={name: Path(folder) for name, folder in external.items()},
     )

@@ -26,7 +26,8 @@ from PIL import Image
 
 from avsep.files.hashes import COARSE
 from avsep.media.frames import frame_name, pack
-from avsep.params import Detect, Detector, DetectParams, Extract, ExtractParams, ResNet, Videos
+from avsep.params.sections import Detect, Detector, Extract, ResNet, Videos
+from avsep.params.stages import DetectParams, ExtractParams
 from avsep.weights.detectors import save_detector
 from models.detector import build_detector
 from stages import detect, extract

@@ -25,8 +25,9 @@ from dvc.utils.hydra import compose_and_dump
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from avsep import params
 from avsep.clips.index import Video, video
+from avsep.params import loading, sections
+from avsep.params import stages as reading
 from avsep.training import vast
 from avsep.training.loop import _loss
 from avsep.training.memory import Needed, gigabytes, needed
@@ -59,7 +60,7 @@ class Shapes(Dataset[dict[str, Any]]):
         return self.sample
 
 
-def composed(profile: str) -> tuple[params.Params, torch.device]:
+def composed(profile: str) -> tuple[sections.Params, torch.device]:
     """A profile's params, and the kind of device that it names."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "params.yaml"
@@ -71,7 +72,7 @@ def composed(profile: str) -> tuple[params.Params, torch.device]:
             given |= FILE
         overrides = [f"{name}={value}" for name, value in given.items()]
         compose_and_dump(path, conf, None, "config", "", [f"profile={profile}", *overrides])
-        return params.read(path), torch.device(values["device"])
+        return loading.read(path), torch.device(values["device"])
 
 
 def videos(index: Path) -> list[Video]:
@@ -80,10 +81,10 @@ def videos(index: Path) -> list[Video]:
     return [video(Path("data"), "cello", str(first + number), 60) for number in range(VIDEOS)]
 
 
-def training(stage: str, all_params: params.Params) -> tuple[Any, dict[str, Any]]:
+def training(stage: str, all_params: sections.Params) -> tuple[Any, dict[str, Any]]:
     """The networks and keywords that a stage gives to avsep.training.loop.fit, and its stand-in samples as `train`."""
     module = importlib.import_module(f"stages.{stage}")
-    stage_params = getattr(params, f"{stage.capitalize()}Params")
+    stage_params = getattr(reading, f"{stage.capitalize()}Params")
     given = stage_params(**{field.name: getattr(all_params, field.name) for field in dataclasses.fields(stage_params)})
 
     def shapes(frames: Any, **options: Any) -> tuple[Shapes, Shapes]:

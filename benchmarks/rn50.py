@@ -14,7 +14,7 @@ from dataclasses import asdict
 import torch
 from torch.nn import functional
 
-from avsep.params import RN50
+from avsep.params.sections import RN50
 from models.clip import FrozenCLIP, build_clip
 
 FRAMES, CAPTIONS, ROUNDS = 8, 16, 5

@@ -9,7 +9,7 @@ from typing import Any
 
 from avsep.clips.mixtures import hear
 from avsep.media.spectrogram import Spectrogram
-from avsep.params import TrainingParams
+from avsep.params.stages import TrainingParams
 
 
 def of_samples(params: TrainingParams) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from avsep.clips.index import SOUNDING
 from avsep.clips.mixtures import Heard
-from avsep.params import BaselineParams
+from avsep.params.stages import BaselineParams
 from avsep.run import run
 from avsep.scoring import validation
 from avsep.training.data import INDEX, see, training_data

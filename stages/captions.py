@@ -34,7 +34,7 @@ from avsep.clips.mixtures import centre_frame
 from avsep.files.ledgers import digest, fingerprint
 from avsep.files.metrics import write_made, write_metrics
 from avsep.media.frames import read_jpeg
-from avsep.params import CaptionsParams
+from avsep.params.stages import CaptionsParams
 from avsep.progress import progress
 from avsep.run import run
 from avsep.training.seeds import seed_everything

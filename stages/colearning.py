@@ -20,7 +20,7 @@ from torch import Tensor
 
 from avsep.clips.index import OBJECTS, SOUNDING
 from avsep.clips.mixtures import Heard
-from avsep.params import ColearningParams
+from avsep.params.stages import ColearningParams
 from avsep.run import run
 from avsep.scoring import validation
 from avsep.training.data import INDEX, see, training_data

@@ -38,7 +38,7 @@ from avsep.media import detections, frames
 from avsep.media.detections import Rows, read_detections, write_detections
 from avsep.media.frames import ARCHIVE, count_frames, read_frame
 from avsep.parallel import spread
-from avsep.params import DetectParams
+from avsep.params.stages import DetectParams
 from avsep.progress import progress
 from avsep.run import run
 from avsep.sources.manifest import given_detections

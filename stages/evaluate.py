@@ -26,7 +26,7 @@ from avsep.clips.index import Mixture, Video, read_index, read_mixtures
 from avsep.errors import InputError
 from avsep.files.metrics import write_metrics
 from avsep.parallel import spread
-from avsep.params import EvaluateParams
+from avsep.params.stages import EvaluateParams
 from avsep.progress import progress
 from avsep.run import run
 from avsep.scoring import pairs, phrases, sources
@@ -195,7 +195,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 def main(params: EvaluateParams) -> None:
     seed_everything(params.seed)
-    setup, scored = setup_of(params), Scored()
+    setup, scored = setup_of(params, params.evaluate.external), Scored()
     systems = load_systems(params.evaluate.systems, setup)
     test, val, videos = read_split("test"), read_split("val"), read_index(Path("data/index/test.csv"))
     drawn = draw_sources(videos, params.evaluate.sources, params.evaluate.source_mixtures, params.seed)

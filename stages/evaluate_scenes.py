@@ -25,7 +25,7 @@ from PIL import Image
 
 from avsep.files.metrics import write_metrics
 from avsep.parallel import spread
-from avsep.params import EvaluateScenesParams
+from avsep.params.stages import EvaluateScenesParams
 from avsep.run import run
 from avsep.scenes.examples import write_example
 from avsep.scenes.files import list_scenes, read_stem, read_truth, video_path
@@ -163,7 +163,7 @@ def make_separator(params: EvaluateScenesParams) -> tuple[Separator, dict[str, S
     if classes is None:  # asked in words: for what the scenes are rendered of
         truths = (read_truth(SCENES, name) for name in list_scenes(SCENES))
         classes = sorted({player.category for truth in truths for player in truth.players})
-    setup = setup_of(params)
+    setup = setup_of(params, params.evaluate.external)
     systems = load_systems(params.evaluate.systems, setup)
     asked = {name: system for name, system in systems.items() if entry_of(name).scenes}
     references = {name: system for name, system in asked.items() if entry_of(name).group == "reference"}

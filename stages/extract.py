@@ -20,7 +20,7 @@ from avsep.files.ledgers import Item, Ledger, digest, fingerprint, prune
 from avsep.files.metrics import write_made, write_metrics
 from avsep.media import ffmpeg, frames
 from avsep.parallel import spread
-from avsep.params import ExtractParams
+from avsep.params.stages import ExtractParams
 from avsep.run import run
 from avsep.sources.manifest import MANIFEST, Row, Span, frames_of, read_manifest, read_parts, refuse_changed, root_of
 

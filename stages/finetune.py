@@ -20,7 +20,7 @@ from pathlib import Path
 from torch import Tensor
 
 from avsep.clips.mixtures import Heard
-from avsep.params import FinetuneParams
+from avsep.params.stages import FinetuneParams
 from avsep.run import run
 from avsep.training.data import INDEX
 from avsep.training.loop import Group, fit

@@ -30,7 +30,7 @@ from avsep.media.detections import read_detections
 from avsep.media.frames import count_frames
 from avsep.media.wav import duration, loudest_db
 from avsep.parallel import spread
-from avsep.params import IndexParams
+from avsep.params.stages import IndexParams
 from avsep.run import run
 
 ROOT = Path("data")

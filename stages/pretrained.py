@@ -47,7 +47,7 @@ from avsep.errors import InputError
 from avsep.files.metrics import write_metrics
 from avsep.media.annotations import Annotated, OpenImages, read_open_images, read_picture
 from avsep.media.frames import normalise
-from avsep.params import PretrainedParams
+from avsep.params.stages import PretrainedParams
 from avsep.progress import progress
 from avsep.run import run
 from avsep.scoring.detection import average_precision, first_is_right, recall
@@ -116,7 +116,7 @@ def read_given(params: PretrainedParams) -> Given:
     """Reads what the detector comes from, as far as it is given. Raises InputError for what cannot be used."""
     p = params.pretrained
     if p.detector == "file":
-        assert p.detector_path is not None and p.detector_sha256 is not None  # avsep/params.py has seen to it
+        assert p.detector_path is not None and p.detector_sha256 is not None  # avsep/params has seen to it
         return Given(weights=read_checked(Path(p.detector_path), p.detector_sha256, "detector"))
     if p.detector == "open_images":
         assert p.open_images_path is not None
@@ -213,7 +213,7 @@ def read_clip(params: PretrainedParams) -> CLIP:
     if p.clip_path is None:
         load_counted(clip, download_clip(), "OpenAI's CLIP RN50")
     else:
-        assert p.clip_sha256 is not None  # avsep/params.py has seen to it
+        assert p.clip_sha256 is not None  # avsep/params has seen to it
         load_counted(clip, read_checked(Path(p.clip_path), p.clip_sha256, "clip"), p.clip_path)
     return clip
 

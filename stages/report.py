@@ -10,7 +10,7 @@ from pathlib import Path
 
 from avsep.errors import InputError
 from avsep.files.metrics import write_metrics
-from avsep.params import ReportParams
+from avsep.params.stages import ReportParams
 from avsep.progress import progress
 from avsep.report import charts, figures, page, tables
 from avsep.report.measured import read_measured

@@ -16,7 +16,7 @@ from avsep.demo.sound import PARTS
 from avsep.errors import InputError
 from avsep.files.metrics import write_metrics
 from avsep.parallel import spread
-from avsep.params import ScenesParams
+from avsep.params.stages import ScenesParams
 from avsep.run import run
 from avsep.scenes.files import Truth
 from avsep.scenes.rendering import KINDS, render_scene

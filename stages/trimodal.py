@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from avsep.clips.mixtures import Heard
-from avsep.params import TrimodalParams
+from avsep.params.stages import TrimodalParams
 from avsep.run import run
 from avsep.training.data import INDEX
 from avsep.training.loop import Group, fit

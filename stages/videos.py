@@ -31,7 +31,7 @@ from avsep.files.metrics import write_made, write_metrics
 from avsep.files.names import printable, refuse_few
 from avsep.media.ffmpeg import Unusable, probe
 from avsep.parallel import spread
-from avsep.params import VideosParams
+from avsep.params.stages import VideosParams
 from avsep.progress import progress
 from avsep.run import run
 from avsep.sources import folder, imported

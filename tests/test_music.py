@@ -17,7 +17,8 @@ import yaml
 from torchvision.models import resnet18
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
-from avsep import params
+from avsep.params.loading import read
+from avsep.params.sections import RN50
 from avsep.weights.checkpoints import load_weights
 from models.clip import build_clip
 from tests.helpers.checkout import ROOT, call, fresh_checkout
@@ -47,7 +48,7 @@ def stand_in_weights(folder: Path) -> dict[str, str]:
     networks = {
         "resnet": resnet18(),
         "detector": fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=1 + len(CLASSES)),
-        "clip": build_clip(**vars(params.RN50)),
+        "clip": build_clip(**vars(RN50)),
     }
     named = {"pretrained.detector_classes": f"[{','.join(CLASSES)}]"}
     for name, network in networks.items():
@@ -96,7 +97,7 @@ def test_every_stage_runs_and_the_page_is_there(project: Path) -> None:
 
 def test_nothing_but_the_data_is_small(project: Path) -> None:
     """The networks that were trained and asked are the paper's."""
-    given = params.read(project / "params.yaml")
+    given = read(project / "params.yaml")
     assert (given.audio.samples, given.frames.size, given.detector.min_size) == (65535, 224, 800)
     sizes = {
         ("pretrained/resnet18", "layer4.1.conv2.weight"): (512, 512, 3, 3),

@@ -12,7 +12,8 @@ from avsep.files.ledgers import Ledger
 from avsep.files.paths import quoted
 from avsep.media.detections import write_detections
 from avsep.media.frames import read_frame
-from avsep.params import Audio, Extract, ExtractParams, Index, IndexParams, VideosParams
+from avsep.params.sections import Audio, Extract, Index
+from avsep.params.stages import ExtractParams, IndexParams, VideosParams
 from stages import extract, index, videos
 from tests.helpers.odd import ODD, call_ffmpeg, make_folder
 from tests.helpers.videos import DEMO, DOWNLOAD

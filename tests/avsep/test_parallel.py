@@ -20,7 +20,8 @@ from distributed import Client, LocalCluster
 from avsep import cluster
 from avsep.errors import InputError
 from avsep.parallel import SCHEDULER, spread
-from avsep.params import Extract, ExtractParams
+from avsep.params.sections import Extract
+from avsep.params.stages import ExtractParams
 from stages import extract
 from tests.helpers.clusters import local_cluster
 from tests.helpers.spreading import die, late, refuse, setting, threads, write_late

@@ -9,7 +9,7 @@ import pytest
 
 from avsep import run
 from avsep.errors import InputError
-from avsep.params import ExtractParams, GroundingParams
+from avsep.params.stages import ExtractParams, GroundingParams
 
 ROOT = Path(__file__).parents[2]
 

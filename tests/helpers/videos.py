@@ -1,6 +1,6 @@
 """Params of where videos come from, for the tests of stages that read them."""
 
-from avsep.params import Download, Videos
+from avsep.params.sections import Download, Videos
 
 DEMO = Videos(
     source="demo",

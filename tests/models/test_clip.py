@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avsep.media import frames
-from avsep.params import RN50
+from avsep.params.sections import RN50
 from models import clip as module
 from models.clip import END, START, FrozenCLIP, build_clip, clip_normalised
 from tests.helpers.factories import noise

@@ -18,7 +18,9 @@ from PIL import Image
 from avsep.errors import InputError
 from avsep.files.ledgers import file_hash
 from avsep.media.detections import read_detections, write_detections
-from avsep.params import Detect, Detector, DetectParams, ResNet, load
+from avsep.params.loading import load
+from avsep.params.sections import Detect, Detector, ResNet
+from avsep.params.stages import DetectParams
 from avsep.sources.manifest import MANIFEST, Row, write_manifest
 from avsep.weights.checkpoints import save_weights
 from avsep.weights.detectors import DETECTOR, save_detector, save_no_detector, save_zero_shot

@@ -11,12 +11,14 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
+from avsep.scoring.systems import ASKED, FRAME, GROUNDED, SHOWN, WRONG
 
-from avsep import params
+from avsep.params.loading import check
+from avsep.params.sections import Params
+from avsep.params.stages import EvaluateParams, ReportParams
 from avsep.published import import_ccol, import_vast
 from avsep.report.measured import read_measured
 from avsep.scoring.pairs import GATE_CONTROLS
-from avsep.scoring.systems import ASKED, FRAME, GROUNDED, SHOWN, WRONG
 from avsep.weights.checkpoints import load_weights, save_weights
 from avsep.weights.clip import CLIP
 from models.vast import VAST
@@ -41,7 +43,7 @@ TINY: dict[str, dict[str, Any]] = {
 }
 
 
-def part(checked: params.Params, stage_params: Any) -> Any:
+def part(checked: Params, stage_params: Any) -> Any:
     return stage_params(**{field.name: getattr(checked, field.name) for field in dataclasses.fields(stage_params)})
 
 
@@ -51,9 +53,9 @@ def run(*systems: str) -> None:
     for section, leaves in TINY.items():
         values[section] |= leaves
     values["evaluate"]["systems"] = list(systems)
-    checked = params.check(values)
-    evaluate.main(part(checked, params.EvaluateParams))
-    report.main(part(checked, params.ReportParams))
+    checked = check(values)
+    evaluate.main(part(checked, EvaluateParams))
+    report.main(part(checked, ReportParams))
 
 
 def checkpoint(system: str) -> Path:

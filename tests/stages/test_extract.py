@@ -13,7 +13,8 @@ import pytest
 from avsep.errors import InputError
 from avsep.media import ffmpeg
 from avsep.media.frames import count_frames
-from avsep.params import Extract, ExtractParams
+from avsep.params.sections import Extract
+from avsep.params.stages import ExtractParams
 from stages import extract
 from tests.helpers.factories import read_archive, write_archive
 from tests.helpers.videos import DEMO

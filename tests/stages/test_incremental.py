@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from avsep.media.frames import frame_name
-from avsep.params import Detect, Detector, DetectParams, Extract, ExtractParams, ResNet
+from avsep.params.sections import Detect, Detector, Extract, ResNet
+from avsep.params.stages import DetectParams, ExtractParams
 from avsep.weights.detectors import save_detector
 from models.detector import build_detector
 from stages import detect, extract

@@ -12,7 +12,8 @@ from avsep.errors import InputError
 from avsep.files.ledgers import Ledger
 from avsep.media.detections import write_detections
 from avsep.media.wav import write_wav
-from avsep.params import Audio, Extract, ExtractParams, Index, IndexParams
+from avsep.params.sections import Audio, Extract, Index
+from avsep.params.stages import ExtractParams, IndexParams
 from stages import extract, index
 from tests.helpers.factories import read_archive, write_archive
 from tests.helpers.videos import DEMO

@@ -18,7 +18,8 @@ from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights, faster
 
 from avsep.errors import InputError
 from avsep.media import annotations
-from avsep.params import Clip, Detector, Pretrained, PretrainedParams, ResNet, Videos
+from avsep.params.sections import Clip, Detector, Pretrained, ResNet, Videos
+from avsep.params.stages import PretrainedParams
 from avsep.weights.checkpoints import load_weights, read_metadata, save_weights
 from avsep.weights.detectors import DETECTOR, ZERO_SHOT, learned_classes, load_detector
 from avsep.weights.phrases import tokenise

@@ -17,7 +17,9 @@ import soundfile
 from PIL import Image
 
 from avsep.errors import InputError
-from avsep.params import Report, ReportParams, load
+from avsep.params.loading import load
+from avsep.params.sections import Report
+from avsep.params.stages import ReportParams
 from avsep.report import figures, page, tables
 from avsep.report.page import png_uri
 from avsep.report.tables import decimal

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from avsep.errors import InputError
-from avsep.params import Scenes, ScenesParams, Videos
+from avsep.params.sections import Scenes, Videos
+from avsep.params.stages import ScenesParams
 from avsep.scenes.files import list_scenes, read_stem, read_truth
 from avsep.scenes.rendering import KINDS
 from stages import scenes

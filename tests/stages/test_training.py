@@ -16,7 +16,6 @@ import torch
 import yaml
 from torch.utils.data import default_collate
 
-from avsep import params
 from avsep.clips import datasets
 from avsep.clips.index import read_index
 from avsep.clips.mixtures import centre_frame
@@ -24,6 +23,17 @@ from avsep.errors import InputError
 from avsep.media import frames
 from avsep.media.frames import frame_name
 from avsep.media.wav import write_wav
+from avsep.params.loading import check
+from avsep.params.stages import (
+    BaselineParams,
+    CaptionsParams,
+    ColearningParams,
+    CyclicParams,
+    EvaluateParams,
+    FinetuneParams,
+    GroundingParams,
+    TrimodalParams,
+)
 from avsep.scoring.summary import Rows, headline, summarise
 from avsep.training.data import training_data
 from avsep.training.vast import prepare
@@ -38,14 +48,14 @@ from tests.helpers import factories
 
 ROOT = Path(__file__).parents[2]
 STAGES: dict[str, tuple[Any, Any]] = {
-    "grounding": (grounding.main, params.GroundingParams),
-    "colearning": (colearning.main, params.ColearningParams),
-    "cyclic": (cyclic.main, params.CyclicParams),
-    "baseline": (baseline.main, params.BaselineParams),
-    "captions": (captions.main, params.CaptionsParams),
-    "trimodal": (trimodal.main, params.TrimodalParams),
-    "finetune": (finetune.main, params.FinetuneParams),
-    "evaluate": (evaluate.main, params.EvaluateParams),
+    "grounding": (grounding.main, GroundingParams),
+    "colearning": (colearning.main, ColearningParams),
+    "cyclic": (cyclic.main, CyclicParams),
+    "baseline": (baseline.main, BaselineParams),
+    "captions": (captions.main, CaptionsParams),
+    "trimodal": (trimodal.main, TrimodalParams),
+    "finetune": (finetune.main, FinetuneParams),
+    "evaluate": (evaluate.main, EvaluateParams),
 }
 MIDDLE = centre_frame(factories.FRAMES, factories.FPS, 1, 1, None)
 TRAINED = ("grounding", "colearning", "cyclic", "baseline", "trimodal", "finetune")
@@ -71,7 +81,7 @@ def run(stage: str, **changes: dict[str, Any]) -> None:
     values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for section, leaves in [*TINY.items(), *changes.items()]:
         values[section] |= leaves
-    checked = params.check(values)
+    checked = check(values)
     main, stage_params = STAGES[stage]
     main(stage_params(**{field.name: getattr(checked, field.name) for field in dataclasses.fields(stage_params)}))
 

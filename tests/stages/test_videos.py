@@ -24,7 +24,8 @@ from avsep.media.detections import read_detections, write_detections
 from avsep.media.ffmpeg import write_video
 from avsep.media.frames import read_jpeg, unpack
 from avsep.media.wav import duration, write_wav
-from avsep.params import Download, Extract, ExtractParams, Videos, VideosParams
+from avsep.params.sections import Download, Extract, Videos
+from avsep.params.stages import ExtractParams, VideosParams
 from stages import extract, videos
 from tests.helpers.videos import DEMO as THREE
 from tests.helpers.videos import DOWNLOAD
@@ -409,7 +410,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(run: Run, site: Site, clip: P
     site.pace = 0.02
     ask = dataclasses.replace(DOWNLOAD, url=site.url)
     code = (
-        "from avsep.params import *; from stages import videos;"
+        "from avsep.params.sections import *; from avsep.params.stages import *; from stages import videos;"
         f"from {Videos.__module__} import Videos;"
         f"videos.main(VideosParams(seed=0, videos={dataclasses.replace(DEMO, source='ids', path='list.json')!r},"
         f" download={ask!r}))"

@@ -16,8 +16,8 @@ import torch
 import yaml
 from torch import nn
 
-from avsep import params
 from avsep.errors import InputError
+from avsep.params.loading import load
 from avsep.training.distributed import WholeBatch, WholeBatchNorm, started_by
 from avsep.weights.checkpoints import load_weights, save_weights
 from avsep.weights.clip import CLIP
@@ -55,7 +55,7 @@ def write_params(**changes: Mapping[str, Any]) -> None:
 def train(stage: str) -> None:
     """In this process, with params.yaml's params."""
     main, stage_params = STAGES[stage]
-    main(params.load(stage_params))
+    main(load(stage_params))
 
 
 def environment(**more: str) -> dict[str, str]:

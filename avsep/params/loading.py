@@ -1,0 +1,97 @@
+"""params.yaml, read and checked whole, and the part of it that a stage reads.
+
+Any stage refuses a file of which any part is wrong: a mistake in `evaluate` is told before the first video is rendered.
+Only how many tokens a phrase has is told by the stages that import CLIP, from pretrained on.
+"""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+import yaml
+
+from avsep.errors import InputError
+from avsep.params.contradictions import (
+    devices,
+    evaluation,
+    phrases,
+    pictures,
+    pretrained,
+    sound,
+    splits,
+    training,
+    videos,
+)
+from avsep.params.sections import Params
+
+CONTRADICTIONS = (
+    *videos.CHECKS,
+    *pretrained.CHECKS,
+    *splits.CHECKS,
+    *sound.CHECKS,
+    *pictures.CHECKS,
+    *phrases.CHECKS,
+    *training.CHECKS,
+    *evaluation.CHECKS,
+    *devices.CHECKS,
+)
+
+StageParams = TypeVar("StageParams")
+
+
+def load(stage_params: type[StageParams], path: Path | str = "params.yaml") -> StageParams:
+    """Reads and checks the whole of `path`, and gives the part that a stage reads: a class of avsep/params/stages.py.
+
+    Raises InputError, naming the param, if anything in the file is wrong.
+    """
+    params = read(path)
+    names = [f.name for f in dataclasses.fields(stage_params)]  # type: ignore[arg-type]
+    if "clip" in names:  # of the stages that import CLIP anyway, the first is pretrained
+        _refuse(list(phrases.tokens(params)))
+    return stage_params(**{name: getattr(params, name) for name in names})
+
+
+def read(path: Path | str = "params.yaml") -> Params:
+    """Reads and checks the whole of `path`. Raises InputError."""
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run from the repository's root") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} is empty: compose it with `dvc exp run`, or check it out again")
+    return check(values)
+
+
+def check(values: dict[str, Any]) -> Params:
+    """Checks plain values, as read from params.yaml. Raises InputError, naming the param."""
+    try:
+        # by way of JSON: strict about types, yet a mapping may become a section
+        params = pydantic.TypeAdapter(Params).validate_json(json.dumps(values))
+    except pydantic.ValidationError as error:
+        raise InputError("params: " + "; ".join(_sentence(e) for e in error.errors())) from None
+    _refuse([problem for contradiction in CONTRADICTIONS for problem in contradiction(params)])
+    return params
+
+
+def _refuse(problems: Sequence[str]) -> None:
+    if problems:
+        raise InputError("params: " + "; ".join(problems))
+
+
+def _sentence(error: Any) -> str:
+    """One error of pydantic's in a user's words: `train.lr: '1e-5' ..., write 1.0e-5`."""
+    name = ".".join(str(part) for part in error["loc"])
+    kind = error["type"]
+    if kind in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"{name} is no param: see conf/config.yaml"
+    if kind in ("missing", "missing_argument", "missing_keyword_only_argument"):
+        return f"{name} is missing: see conf/config.yaml"
+    hint = ""
+    if kind == "float_type" and isinstance(error["input"], str):
+        hint = " (YAML takes 1e-5 for text: write 1.0e-5)"
+    return f"{name} is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}{hint}"
