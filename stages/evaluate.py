@@ -115,7 +115,7 @@ def score_pairs(
     outcomes: Iterable[Outcome],
     scored: Scored,
     asked: Phrases,
-    told: Calibrated,
+    calibration: Calibrated,
     reader: ClipReader,
     *,
     total: int,
@@ -128,15 +128,15 @@ def score_pairs(
     folder.mkdir(parents=True)
 
     def kept(outcome: Outcome) -> tuple[Outcome, list[dict[str, Any]], str | None]:
-        return outcome, *pairs.score(outcome, told.gates, seed, asked.synonyms)
+        return outcome, *pairs.score(outcome, calibration.gates, seed, asked.synonyms)
 
     for outcome, rows, reason in spread(kept, outcomes, desc="evaluate", unit="mixture", total=total):
         if reason is not None:
             scored.skip(outcome.task, reason)
             continue
         scored.pairs += rows
-        if told.threshold is not None:
-            scored.phrases += phrases.phrase_rows(outcome, asked, told.threshold)
+        if calibration.threshold is not None:
+            scored.phrases += phrases.phrase_rows(outcome, asked, calibration.threshold)
         scored.places += locate(outcome, reader.fps, Path("data/videos"), pairs.ROUNDED, seed)
         if len(list(folder.iterdir())) < examples:
             write_example(folder / f"{outcome.number:03d}", outcome, rows, reader.rate, asked)
@@ -206,13 +206,13 @@ def main(params: EvaluateParams) -> None:
     batch = params.evaluate.batch
     # of its own, since nothing of validation's videos is needed later
     of_validation = Questions(systems, asked, setup.reader, setup.spectrogram, params.device, batch)
-    told = calibrate(of_validation, val, params.evaluate.gate, params.evaluate.max_false_mutes)
+    calibration = calibrate(of_validation, val, params.evaluate.gate, params.evaluate.max_false_mutes)
     questions = Questions(systems, asked, setup.reader, setup.spectrogram, params.device, batch)
     score_pairs(
-        ask_all(questions, questions.batches(questions.read(pair_tasks(test))), told.confidence),
+        ask_all(questions, questions.batches(questions.read(pair_tasks(test))), calibration.confidence),
         scored,
         asked,
-        told,
+        calibration,
         setup.reader,
         total=len(test),
         examples=params.evaluate.examples,
@@ -221,7 +221,7 @@ def main(params: EvaluateParams) -> None:
     for tasks in drawn:
         outcomes = ask_all(questions, questions.batches(questions.read(tasks, scored.silent)))
         for outcome in progress(outcomes, f"{len(tasks[0].sounding)} sources", len(tasks), "mixture"):
-            scored.sources += sources.score(outcome, told.gates)
+            scored.sources += sources.score(outcome, calibration.gates)
 
     rows = Rows(
         pairs=pd.DataFrame(scored.pairs, columns=pairs.COLUMNS).round(DECIMALS),
@@ -237,8 +237,8 @@ def main(params: EvaluateParams) -> None:
         "evaluate",
         {
             **headline(tables),
-            "gates": told.gates,
-            **({} if told.threshold is None else {"phrase_threshold": told.threshold}),
+            "gates": calibration.gates,
+            **({} if calibration.threshold is None else {"phrase_threshold": calibration.threshold}),
             "pairs": {"evaluated": len(test) - left_out, "skipped": left_out},
         },
     )

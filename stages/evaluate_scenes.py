@@ -15,7 +15,7 @@ checkpoints/{baseline,colearning,cyclic,trimodal,finetune}/best.safetensors, che
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ from avsep.scenes.scoring import (
     summarise_kinds,
 )
 from avsep.scenes.scoring import references as referred
-from avsep.separating.gates import read_gates
+from avsep.separate import separator_of
 from avsep.separating.tracks import Object
 from avsep.separating.video import Separator, open_video
 from avsep.separating.windows import Given, Hearing
@@ -49,7 +49,7 @@ from avsep.systems.catalogue import SCENE_CONTROLS, arranged, entry_of
 from avsep.systems.load import load_systems
 from avsep.systems.system import System
 from avsep.training.seeds import seed_everything
-from avsep.weights.detectors import learned_classes, load_detector
+from avsep.weights.detectors import learned_classes
 
 SCENES = Path("data/scenes")
 HEADLINES = ("snri", "leakage_db", "balanced_accuracy")
@@ -167,28 +167,8 @@ def make_separator(params: EvaluateScenesParams) -> tuple[Separator, dict[str, S
     systems = load_systems(params.evaluate.systems, setup)
     asked = {name: system for name, system in systems.items() if entry_of(name).scenes}
     references = {name: system for name, system in asked.items() if entry_of(name).group == "reference"}
-    separator = Separator(
-        detector=load_detector(
-            classes=classes,
-            phrase=params.detect.phrase,
-            device=params.device,
-            width=params.resnet.width,
-            **asdict(params.detector),
-            threshold=params.detect.threshold,
-            nms=params.detect.nms,
-            enlarge=params.evaluate_scenes.enlarge,
-        ),
-        classes=classes,
-        batch=params.detect.batch,
-        nms=params.evaluate_scenes.nms,
-        link=params.evaluate_scenes.link,
-        seen=params.evaluate_scenes.seen,
-        systems={name: system for name, system in asked.items() if name not in references},
-        gates=read_gates(asked),
-        hearing=Hearing(params.extract.rate, params.audio.samples, setup.spectrogram),
-        fps=params.extract.fps,
-        phrase=params.vast.phrase,
-    )
+    others = {name: system for name, system in asked.items() if name not in references}
+    separator = separator_of(params, setup, others, classes)
     return separator, references
 
 

@@ -92,6 +92,11 @@ def read_index(path: Path, root: Path = Path("data")) -> list[Video]:
     return videos
 
 
+def listed_classes(path: Path, root: Path = Path("data")) -> list[str]:
+    """The classes of a list of videos, sorted, whether their files are there or not. Raises InputError."""
+    return sorted({_path(root, "audio", row[0], where).parent.name for where, row in _rows(path)})
+
+
 def write_index(path: Path, videos: Iterable[Video]) -> None:
     """Writes a list of videos, whole or not at all."""
     _write(path, [(_below(v.audio), _below(v.frames).removesuffix(ARCHIVE), str(v.frame_count)) for v in videos])

@@ -1,4 +1,4 @@
-"""What a user's video is separated with beside the networks: the gates."""
+"""The gates: the probabilities below which an object is given silence, as stage evaluate has calibrated them."""
 
 import json
 from collections.abc import Collection
