@@ -23,16 +23,16 @@ MARGIN = 0.03  # share of the picture that an instrument keeps off its edges
 
 
 def render_still(
-    rng: np.random.Generator, width: int, height: int, classes: Sequence[str], instruments: int = 1
-) -> tuple[np.ndarray, list[tuple[str, Box]]]:
-    """A labelled picture that is no clip's frame: `instruments` different ones of `classes`, some without a player.
+    rng: np.random.Generator, width: int, height: int, classes: Sequence[str]
+) -> tuple[np.ndarray, str, Box]:
+    """A labelled picture that is no clip's frame: an instrument of one of `classes`, now and then without a player.
 
-    Returns the picture, uint8 (height, width, 3), and each instrument's class and box.
+    Returns the picture, uint8 (height, width, 3), and the instrument's class and box.
     """
-    chosen = [str(name) for name in rng.choice(list(classes), size=instruments, replace=False)]
-    scene = Scene(rng, width, height, chosen, played=0.65)
-    picture, boxes, _ = scene.draw([random_motion(rng) for _ in chosen])
-    return picture, list(zip(chosen, boxes, strict=True))
+    name = str(rng.choice(list(classes), size=1, replace=False)[0])
+    scene = Scene(rng, width, height, [name], played=0.65)
+    picture, [box], _ = scene.draw([random_motion(rng)])
+    return picture, name, box
 
 
 def random_motion(rng: np.random.Generator) -> Motion:

@@ -61,7 +61,7 @@ def render_views(
 
 def _still(purpose: str, index: int, seed: int, width: int, height: int, classes: Sequence[str]) -> Still:
     rng = np.random.default_rng([seed, zlib.crc32(purpose.encode()), index])
-    picture, [(name, box)] = render_still(rng, width, height, classes)
+    picture, name, box = render_still(rng, width, height, classes)
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "JPEG", quality=int(rng.integers(*QUALITY)))
     return Still(np.array(Image.open(file)), classes.index(name), box)
