@@ -26,7 +26,7 @@ def take_over_resnet(resnet: ResNet18, path: str | None, sha256: str | None) -> 
     if path is None:
         _load_counted(resnet, download_resnet(), "torchvision's ResNet-18")
     else:
-        assert sha256 is not None  # avsep/params.py has seen to it
+        assert sha256 is not None  # checked with the params
         _load_counted(resnet, read_checked(Path(path), sha256, "resnet"), path)
 
 
@@ -35,7 +35,7 @@ def take_over_clip(clip: CLIP, path: str | None, sha256: str | None) -> None:
     if path is None:
         _load_counted(clip, download_clip(), "OpenAI's CLIP RN50")
     else:
-        assert sha256 is not None  # avsep/params.py has seen to it
+        assert sha256 is not None  # checked with the params
         _load_counted(clip, read_checked(Path(path), sha256, "clip"), path)
 
 
