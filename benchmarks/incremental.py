@@ -70,14 +70,14 @@ def stand_in_for_ffmpeg() -> None:
         Image.fromarray(draws.integers(0, 256, (18, 24, 3), dtype=np.uint8)).save(file, "JPEG")
         pictures.append(file.getvalue())
 
-    def take_apart(source: extract.Source, fps: int, rate: int, version: str) -> extract.Result:
-        own = [*pictures[:-1], pictures[-1] + source.item[1].encode()]
+    def take_apart(video: extract.Extraction, fps: int, rate: int, version: str) -> extract.Result:
+        own = [*pictures[:-1], pictures[-1] + video.item[1].encode()]
         with tempfile.TemporaryDirectory() as folder:
             for number, picture in enumerate(own, start=1):
                 (Path(folder) / frame_name(number)).write_bytes(picture)
-            pack(Path(folder), source.frames)
-        source.wav.parent.mkdir(parents=True, exist_ok=True)
-        source.wav.write_bytes(source.file.read_bytes())
+            pack(Path(folder), video.frames)
+        video.wav.parent.mkdir(parents=True, exist_ok=True)
+        video.wav.write_bytes(video.file.read_bytes())
         return extract.Result(FRAMES, 6 * rate, "")
 
     extract.take_apart = take_apart

@@ -30,7 +30,7 @@ LEDGER = Path("data/extract.csv")
 COLUMNS = ["frames", "samples", "status", "reason"]
 
 
-class Source(NamedTuple):
+class Extraction(NamedTuple):
     """One video, and where what is made of it lies."""
 
     row: Row
@@ -48,7 +48,7 @@ class Source(NamedTuple):
     def outputs(self) -> list[Path]:
         return [self.frames, self.wav]
 
-    def absolute(self) -> "Source":
+    def absolute(self) -> "Extraction":
         """For processes in other folders."""
         return self._replace(
             file=self.file.absolute(),
@@ -65,26 +65,26 @@ class Result(NamedTuple):
 
 
 def main(params: ExtractParams) -> None:
-    sources = list_sources(params.videos.source, params.videos.path)
+    videos = list_videos(params.videos.source, params.videos.path)
     fps, rate = params.extract.fps, params.extract.rate
     start = time.monotonic()
     code = [Path(module.__file__ or "") for module in (ffmpeg, frames)] + [Path(__file__)]
     shared = fingerprint([], code, {"fps": fps, "rate": rate, "ffmpeg": ffmpeg.version()})
     with Ledger(LEDGER, COLUMNS) as ledger:
-        gone = ledger.keep({source.item for source in sources})
+        gone = ledger.keep({video.item for video in videos})
 
-        def made_from(source: Source) -> tuple[str, bool]:
-            """A source's fingerprint, and whether what lies there was made from just that."""
-            made_of = {"shared": shared, "video": content(source, ledger.hashes), "parts": source.parts}
+        def made_from(video: Extraction) -> tuple[str, bool]:
+            """Its fingerprint, and whether what lies there was made from just that."""
+            made_of = {"shared": shared, "video": content(video, ledger.hashes), "parts": video.parts}
             found = fingerprint([], [], made_of)
-            return found, ledger.is_current(source.item, found, source.outputs)
+            return found, ledger.is_current(video.item, found, video.outputs)
 
-        checked = spread(made_from, sources, desc="checking", unit="video", threads=True, local=True)
-        states = dict(zip(sources, checked, strict=True))
-        todo = [source for source, (_, current) in states.items() if not current]
-        logging.info("extract: %d of %d videos to take apart", len(todo), len(sources))
+        checked = spread(made_from, videos, desc="checking", unit="video", threads=True, local=True)
+        states = dict(zip(videos, checked, strict=True))
+        todo = [video for video, (_, current) in states.items() if not current]
+        logging.info("extract: %d of %d videos to take apart", len(todo), len(videos))
         work = partial(take_apart, fps=fps, rate=rate, version=ffmpeg.version())
-        there = [source.absolute() for source in todo]
+        there = [video.absolute() for video in todo]
         root = root_of(params.videos.source, params.videos.path).absolute()
         results = spread(
             work,
@@ -94,49 +94,49 @@ def main(params: ExtractParams) -> None:
             threads=True,  # ffmpeg's processes do the work
             needs=[root],
         )
-        for source, result in zip(todo, results, strict=True):
+        for video, result in zip(todo, results, strict=True):
             if result.reason:
-                logging.warning("set aside: %s/%s: %s", *source.item, result.reason)
+                logging.warning("set aside: %s/%s: %s", *video.item, result.reason)
             ledger.record(
-                source.item,
-                states[source][0],
-                source.outputs,
+                video.item,
+                states[video][0],
+                video.outputs,
                 frames=str(result.frames),
                 samples=str(result.samples),
                 status="rejected" if result.reason else "ok",
                 reason=result.reason,
             )
-        usable = [source for source in sources if ledger.entries[source.item].values["status"] == "ok"]
-        prune(FRAMES, {source.frames for source in usable})
-        prune(AUDIO, {source.wav for source in usable})
+        usable = [video for video in videos if ledger.entries[video.item].values["status"] == "ok"]
+        prune(FRAMES, {video.frames for video in usable})
+        prune(AUDIO, {video.wav for video in usable})
         rows = [entry.values for entry in ledger.entries.values()]
     if not usable:
-        raise InputError(f"none of the {len(sources)} videos can be used: {LEDGER} says why, for each")
+        raise InputError(f"none of the {len(videos)} videos can be used: {LEDGER} says why, for each")
     write_metrics("extract", summary(rows, fps=fps, rate=rate))
     made = len(todo)
-    write_made("extract", made=made, kept=len(sources) - made, gone=gone, seconds=time.monotonic() - start)
+    write_made("extract", made=made, kept=len(videos) - made, gone=gone, seconds=time.monotonic() - start)
 
 
-def list_sources(source: str, path: str) -> list[Source]:
+def list_videos(source: str, path: str) -> list[Extraction]:
     """The videos of data/videos/manifest.csv, sorted by class and id; `source` and `path` are params of videos."""
-    sources = []
+    videos = []
     for row, file in read_manifest(MANIFEST, root_of(source, path)):
         archive, wav = FRAMES / row.category / f"{row.id}.mp4{frames.ARCHIVE}", AUDIO / row.category / f"{row.id}.wav"
         pictures = frames_of(file) if source == "imported" else None
         parts = read_parts(row.parts, f"{MANIFEST}, {row.category}/{row.id}")
-        sources.append(Source(row, file, pictures, parts, archive, wav))
-    return sources
+        videos.append(Extraction(row, file, pictures, parts, archive, wav))
+    return videos
 
 
-def content(source: Source, hashes: Hashes) -> str:
-    """The hash of what a source is made from. Raises InputError if that is not what stage videos listed."""
-    file, pictures = source.file, source.pictures
+def content(video: Extraction, hashes: Hashes) -> str:
+    """The hash of what a video is made from. Raises InputError if that is not what stage videos listed."""
+    file, pictures = video.file, video.pictures
     found = hashes.sha256(file) if pictures is None else digest([file, pictures], hashes)
-    refuse_changed(file, found, source.row.sha256)
+    refuse_changed(file, found, video.row.sha256)
     return found or ""
 
 
-def take_apart(source: Source, fps: int, rate: int, version: str) -> Result:
+def take_apart(video: Extraction, fps: int, rate: int, version: str) -> Result:
     """What became of a video. Raises InputError, naming the machine, for what is no fault of the video's.
 
     On a cluster each machine may have an ffmpeg of its own, or not see the videos.
@@ -144,17 +144,17 @@ def take_apart(source: Source, fps: int, rate: int, version: str) -> Result:
     host = socket.gethostname()
     if ffmpeg.version() != version:
         raise InputError(f"{host} has {ffmpeg.version()!r}, not {version!r}: all need the same")
-    if not source.file.is_file() or not (source.pictures is None or source.pictures.is_dir()):  # both were listed
-        raise InputError(f"{host} does not see {source.file}: mount it there, or run stage videos again if it is gone")
-    archive, wav = source.frames, source.wav
+    if not video.file.is_file() or not (video.pictures is None or video.pictures.is_dir()):  # both were listed
+        raise InputError(f"{host} does not see {video.file}: mount it there, or run stage videos again if it is gone")
+    archive, wav = video.frames, video.wav
     try:
-        if source.pictures is not None:
-            return Result(*ffmpeg.take_over(source.file, source.pictures, archive, wav, fps, rate), reason="")
-        return Result(*ffmpeg.extract(source.file, archive, wav, fps, rate, source.parts), reason="")
+        if video.pictures is not None:
+            return Result(*ffmpeg.take_over(video.file, video.pictures, archive, wav, fps, rate), reason="")
+        return Result(*ffmpeg.extract(video.file, archive, wav, fps, rate, video.parts), reason="")
     except ffmpeg.Unusable as unusable:
         return Result(0, 0, str(unusable))
     except OSError as error:  # of files that are written here, a full disk say
-        raise InputError(f"{host}: {source.file} could not be taken apart ({error})") from None
+        raise InputError(f"{host}: {video.file} could not be taken apart ({error})") from None
 
 
 def summary(rows: list[dict[str, str]], fps: int, rate: int) -> dict[str, object]:

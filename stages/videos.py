@@ -206,7 +206,7 @@ def list_folder(path: Path, hashes: Hashes) -> Found:
     refuse_no_folder(path, where, "give your folder of <class>/<video>")
     sources, ignored = folder.survey(path, where)
 
-    def row_of(one: folder.Source) -> Row:
+    def row_of(one: folder.UserVideo) -> Row:
         return _row(one.path, one.category, one.id, one.file, hashes)
 
     listed = list(spread(row_of, sources, desc="reading", unit="video", threads=True, local=True))

@@ -195,6 +195,10 @@ ROOMS = {  # each with what it may import beside itself and EVERYWHERE
     "avsep/separating": ("avsep/systems", "avsep/weights", "avsep/clips", "avsep/media", "avsep/files", "models"),
     "avsep/scoring": ("avsep/systems", "avsep/weights", "avsep/clips", "avsep/media", "avsep/files", "models"),
     "avsep/training": ("avsep/scoring", "avsep/weights", "avsep/clips", "avsep/media", "avsep/files", "models"),
+    "avsep/pretraining": (
+        *("avsep/demo", "avsep/scoring/detection.py", "avsep/training/seeds.py", "avsep/weights", "avsep/media"),
+        "models",
+    ),
     "avsep/scenes": (
         *("avsep/demo", "avsep/separating", "avsep/systems", "avsep/scoring", "avsep/weights", "avsep/clips"),
         *("avsep/media", "avsep/files", "avsep/parallel.py", "models"),

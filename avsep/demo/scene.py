@@ -15,7 +15,7 @@ from PIL import Image, ImageChops, ImageDraw
 from avsep.demo.instruments import INSTRUMENTS, Hands, Held, Look, Motion
 from avsep.demo.pen import Colour, Pen
 
-Box = tuple[float, float, float, float]
+Corners = tuple[float, float, float, float]  # of a box: x1, y1, x2, y2 in pixels
 
 OVERSAMPLING = 2  # pictures are drawn larger by this, then averaged: smooth edges
 WIDEST = Motion(bow=0.5, pitch=0.5, strike=0.5, bellows=1.0, hand=0, sway=0.0)  # what a place must have room for
@@ -23,16 +23,16 @@ MARGIN = 0.03  # share of the picture that an instrument keeps off its edges
 
 
 def render_still(
-    rng: np.random.Generator, width: int, height: int, classes: Sequence[str], instruments: int = 1
-) -> tuple[np.ndarray, list[tuple[str, Box]]]:
-    """A labelled picture that is no clip's frame: `instruments` different ones of `classes`, some without a player.
+    rng: np.random.Generator, width: int, height: int, classes: Sequence[str]
+) -> tuple[np.ndarray, str, Corners]:
+    """A labelled picture that is no clip's frame: an instrument of one of `classes`, now and then without a player.
 
-    Returns the picture, uint8 (height, width, 3), and each instrument's class and box.
+    Returns the picture, uint8 (height, width, 3), and the instrument's class and box.
     """
-    chosen = [str(name) for name in rng.choice(list(classes), size=instruments, replace=False)]
-    scene = Scene(rng, width, height, chosen, played=0.65)
-    picture, boxes, _ = scene.draw([random_motion(rng) for _ in chosen])
-    return picture, list(zip(chosen, boxes, strict=True))
+    name = str(rng.choice(list(classes), size=1, replace=False)[0])
+    scene = Scene(rng, width, height, [name], played=0.65)
+    picture, [box], _ = scene.draw([random_motion(rng)])
+    return picture, name, box
 
 
 def random_motion(rng: np.random.Generator) -> Motion:
@@ -190,7 +190,7 @@ class Scene:
         self._room = _room(rng, width, height, max(floor, 0.4 * height))
         self._light = _light(rng, width, height)
 
-    def draw(self, motions: Sequence[Motion]) -> tuple[np.ndarray, list[Box], list[Box]]:
+    def draw(self, motions: Sequence[Motion]) -> tuple[np.ndarray, list[Corners], list[Corners]]:
         """The picture, uint8 (height, width, 3), and each actor's boxes: the instrument's, and that with its player."""
         image = self._room.copy()
         pen = Pen(ImageDraw.Draw(image)).at(0, 0, 0, OVERSAMPLING)
@@ -202,7 +202,7 @@ class Scene:
         image = ImageChops.multiply(image.reduce(OVERSAMPLING), self._light)
         return np.asarray(image), inner, outer
 
-    def _box(self, extent: Sequence[float]) -> Box:
+    def _box(self, extent: Sequence[float]) -> Corners:
         x1, y1, x2, y2 = (value / OVERSAMPLING for value in extent)
         return max(x1, 0.0), max(y1, 0.0), min(x2, float(self.width)), min(y2, float(self.height))
 

@@ -14,12 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from avsep.demo.scene import render_still
+from avsep.demo.scene import Corners, render_still
 from avsep.media.detections import squared, whole_pixels
 from avsep.media.frames import crop_and_resize
 from avsep.parallel import spread
-
-Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels
 
 QUALITY = (40, 95)  # of the JPEGs, drawn evenly
 
@@ -27,7 +25,7 @@ QUALITY = (40, 95)  # of the JPEGs, drawn evenly
 class Still(NamedTuple):
     picture: NDArray[np.uint8]  # (H, W, 3)
     label: int  # index of the instrument's class
-    box: Box  # of the instrument
+    box: Corners  # of the instrument
 
 
 class Views(NamedTuple):
@@ -61,7 +59,7 @@ def render_views(
 
 def _still(purpose: str, index: int, seed: int, width: int, height: int, classes: Sequence[str]) -> Still:
     rng = np.random.default_rng([seed, zlib.crc32(purpose.encode()), index])
-    picture, [(name, box)] = render_still(rng, width, height, classes)
+    picture, name, box = render_still(rng, width, height, classes)
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "JPEG", quality=int(rng.integers(*QUALITY)))
     return Still(np.array(Image.open(file)), classes.index(name), box)
@@ -88,7 +86,7 @@ def _views(
     )
 
 
-def _moved(box: Box, rng: np.random.Generator) -> NDArray[np.float64]:
+def _moved(box: Corners, rng: np.random.Generator) -> NDArray[np.float64]:
     """The box with each side moved by up to 15 % of the box's length that way, as a detector's boxes are."""
     lengths = np.array([box[2] - box[0], box[3] - box[1]])
     return np.asarray(box) + rng.uniform(-0.15, 0.15, 4) * np.tile(lengths, 2)

@@ -15,7 +15,7 @@ import numpy as np
 
 from avsep.demo import sound
 from avsep.demo.instruments import Motion
-from avsep.demo.scene import Box, Scene
+from avsep.demo.scene import Corners, Scene
 from avsep.demo.sound import Note
 from avsep.media.ffmpeg import write_video
 
@@ -33,8 +33,8 @@ def render_video(
     notes = sound.compose(music, class_name, seconds)
     audio = sound.play(music, class_name, notes, seconds)
     scene = Scene(scenery, width, height, [class_name])
-    instruments: list[Box] = []
-    players: list[Box] = []
+    instruments: list[Corners] = []
+    players: list[Corners] = []
 
     def frames() -> Iterator[np.ndarray]:
         for motion in move(movement, class_name, notes, round(seconds * fps), fps):

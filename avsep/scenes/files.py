@@ -19,7 +19,7 @@ from scipy.signal import resample_poly
 from avsep.errors import InputError
 from avsep.media.wav import Wave
 
-Boxes = NDArray[np.float64]  # (frames, 4): x1, y1, x2, y2 in pixels
+BoxArray = NDArray[np.float64]  # (..., 4): x1, y1, x2, y2 in pixels
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Player:
     category: str
     stem: str | None  # the file of what is heard of it; None: it does not play
     gain: float | None  # on the sound as it was rendered
-    boxes: Boxes  # of the instrument, in each frame of the video
+    boxes: BoxArray  # (frames, 4): of the instrument, in each frame of the video
 
     @property
     def playing(self) -> bool:
@@ -62,7 +62,7 @@ class Truth:
         yield from (player.stem for player in self.players if player.stem is not None)
         yield from (other.stem for other in self.others)
 
-    def boxes_at(self, frames: int, fps: int) -> Boxes:
+    def boxes_at(self, frames: int, fps: int) -> BoxArray:
         """The players' boxes in each of `frames` frames that were taken `fps` a second: (players, frames, 4)."""
         seconds = (np.arange(frames) + 0.5) / fps
         numbers = np.minimum((seconds * self.fps).astype(int), len(self.players[0].boxes) - 1)

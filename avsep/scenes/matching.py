@@ -6,11 +6,11 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from avsep.media.detections import whole_pixels
-from avsep.scenes.files import Boxes
+from avsep.scenes.files import BoxArray
 from avsep.separating.tracks import Object, iou
 
 
-def match(objects: Sequence[Object], players: Boxes, overlap: float) -> dict[int, int]:
+def match(objects: Sequence[Object], players: BoxArray, overlap: float) -> dict[int, int]:
     """Which object is which player, whose boxes are (players, frames, 4): player -> object.
 
     By the highest sum of IoU, the mean over frames; a pair below `overlap` is none.
@@ -24,7 +24,7 @@ def match(objects: Sequence[Object], players: Boxes, overlap: float) -> dict[int
     return {int(player): int(one) for player, one in pairs if mean[player, one] >= overlap}
 
 
-def true_objects(players: Boxes, width: int, height: int) -> list[Object]:
+def true_objects(players: BoxArray, width: int, height: int) -> list[Object]:
     """Players at their true boxes (players, frames, 4), as if each had been detected, as a class of its own."""
     frames = tuple(range(1, players.shape[1] + 1))
     whole = [tuple(whole_pixels(box, width, height) for box in boxes) for boxes in players.tolist()]

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from avsep.demo import sound
 from avsep.demo.instruments import Motion
-from avsep.demo.scene import Box, Scene, random_motion
+from avsep.demo.scene import Corners, Scene, random_motion
 from avsep.demo.video import move
 from avsep.media.ffmpeg import write_video
 from avsep.media.wav import write_wav
-from avsep.scenes.files import Boxes, Other, Player, Truth, video_path, write_truth
+from avsep.scenes.files import BoxArray, Other, Player, Truth, video_path, write_truth
 
 KINDS = {
     "plain": "players of different classes, of whom at least one does not play",
@@ -42,7 +42,7 @@ class Role(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Source:
+class Rendered:
     """A sound as it was rendered, of which instrument, and how a player who makes it moves."""
 
     wave: Stereo
@@ -74,14 +74,14 @@ def render_scene(
     generator = np.random.default_rng([seed, zlib.crc32(f"scene: {kind}".encode()), index])
     casting, music, movement, scenery = generator.spawn(4)
     roles = cast(casting, kind, index, classes, players)
-    sources = perform_all(music, kind, index, roles, classes, seconds, frames, fps, noise_db)
-    waves = {stem: source.wave for stem, source in sources.items()}
+    rendered = perform_all(music, kind, index, roles, classes, seconds, frames, fps, noise_db)
+    waves = {stem: one.wave for stem, one in rendered.items()}
     gains = balance(waves, apart_db if kind == "levels" else None)
     stems = {stem: gains[stem] * wave for stem, wave in waves.items()}
 
     scene = uncrowded(scenery, width, height, [role.category for role in roles])
     motions = [
-        sources[_stem(number)].motions if role.plays else [at_rest(movement)] * frames
+        rendered[_stem(number)].motions if role.plays else [at_rest(movement)] * frames
         for number, role in enumerate(roles)
     ]
     mixture = sum(stems.values(), np.zeros((round(seconds * sound.RATE), 2)))
@@ -95,9 +95,9 @@ def render_scene(
         for number, (role, own) in enumerate(zip(roles, boxes, strict=True))
     )
     others = tuple(
-        Other(what, sources[f"{what}.wav"].category, f"{what}.wav", gains[f"{what}.wav"])
+        Other(what, rendered[f"{what}.wav"].category, f"{what}.wav", gains[f"{what}.wav"])
         for what in ("offscreen", "noise")
-        if f"{what}.wav" in sources
+        if f"{what}.wav" in rendered
     )
     truth = Truth(name, kind, fps, seconds, seen, others)
     write_truth(folder, truth)
@@ -135,31 +135,31 @@ def perform_all(
     frames: int,
     fps: int,
     noise_db: float,
-) -> dict[str, Source]:
+) -> dict[str, Rendered]:
     """All that sounds in a scene, by the names of the stems' files, before it is mixed."""
-    sources = {
+    rendered = {
         _stem(number): perform(rng, role.category, seconds, frames, fps)
         for number, role in enumerate(roles)
         if role.plays
     }
     if kind == "offscreen":
         unseen = rng.choice(sorted(set(classes) - {role.category for role in roles}))
-        sources["offscreen.wav"] = perform(rng, str(unseen), seconds, frames, fps)
+        rendered["offscreen.wav"] = perform(rng, str(unseen), seconds, frames, fps)
     level = None  # of noise, dB re full scale
     if kind == "noise":
-        level = noise_db + level_db(np.sum([source.wave for source in sources.values()], axis=0))
+        level = noise_db + level_db(np.sum([one.wave for one in rendered.values()], axis=0))
     elif kind == "silence":
         level = ROOMS[index % len(ROOMS)]
     if level is not None:
-        sources["noise.wav"] = Source(10 ** (level / 20) * coloured_noise(rng, round(seconds * sound.RATE)))
-    return sources
+        rendered["noise.wav"] = Rendered(10 ** (level / 20) * coloured_noise(rng, round(seconds * sound.RATE)))
+    return rendered
 
 
-def perform(rng: np.random.Generator, category: str, seconds: float, frames: int, fps: int) -> Source:
+def perform(rng: np.random.Generator, category: str, seconds: float, frames: int, fps: int) -> Rendered:
     """A melody, played, and the movement to it."""
     notes = sound.compose(rng, category, seconds)
     wave = sound.play(rng, category, notes, seconds).astype(np.float64)
-    return Source(wave, category, list(move(rng, category, notes, frames, fps)))
+    return Rendered(wave, category, list(move(rng, category, notes, frames, fps)))
 
 
 def at_rest(rng: np.random.Generator) -> Motion:
@@ -167,9 +167,9 @@ def at_rest(rng: np.random.Generator) -> Motion:
     return replace(random_motion(rng), strike=0.0, played=True)
 
 
-def film(path: Path, scene: Scene, motions: Sequence[Sequence[Motion]], fps: int, mixture: Stereo) -> Boxes:
+def film(path: Path, scene: Scene, motions: Sequence[Sequence[Motion]], fps: int, mixture: Stereo) -> BoxArray:
     """Writes the video of players who move so; gives the instruments' boxes, (players, frames, 4)."""
-    boxes: list[list[Box]] = []
+    boxes: list[list[Corners]] = []
 
     def pictures() -> Iterator[np.ndarray]:
         for moment in zip(*motions, strict=True):
@@ -218,7 +218,7 @@ def uncrowded(rng: np.random.Generator, width: int, height: int, categories: Seq
     return best
 
 
-def hidden(instruments: Sequence[Box], players: Sequence[Box]) -> float:
+def hidden(instruments: Sequence[Corners], players: Sequence[Corners]) -> float:
     """The largest share of an instrument's box that lies within the box of another instrument, or behind a player."""
     shares = [0.0]
     for one, (x1, y1, x2, y2) in enumerate(instruments):

@@ -11,7 +11,7 @@ from avsep.files.paths import quoted
 SUFFIXES = {".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv"}
 
 
-class Source(NamedTuple):
+class UserVideo(NamedTuple):
     """One of the user's videos, and what the pipeline calls it."""
 
     path: Path
@@ -24,7 +24,7 @@ class Source(NamedTuple):
         return quoted(f"{self.path.parent.name}/{self.path.name}")
 
 
-def survey(folder: Path, where: str) -> tuple[list[Source], int]:
+def survey(folder: Path, where: str) -> tuple[list[UserVideo], int]:
     """The videos of a user's folder, and how many other files and folders are in it.
 
     Folders are the classes, and their names what VAST asks for; a video is a file, or a link to one, with one of
@@ -36,7 +36,7 @@ def survey(folder: Path, where: str) -> tuple[list[Source], int]:
     if not folders:
         raise InputError(f"{where}: it holds no folders; put each class's videos in one of its own")
     classes = safe_classes([path.name for path in folders], where)
-    sources: list[Source] = []
+    sources: list[UserVideo] = []
     counts: Counter[str] = Counter()
     for path in folders:
         held = sorted(path.iterdir())
@@ -44,7 +44,7 @@ def survey(folder: Path, where: str) -> tuple[list[Source], int]:
         ignored += len(held) - len(videos)
         counts[printable(path.name)] = len(videos)
         names = safe_ids(videos)
-        sources += [Source(video, classes[path.name], name) for video, name in zip(videos, names, strict=True)]
+        sources += [UserVideo(video, classes[path.name], name) for video, name in zip(videos, names, strict=True)]
     hint = f"add some ({' '.join(sorted(SUFFIXES))}), or move the class elsewhere"
     refuse_few(counts, [printable(path.name) for path in folders], where, hint)
     return sources, ignored

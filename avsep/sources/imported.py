@@ -29,7 +29,7 @@ SOUNDS = {".flac", ".mp3", ".ogg", ".wav"}
 SPLITS = ("train.csv", "val.csv", "test.csv")  # of index/, where other tables may lie
 
 
-class Source(NamedTuple):
+class ImportedVideo(NamedTuple):
     """What others made of one video; the sound is called <id>.<suffix>, the frames' folder <id>.mp4."""
 
     sound: Path
@@ -40,7 +40,7 @@ class Source(NamedTuple):
 
 
 class Survey(NamedTuple):
-    sources: list[Source]
+    sources: list[ImportedVideo]
     ignored: int  # sounds without frames, frames without a sound
     missing: int  # videos that a list names, and that are not there
 
@@ -76,7 +76,7 @@ def survey(folder: Path, where: str) -> Survey:
     return Survey(sources, ignored, len(named - there))
 
 
-def row_of(source: Source, hashes: Hashes) -> Row:
+def row_of(source: ImportedVideo, hashes: Hashes) -> Row:
     """The manifest's line. A sound that cannot be read is for stage extract to set aside."""
     try:
         info = soundfile.info(os.fsencode(source.sound))  # a name that is no UTF-8 is read as bytes alone
@@ -90,9 +90,9 @@ def row_of(source: Source, hashes: Hashes) -> Row:
     return Row(source.category, source.id, file, seconds, content, detections=detections)
 
 
-def _source(folder: Path, sound: Path, category: str, name: str) -> Source:
+def _source(folder: Path, sound: Path, category: str, name: str) -> ImportedVideo:
     detections = detections_of(sound)
-    return Source(sound, frames_of(sound), detections if detections.is_file() else None, category, name)
+    return ImportedVideo(sound, frames_of(sound), detections if detections.is_file() else None, category, name)
 
 
 def _listed(folder: Path) -> Iterator[tuple[str, str]]:

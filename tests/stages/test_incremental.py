@@ -48,13 +48,13 @@ def worked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names that ffmpeg's and the detector's stand-ins were called for since it was last cleared."""
     names: list[str] = []
 
-    def take_apart(source: extract.Source, fps: int, rate: int, version: str) -> extract.Result:
-        names.append(f"extract {source.item[1]}")
-        content = source.file.read_bytes()
-        for file in source.outputs:
+    def take_apart(video: extract.Extraction, fps: int, rate: int, version: str) -> extract.Result:
+        names.append(f"extract {video.item[1]}")
+        content = video.file.read_bytes()
+        for file in video.outputs:
             file.parent.mkdir(parents=True, exist_ok=True)
-        write_archive(source.frames, {frame_name(number): b"\xff\xd8" + content for number in (1, 2)})
-        source.wav.write_bytes(b"%d Hz of " % rate + content)
+        write_archive(video.frames, {frame_name(number): b"\xff\xd8" + content for number in (1, 2)})
+        video.wav.write_bytes(b"%d Hz of " % rate + content)
         return extract.Result(frames=2, samples=2 * rate, reason="")
 
     def look_through(video: detect.Video, loading: detect.Loading, size: int) -> np.ndarray:
