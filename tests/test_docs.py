@@ -1,5 +1,6 @@
 """README and docs/ say what dvc.yaml, the params and the folders say."""
 
+import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,40 @@ def test_files_that_a_page_names_are_there(page: str) -> None:
     named += [(ROOT / page).parent / link for link in re.findall(r"\]\((?!http)(.*?)\)", text)]
     missing = [path for path in named if not path.exists() and path != ROOT / "conf/profile/mine.yaml"]
     assert named and not missing
+
+
+NAMES_IN_FILE = re.compile(r"((?:`[\w.]+`(?:,\s+|\s+and\s+)?)+)\s+(?:stands?\s+)?in\s+`([\w/]+\.py)`")
+
+
+def defined(path: Path) -> set[str]:
+    """All that a Python file gives a name to: functions, classes and their members, variables."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
+
+
+def stale_names(text: str) -> list[str]:
+    """Of each "`Name` in `path.py`" of a page, those that the file does not define."""
+    return [
+        f"{name} in {file}"
+        for names, file in NAMES_IN_FILE.findall(text)
+        for name in re.findall(r"`(?:\w+\.)*(\w+)`", names)
+        if name not in defined(ROOT / file)
+    ]
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
+def test_names_that_a_page_looks_for_in_a_file_are_there(page: str) -> None:
+    assert not stale_names((ROOT / page).read_text(encoding="utf-8"))
+
+
+def test_a_stale_name_is_found() -> None:
+    text = "`OBJECTS`,\n`PAIRS` and `gone` in `avsep/clips/index.py`; `CCoL.ground` stands in `models/ccol.py`"
+    assert stale_names(text) == ["gone in avsep/clips/index.py"]
 
 
 @pytest.mark.parametrize("page", sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/*.md")))
