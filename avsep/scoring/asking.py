@@ -1,10 +1,12 @@
 """Asks every system for the objects of test mixtures: the one loop of stage evaluate, whatever the number of sources.
 
 A mixture is read once and goes to all systems.  An object is prepared once for each sight, from frames that are
-decoded once, however many mixtures it is in.  A control is a system's answer to another question.
+decoded once, however many mixtures it is in (of KEPT videos: memory is bounded).  A control is a system's answer to
+another question.
 """
 
 import functools
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,6 +28,7 @@ from avsep.systems.confidence import Confidence
 from avsep.systems.system import Answer, Confident, Grounds, HeardMixtures, Looks, Sight, System, hear_sources, together
 from avsep.weights.phrases import phrase_of
 
+KEPT = 256  # videos whose prepared objects stay in memory: 4 MB each with all systems at the paper's sizes
 PAIRS_TABLE, SOURCES_TABLE = "pairs", "sources"  # of A + C beside B and D; of N sources
 
 
@@ -140,7 +143,8 @@ class Questions:
     ) -> None:
         self.systems, self.phrases, self.spectrogram = systems, phrases, spectrogram
         self.reader, self.device, self.batch = reader, device, batch
-        self._prepared: dict[tuple[Sight | str, str], Any] = {}  # (sight or system, video or phrase)
+        self._seen: OrderedDict[str, dict[Sight, Any]] = OrderedDict()  # by video, the least recently used first
+        self._said: dict[tuple[str, str], Any] = {}  # (system, class)
         self._middles: dict[str, MiddleFrame] = {}
         for system in systems.values():
             if system.sight is None and hasattr(system, "embed"):
@@ -206,23 +210,28 @@ class Questions:
         if system.sight is not None:
             return self._look(system.sight, video)
         key = (system.name, video.category)
-        if key not in self._prepared:
-            self._prepared[key] = system.prepare(torch.empty(0), self.phrases.of(video.category))
-        return self._prepared[key]
+        if key not in self._said:
+            self._said[key] = system.prepare(torch.empty(0), self.phrases.of(video.category))
+        return self._said[key]
 
     def _look(self, sight: Sight, video: Video) -> Any:
-        if (sight, video.name) not in self._prepared:
+        if video.name not in self._seen:
             self._decode(video)
-        return self._prepared[sight, video.name]
+        self._seen.move_to_end(video.name)
+        return self._seen[video.name][sight]
 
     def _decode(self, video: Video) -> None:
         """Shows a video to all systems, each sight once: its frames are decoded here, and nowhere else."""
         decode = functools.cache(read_frame)
+        seen = {}
         for sight, prepare in self._sights().items():
             reader = sight.reader(self.reader.rate, self.reader.samples, self.reader.fps)
             frames = reader.frames_around(video, reader.middle(video))
             pictures = reader.pictures(video, frames, decode=decode).to(self.device)
-            self._prepared[sight, video.name] = prepare(pictures, self.phrases.of(video.category))
+            seen[sight] = prepare(pictures, self.phrases.of(video.category))
+        self._seen[video.name] = seen
+        if len(self._seen) > KEPT:
+            self._seen.popitem(last=False)
         number = self.reader.middle(video)
         width, height = decode(video.frames, number).size
         found = most_confident(read_detections(video.detections, video.frame_count), number, width, height)

@@ -129,12 +129,8 @@ def test_a_detector_that_is_asked_in_words_looks_for_the_training_classes(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretrained = root / "checkpoints/pretrained"
-    save_zero_shot(
-        "owlv2",
-        write_zero_shot("owlv2", tmp_path / "source"),
-        pretrained / "detector.safetensors",
-        pretrained / "zero_shot",
-    )
+    source = write_zero_shot("owlv2", tmp_path / "source")
+    save_zero_shot("owlv2", source, pretrained / "detector.safetensors", pretrained / "zero_shot")
     with pytest.raises(InputError, match=r"train\.csv is missing"):
         load(root)
     (root / "data/index").mkdir(parents=True)
