@@ -8,7 +8,6 @@ detection_results/<class>/<id>.mp4.npy below FOLDER, and the lists as FOLDER/ind
 
 import argparse
 import logging
-import os
 import shutil
 import sys
 from collections.abc import Iterable
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from avsep.clips.index import Video, read_index
 from avsep.errors import InputError
+from avsep.files.whole import whole_folder
 from avsep.media.frames import ARCHIVE, unpack
 from avsep.progress import progress
 
@@ -31,15 +31,8 @@ def export(root: Path, folder: Path) -> int:
     if folder.exists():
         raise InputError(f"{folder} is there already: name a new folder")
     videos = [video for split in SPLITS for video in read_index(root / f"index/{split}.csv", root)]
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
+    with whole_folder(folder) as temporary:
         _write(root, videos, temporary)
-        os.replace(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary)
-        raise
     return len(videos)
 
 

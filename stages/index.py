@@ -11,10 +11,8 @@ data/index alone, and change with whatever it points to.
 import contextlib
 import csv
 import logging
-import os
-import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +24,7 @@ from avsep.errors import InputError
 from avsep.files.ledgers import Item, digest, recorded_outputs
 from avsep.files.metrics import write_metrics
 from avsep.files.paths import inside
+from avsep.files.whole import whole_folder, write_rows
 from avsep.media.detections import read_detections
 from avsep.media.frames import count_frames
 from avsep.media.wav import duration, loudest_db
@@ -70,12 +69,12 @@ def main(params: IndexParams) -> None:
             logging.warning("set aside: %s: %s", one.name, reason)
             rejected.append(Rejected(one.category, one.id, "index", reason))
     rejected.sort()
-    with replaced(INDEX) as folder:  # at first alone: it explains why the run stops, if it does
+    with whole_folder(INDEX) as folder:  # at first alone: it explains why the run stops, if it does
         write_rejected(folder / "rejected.csv", rejected)
     refuse_many(rejected, total, index.max_rejected)
 
     splits = split(usable, val=index.val, test=index.test, seed=params.seed)
-    with replaced(INDEX) as folder:
+    with whole_folder(INDEX) as folder:
         write_rejected(folder / "rejected.csv", rejected)
         write_contents(folder / "contents.csv", sorted(usable), recorded_outputs(ROOT / "extract.csv"), detected)
         for part, members in splits._asdict().items():
@@ -190,8 +189,7 @@ def summary(splits: Splits, rejected: list[Rejected]) -> dict[str, object]:
 
 
 def write_rejected(path: Path, rejected: Iterable[Rejected]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([("class", "id", "stage", "reason"), *rejected])
+    write_rows(path, [("class", "id", "stage", "reason"), *rejected])
 
 
 def write_contents(
@@ -199,25 +197,8 @@ def write_contents(
 ) -> None:
     """The digests of what extract and detect recorded for each video."""
     keys = [(one.category, one.id) for one in videos]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["class", "id", "extracted", "detected"])
-        rows.writerows([*key, extracted[key], detected[key]] for key in keys)
-
-
-@contextlib.contextmanager
-def replaced(folder: Path) -> Iterator[Path]:
-    """A new, empty folder that takes the place of `folder` if what is done in it succeeds, and else goes."""
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-    except BaseException:
-        shutil.rmtree(temporary)
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(temporary, folder)
+    rows = [(*key, extracted[key], detected[key]) for key in keys]
+    write_rows(path, [("class", "id", "extracted", "detected"), *rows])
 
 
 if __name__ == "__main__":

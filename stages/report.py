@@ -5,11 +5,11 @@ metrics/examples, the training stages' curves, data/index/rejected.csv
 -> metrics/report/index.html
 """
 
-import os
 from pathlib import Path
 
 from avsep.errors import InputError
 from avsep.files.metrics import write_metrics
+from avsep.files.whole import write_text
 from avsep.params.stages import ReportParams
 from avsep.progress import progress
 from avsep.report import charts, figures, page, tables
@@ -55,11 +55,7 @@ def main(params: ReportParams) -> None:
         stages=stages,
     )
 
-    folder = METRICS / "report"
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / "index.tmp"
-    temporary.write_text(html, encoding="utf-8", newline="\n")
-    os.replace(temporary, folder / "index.html")
+    write_text(METRICS / "report" / "index.html", html)
     write_metrics("report", {"mixtures": len(mixtures), "curves": len(drawn.training)})
 
 

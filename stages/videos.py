@@ -12,9 +12,7 @@ DVC watches `videos.path`: the list, the folder, or the code that renders the de
 stage extract to find out.
 """
 
-import csv
 import logging
-import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -29,6 +27,7 @@ from avsep.files.hashes import Hashes
 from avsep.files.ledgers import Item, Ledger, file_hash, prune
 from avsep.files.metrics import write_made, write_metrics
 from avsep.files.names import printable, refuse_few
+from avsep.files.whole import write_rows
 from avsep.media.ffmpeg import Unusable, probe
 from avsep.parallel import spread
 from avsep.params.stages import VideosParams
@@ -187,14 +186,11 @@ def report_answers(listed: Listed, answers: Mapping[Item, Mapping[str, str]]) ->
 
 def write_unavailable(path: Path, reasons: Mapping[Item, str], answers: Mapping[Item, Mapping[str, str]]) -> None:
     """The ids that could not be had; `failed` ones are asked for again by the stage's next run."""
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(["class", "id", "status", "reason"])
-        for item, reason in sorted(reasons.items()):
-            status = answers[item]["status"] if item in answers else "unavailable"
-            lines.writerow([*item, status, printable(reason)])
-    os.replace(temporary, path)
+    rows = [["class", "id", "status", "reason"]]
+    for item, reason in sorted(reasons.items()):
+        status = answers[item]["status"] if item in answers else "unavailable"
+        rows.append([*item, status, printable(reason)])
+    write_rows(path, rows)
 
 
 # --- folder, imported

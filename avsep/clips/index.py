@@ -5,14 +5,14 @@ A path is `/<class>/<id>.wav` below data/audio, or the same written from outside
 """
 
 import csv
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from avsep.errors import InputError
 from avsep.files.paths import inside
+from avsep.files.whole import write_rows
 from avsep.media.frames import ARCHIVE, count_frames
 
 # The objects of a mixture (docs/ccol.md): A and C are heard, B and D are only seen.
@@ -99,7 +99,7 @@ def listed_classes(path: Path, root: Path = Path("data")) -> list[str]:
 
 def write_index(path: Path, videos: Iterable[Video]) -> None:
     """Writes a list of videos, whole or not at all."""
-    _write(path, [(_below(v.audio), _below(v.frames).removesuffix(ARCHIVE), str(v.frame_count)) for v in videos])
+    write_rows(path, [(_below(v.audio), _below(v.frames).removesuffix(ARCHIVE), str(v.frame_count)) for v in videos])
 
 
 def read_mixtures(path: Path, videos: Iterable[Video], root: Path = Path("data")) -> list[Mixture]:
@@ -126,7 +126,7 @@ def read_mixtures(path: Path, videos: Iterable[Video], root: Path = Path("data")
 
 def write_mixtures(path: Path, mixtures: Iterable[Mixture]) -> None:
     """Writes a list of mixtures, whole or not at all."""
-    _write(path, [tuple(_below(video.audio) for video in mixture) for mixture in mixtures])
+    write_rows(path, [tuple(_below(video.audio) for video in mixture) for mixture in mixtures])
 
 
 def _below(path: Path) -> str:
@@ -161,10 +161,3 @@ def _path(root: Path, kind: str, field: str, where: str) -> Path:
     if relative.count("/") != 1:
         raise InputError(f"{where}: {field!r} is no path of the form /<class>/<file> or ./{root.name}/{kind}/...")
     return inside(root / kind, relative, where)
-
-
-def _write(path: Path, rows: Sequence[Sequence[str]]) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
-    os.replace(temporary, path)

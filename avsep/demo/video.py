@@ -3,8 +3,6 @@
 A clip is a function of (seed, class, index) alone: another class or one more clip changes no other clip's bytes.
 """
 
-import json
-import os
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -17,6 +15,7 @@ from avsep.demo import sound
 from avsep.demo.instruments import Motion
 from avsep.demo.scene import Corners, Scene
 from avsep.demo.sound import Note
+from avsep.files.whole import write_json
 from avsep.media.ffmpeg import write_video
 
 
@@ -50,9 +49,7 @@ def render_video(
         "instrument": [[round(value, 1) for value in box] for box in instruments],
         "player": [[round(value, 1) for value in box] for box in players],
     }
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(truth) + "\n", encoding="utf-8")
-    os.replace(temporary, path.with_suffix(".truth.json"))
+    write_json(path.with_suffix(".truth.json"), truth)
     return path
 
 

@@ -24,7 +24,6 @@ import csv
 import hashlib
 import json
 import logging
-import os
 import shutil
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
@@ -34,6 +33,7 @@ from typing import Any, NamedTuple, Self
 
 from avsep.errors import InputError
 from avsep.files.hashes import Hashes
+from avsep.files.whole import write_rows
 
 Item = tuple[str, str]
 """(class, id) of a video."""
@@ -113,14 +113,10 @@ class Ledger:
     def write(self) -> None:
         """Writes the ledger, whole or not at all."""
         start = time.monotonic()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(self.path.name + ".tmp")
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            rows = csv.writer(file, lineterminator="\n")
-            rows.writerow(["class", "id", *self.columns, "fingerprint", "outputs"])
-            for item, entry in sorted(self.entries.items()):
-                rows.writerow([*item, *entry.values.values(), entry.fingerprint, entry.outputs])
-        os.replace(temporary, self.path)
+        header = ["class", "id", *self.columns, "fingerprint", "outputs"]
+        entries = sorted(self.entries.items())
+        rows = ([*item, *entry.values.values(), entry.fingerprint, entry.outputs] for item, entry in entries)
+        write_rows(self.path, [header, *rows])
         self._unsaved = 0
         end = time.monotonic()
         self._next_write = end + WRITING_SHARE * (end - start)

@@ -1,15 +1,15 @@
 """A stage's metrics: metrics/<stage>.json, and what an incremental one had to make."""
 
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from avsep.files.whole import write_json
+
 
 def write_metrics(stage: str, values: Mapping[str, Any]) -> None:
     """Writes metrics/<stage>.json, whole or not at all. Raises ValueError for a number that JSON has no word for."""
-    _write(Path("metrics") / f"{stage}.json", values)
+    write_json(Path("metrics") / f"{stage}.json", values, indent=2)
 
 
 def write_made(stage: str, *, made: int, kept: int, gone: int, seconds: float) -> None:
@@ -19,14 +19,5 @@ def write_made(stage: str, *, made: int, kept: int, gone: int, seconds: float) -
     No output of the stage and no part of its metrics: those are functions of params, code and data, while this tells
     of the run before.
     """
-    _write(
-        Path("metrics") / "made" / f"{stage}.json",
-        {"made": made, "kept": kept, "gone": gone, "seconds": round(seconds, 3)},
-    )
-
-
-def _write(path: Path, values: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    values = {"made": made, "kept": kept, "gone": gone, "seconds": round(seconds, 3)}
+    write_json(Path("metrics") / "made" / f"{stage}.json", values, indent=2)

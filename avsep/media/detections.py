@@ -6,7 +6,6 @@ confidence.  Frames count from 1, as the pictures' file names do; classes from 1
 """
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsep.errors import InputError
+from avsep.files.whole import whole_file
 from avsep.media.frames import Box
 
 COLUMNS = ("frame", "class", "confidence", "x1", "y1", "x2", "y2")
@@ -30,13 +30,10 @@ class Detection(NamedTuple):
 
 
 def write_detections(path: Path, rows: Rows) -> None:
-    """Writes rows (N, 7), in any order, as `path`; makes its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Writes rows (N, 7), in any order, as `path`, whole or not at all; makes its folder."""
     order = np.lexsort((-rows[:, 2], rows[:, 0]))
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
+    with whole_file(path) as temporary, temporary.open("wb") as file:
         np.save(file, rows[order].astype(np.float32, copy=False), allow_pickle=False)
-    os.replace(temporary, path)
 
 
 def read_detections(path: Path, frames: int) -> Rows:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avsep.errors import InputError
+from avsep.files.whole import whole_file
 
 # of ImageNet's pictures, RGB in 0..1; both frame encoders start from networks that were trained so
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
@@ -49,22 +50,16 @@ def pack(folder: Path, path: Path, decode: bool = False) -> int:
     """
     names = sorted(file.name for file in folder.glob("*.jpg"))
     _check_numbers(names, str(folder))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-            for name in names:
-                content = (folder / name).read_bytes()
-                if not content.startswith(b"\xff\xd8"):
-                    raise InputError(f"{folder / name} is no JPEG picture")
-                if decode:
-                    _decoded(content, folder / name)
-                member = zipfile.ZipInfo(name)  # of 1980, whatever the clock says
-                member.create_system, member.external_attr = 3, 0o644 << 16  # as on Unix, wherever it is made
-                archive.writestr(member, content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for name in names:
+            content = (folder / name).read_bytes()
+            if not content.startswith(b"\xff\xd8"):
+                raise InputError(f"{folder / name} is no JPEG picture")
+            if decode:
+                _decoded(content, folder / name)
+            member = zipfile.ZipInfo(name)  # of 1980, whatever the clock says
+            member.create_system, member.external_attr = 3, 0o644 << 16  # as on Unix, wherever it is made
+            archive.writestr(member, content)
     return len(names)
 
 

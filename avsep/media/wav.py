@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from avsep.errors import InputError
+from avsep.files.whole import whole_file
 
 Wave = NDArray[np.float32]  # (samples,)
 
@@ -34,12 +34,10 @@ def write_wav(path: Path, wave: NDArray[np.floating], rate: int) -> None:
     """Writes (samples,) as 16 bit PCM, clipped at full scale, whole or not at all; makes its folder."""
     if wave.ndim != 1 or not np.isfinite(wave).all():
         raise ValueError(f"{path}: sound is finite numbers (samples,), not {wave.shape}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
     # the inverse of reading, which divides by 32768
     whole = np.clip(np.round(wave.astype(np.float64) * 32768), -32768, 32767).astype(np.int16)
-    soundfile.write(temporary, whole, rate, subtype="PCM_16", format="WAV")
-    os.replace(temporary, path)
+    with whole_file(path) as temporary:
+        soundfile.write(temporary, whole, rate, subtype="PCM_16", format="WAV")
 
 
 def loudest_db(path: Path, rate: int, seconds: float = 1.0) -> float:

@@ -5,7 +5,6 @@ A stem is the sound of one source as it is in the video, mono: all stems of a sc
 
 import json
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from avsep.errors import InputError
+from avsep.files.whole import write_json
 from avsep.media.wav import Wave
 
 BoxArray = NDArray[np.float64]  # (..., 4): x1, y1, x2, y2 in pixels
@@ -85,9 +85,7 @@ def write_truth(folder: Path, truth: Truth) -> None:
         ],
         "others": [{"what": o.what, "class": o.category, "stem": o.stem, "gain": o.gain} for o in truth.others],
     }
-    temporary = folder / f"{truth.name}.tmp"
-    temporary.write_text(json.dumps(values) + "\n", encoding="utf-8")
-    os.replace(temporary, _truth_path(folder, truth.name))
+    write_json(_truth_path(folder, truth.name), values)
 
 
 def read_truth(folder: Path, name: str) -> Truth:

@@ -6,7 +6,6 @@ mounted.  What later stages take from a file is what was hashed here: they refus
 """
 
 import csv
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from avsep.errors import InputError
 from avsep.files.hashes import Hashes
 from avsep.files.ledgers import Item
 from avsep.files.paths import inside, quoted_inside
+from avsep.files.whole import write_rows
 
 VIDEOS = Path("data/videos")
 MANIFEST = VIDEOS / "manifest.csv"
@@ -87,13 +87,7 @@ def read_parts(text: str, where: str) -> tuple[Span, ...]:
 
 def write_manifest(path: Path, rows: Iterable[Row]) -> None:
     """Writes the CSV file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(HEADER)
-        lines.writerows(rows)
-    os.replace(temporary, path)
+    write_rows(path, [HEADER, *rows])
 
 
 def read_manifest(path: Path, root: Path) -> list[tuple[Row, Path]]:

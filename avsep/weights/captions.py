@@ -11,7 +11,6 @@ the ledger, and trains nothing anew.
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor
 
 from avsep.errors import InputError
+from avsep.files.whole import write_table
 from avsep.weights.checkpoints import load_weights, read_metadata, save_weights
 from avsep.weights.clip import CLIP
 
@@ -48,9 +48,7 @@ def save_captions(captions: Mapping[str, Caption], clip: str, path: Path = CAPTI
     save_weights(path, {"embeddings": embeddings}, ("captions", json.dumps({"clip": clip, "videos": list(known)})))
     # after the embeddings: if the run is killed in between, their hashes are not those of the older ledger
     rows = [(name, c.fingerprint, c.before, c.after, _hash(c.embedding)) for name, c in known.items()]
-    temporary = _ledger(path).with_suffix(".csv.tmp")
-    pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(temporary, index=False, lineterminator="\n")
-    os.replace(temporary, _ledger(path))
+    write_table(pd.DataFrame(rows, columns=list(COLUMNS)), _ledger(path))
 
 
 def load_captions(path: Path = CAPTIONS) -> dict[str, Caption]:

@@ -5,7 +5,6 @@ the machine that wrote it.  It has one metadata entry at most: with more, their 
 would differ from process to process.
 """
 
-import os
 import pickle
 import struct
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from avsep.errors import InputError
+from avsep.files.whole import whole_file
 
 
 def save_weights(
@@ -25,14 +25,12 @@ def save_weights(
     metadata: tuple[str, str] | None = None,
 ) -> None:
     """Writes a state dict, with one metadata entry (key, text) at most, as `path`; makes its folder."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     # safetensors stores plain row-major tensors; a channels_last one has another order in memory
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
-    temporary = path.with_name(path.name + ".tmp")
+    content = safetensors.torch.save(tensors, metadata=None if metadata is None else dict([metadata]))
     # written by Python, whose errors tell what the system has said: no room, no right
-    temporary.write_bytes(safetensors.torch.save(tensors, metadata=None if metadata is None else dict([metadata])))
-    os.replace(temporary, path)
+    with whole_file(Path(path)) as temporary:
+        temporary.write_bytes(content)
 
 
 def load_weights(path: Path | str) -> dict[str, Tensor]:

@@ -8,7 +8,6 @@ stage that depends on the one file depends on the bytes of the folder, which is 
 """
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -24,6 +23,7 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from avsep.errors import InputError
 from avsep.files.ledgers import digest
+from avsep.files.whole import whole_folder
 from avsep.media.detections import Rows
 from avsep.weights.checkpoints import find_metadata, load_into, load_weights, read_metadata, save_weights
 from avsep.weights.phrases import phrase_of
@@ -150,13 +150,9 @@ def check_zero_shot(kind: str, source: Path) -> None:
 
 def save_zero_shot(kind: str, source: Path, path: Path = DETECTOR, folder: Path = ZERO_SHOT) -> None:
     """Copies the files of a zero-shot detector from `source`, and writes `path`, which tells of them."""
-    temporary = folder.with_name(folder.name + ".tmp")
-    for old in (temporary, folder):
-        shutil.rmtree(old, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    for file in _taken(source):
-        shutil.copyfile(file, temporary / file.name)
-    os.replace(temporary, folder)
+    with whole_folder(folder) as temporary:
+        for file in _taken(source):
+            shutil.copyfile(file, temporary / file.name)
     save_weights(path, {}, metadata=("zero_shot", json.dumps({"kind": kind, "contents": digest([folder])})))
 
 

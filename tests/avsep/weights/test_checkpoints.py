@@ -41,7 +41,7 @@ def test_a_file_is_readable_as_others_are_and_alone_in_its_folder(tmp_path, mask
 
 def test_what_the_system_says_is_no_fault_of_safetensors(tmp_path):
     """Such as a full disk, which stages tell in one line."""
-    (tmp_path / "weights.safetensors.tmp").mkdir()
+    (tmp_path / ".weights.safetensors.tmp").mkdir()
     with pytest.raises(IsADirectoryError):
         save_weights(tmp_path / "weights.safetensors", {"weight": torch.ones(2)})
 
