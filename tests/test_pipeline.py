@@ -244,6 +244,12 @@ def test_one_module_knows_mir_eval(source: str) -> None:
         assert not [name for name in imported_names(source) if name.split(".")[0] == "mir_eval"]
 
 
+@each_source
+def test_one_module_knows_ffmpeg_python(source: str) -> None:
+    known = [name for name in imported_names(source) if name.split(".")[0] == "ffmpeg"]
+    assert bool(known) == (source == "avsep/media/ffmpeg.py")
+
+
 # A file or a folder takes its place in avsep/files/whole.py; who else moves one, and why.
 MOVES = {
     "avsep/media/ffmpeg.py": "frames and sound of one video, both or neither; numbers frames anew",

@@ -1,5 +1,9 @@
-"""Video files by way of the ffmpeg executable: no shell, whole files or none, the same bytes each time."""
+"""Video files by way of the ffmpeg executable: no shell, whole files or none, the same bytes each time.
 
+ffmpeg-python writes the command lines; they are run here, and what goes wrong is told in a line.
+"""
+
+import contextlib
 import functools
 import os
 import re
@@ -8,19 +12,24 @@ import socket
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
+import ffmpeg as ffmpeg_python
 import imageio_ffmpeg
 import numpy as np
 import soundfile
 
 from avsep.errors import InputError
+from avsep.files.whole import temporary_for, whole_file
 from avsep.media.frames import pack
 
-BITEXACT = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact", "-map_metadata", "-1"]
+Stream = Any  # one of ffmpeg-python's, which come without types
+
+QUIET = ["-nostdin", "-loglevel", "error"]
+BITEXACT = {"fflags": "+bitexact", "flags:v": "+bitexact", "flags:a": "+bitexact", "map_metadata": -1}
 
 
 def ffmpeg() -> str:
@@ -49,19 +58,26 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: int, audio: np.nd
     if first is None:
         raise ValueError(f"{path}: no frames to write")
     height, width = first.shape[:2]
-    temporary = path.with_name(f".{path.name}.tmp")
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as messages:
+    with (
+        whole_file(path) as temporary,
+        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryFile() as messages,
+    ):
         sound = Path(folder) / "sound.f32"
         np.clip(audio, -1, 1).astype("<f4").tofile(sound)
-        command = [ffmpeg(), "-y", "-nostdin", "-loglevel", "error"]
-        command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", f"{width}x{height}", "-framerate", str(fps)]
-        command += ["-i", "pipe:0"]
-        command += ["-f", "f32le", "-ar", str(rate), "-ac", str(audio.shape[1]), "-i", f"file:{sound}"]
-        # one thread: x264 gives other bytes for another number of them
-        command += ["-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p", "-threads", "1"]
-        # aac's default search takes four times as long as the pictures
-        command += ["-c:a", "aac", "-aac_coder", "fast", "-b:a", "160k", *BITEXACT, "-f", "mp4", f"file:{temporary}"]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=messages)
+        size = (width, height)
+        written = ffmpeg_python.output(
+            ffmpeg_python.input("pipe:0", format="rawvideo", pix_fmt="rgb24", video_size=size, framerate=fps),
+            ffmpeg_python.input(_name(sound), format="f32le", ar=rate, ac=audio.shape[1]),
+            _name(temporary),
+            format="mp4",
+            # one thread: x264 gives other bytes for another number of them
+            **{"c:v": "libx264", "preset": "veryfast", "crf": 20, "pix_fmt": "yuv420p", "threads": 1},
+            # aac's default search takes four times as long as the pictures
+            **{"c:a": "aac", "aac_coder": "fast", "b:a": "160k"},
+            **BITEXACT,
+        )
+        process = subprocess.Popen(_command(written), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=messages)
         assert process.stdin is not None
         try:
             with process.stdin as pipe:
@@ -71,17 +87,14 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: int, audio: np.nd
             code = process.wait()
         except BrokenPipeError:
             code = process.wait() or 1  # ffmpeg ended first: its words say why
-        except BaseException:  # a frame could not be made: leave neither a process nor half a file
+        except BaseException:  # a frame could not be made: leave no process
             process.kill()
             process.wait()
-            temporary.unlink(missing_ok=True)
             raise
         if code != 0:
             messages.seek(0)
-            temporary.unlink(missing_ok=True)
             said = messages.read().decode(errors="replace").strip()
             raise RuntimeError(f"ffmpeg could not write {path} (code {code}): {said}")
-    os.replace(temporary, path)
 
 
 def _raw(picture: np.ndarray, shape: tuple[int, ...], path: Path) -> bytes:
@@ -177,14 +190,16 @@ def extract(
     Raises Unusable, leaving nothing behind, also if less came out than the file says it holds; InputError for a fault
     of the machine.
     """
-    temporary = _temporary_for(frames)
-    for file in (frames, wav):
-        file.unlink(missing_ok=True)
-    ends = probe(video)
-    temporary.mkdir(parents=True)
-    wav.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        _decode(video, temporary, fps, rate)
+    with _both_or_neither(frames, wav) as temporary:
+        ends = probe(video)
+        source = ffmpeg_python.input(
+            _name(video.absolute()),
+            threads=1,
+            # filters begun anew where a picture's size changes would count seconds from 0 again
+            **{"reinit_filter:v": 0},
+            **_ONLY,
+        )
+        _run(video, ffmpeg_python.merge_outputs(_pictures(source, fps), _sound(source, rate)), temporary)
         count = sum(1 for _ in temporary.glob("*.jpg"))
         samples = soundfile.info(temporary / "sound.wav").frames
         if count == 0:
@@ -200,23 +215,7 @@ def extract(
         if parts:
             count, samples = _keep(temporary, count, parts, fps, rate)
         pack(temporary, temporary / "frames.zip")
-        os.replace(temporary / "frames.zip", frames)
-        os.replace(temporary / "sound.wav", wav)
-    finally:
-        shutil.rmtree(temporary)
     return count, samples
-
-
-def _filters(fps: int) -> list[str]:
-    """What turns pictures into frames: each leaves alone what needs none of it. ffmpeg has turned them upright."""
-    return [
-        "scale",  # to the first picture's size
-        "yadif=deint=interlaced",
-        # from second 0 on, whenever the stream starts, so that sound and pictures stay together
-        f"fps={fps}:start_time=0",
-        # square pixels; and a JPEG's colours are BT.601's, whatever the file says of its own
-        "scale=w=max(1\\,round(iw*sar)):h=ih:out_color_matrix=bt601",
-    ]
 
 
 def take_over(sound: Path, pictures: Path, frames: Path, wav: Path, fps: int, rate: int) -> tuple[int, int]:
@@ -226,37 +225,40 @@ def take_over(sound: Path, pictures: Path, frames: Path, wav: Path, fps: int, ra
     Raises Unusable, leaving nothing behind, for frames with a gap, or much longer or shorter than the sound; InputError
     for a fault of the machine.
     """
-    temporary = _temporary_for(frames)
-    for file in (frames, wav):
-        file.unlink(missing_ok=True)
-    temporary.mkdir(parents=True)
-    wav.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with _both_or_neither(frames, wav) as temporary:
         try:
             count = pack(pictures, temporary / "frames.zip", decode=True)
         except InputError as error:
             raise Unusable(f"frames: {str(error).replace(str(pictures), pictures.name)}") from None
-        _run(sound, ["-i", f"file:{sound.absolute()}", *_sound(rate), "sound.wav"], _SOUND_ONLY, temporary)
+        source = ffmpeg_python.input(_name(sound.absolute()), threads=1, **_SOUND_ONLY)
+        _run(sound, _sound(source, rate), temporary)
         samples = soundfile.info(temporary / "sound.wav").frames
         if not 1 / APART < count / fps * rate / max(samples, 1) < APART:
             raise Unusable(
                 f"frames and sound apart: {count / fps:.1f} s of frames at {fps} a second,"
                 f" {samples / rate:.1f} s of sound; is extract.fps the frames' own?"
             )
-        os.replace(temporary / "frames.zip", frames)
-        os.replace(temporary / "sound.wav", wav)
-    finally:
-        shutil.rmtree(temporary)
     return count, samples
 
 
-def _temporary_for(path: Path) -> Path:
-    """A name beside `path`, another each time.
+@contextlib.contextmanager
+def _both_or_neither(frames: Path, wav: Path) -> Iterator[Path]:
+    """An empty folder for frames.zip and sound.wav, which then lie at `frames` and `wav`; what lay there goes first.
 
-    The work of a cluster's worker goes on for a while when its stage was stopped, and its ffmpeg when it was killed:
-    not in the files of those who do the work again.
+    Its name is another each time.  The work of a cluster's worker goes on for a while when its stage was stopped, and
+    its ffmpeg when it was killed: not in the files of those who do the work again.
     """
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    for file in (frames, wav):
+        file.unlink(missing_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
+    folder = temporary_for(frames.with_name(f"{frames.name}.{uuid.uuid4().hex}"))
+    folder.mkdir()
+    try:
+        yield folder
+        os.replace(folder / "frames.zip", frames)
+        os.replace(folder / "sound.wav", wav)
+    finally:
+        shutil.rmtree(folder)
 
 
 def _keep(folder: Path, count: int, parts: Sequence[tuple[float, float]], fps: int, rate: int) -> tuple[int, int]:
@@ -279,28 +281,44 @@ def _keep(folder: Path, count: int, parts: Sequence[tuple[float, float]], fps: i
     return len(kept), sum(map(len, pieces))
 
 
-def _decode(video: Path, folder: Path, fps: int, rate: int) -> None:
-    """Writes 000001.jpg, ... and sound.wav into `folder`. Raises Unusable with ffmpeg's words, and InputError."""
-    # filters begun anew where a picture's size changes would count seconds from 0 again
-    command = ["-reinit_filter:v", "0", "-i", f"file:{video.absolute()}"]
-    command += ["-map", "0:V:0", "-vf", ",".join(_filters(fps)), "-c:v", "mjpeg", "-pix_fmt", "yuvj420p"]
-    command += ["-q:v", "2", "-threads", "1", *BITEXACT, "-f", "image2", "%06d.jpg"]
-    _run(video, [*command, *_sound(rate), "sound.wav"], _ONLY, folder)
+def _pictures(source: Stream, fps: int) -> Stream:
+    """The first stream of pictures as frames 000001.jpg, ...; ffmpeg has turned them upright."""
+    filters = [  # each leaves alone what needs none of it
+        "scale",  # to the first picture's size
+        "yadif=deint=interlaced",
+        # from second 0 on, whenever the stream starts, so that sound and pictures stay together
+        f"fps={fps}:start_time=0",
+        # square pixels; and a JPEG's colours are BT.601's, whatever the file says of its own
+        "scale=w=max(1\\,round(iw*sar)):h=ih:out_color_matrix=bt601",
+    ]
+    # as an option, not as `source.filter`: a graph that gives no frame, of a video that is too short, ends in an error
+    jpeg = {"vf": ",".join(filters), "c:v": "mjpeg", "pix_fmt": "yuvj420p", "q:v": 2}
+    return source["V:0"].output("%06d.jpg", format="image2", threads=1, **jpeg, **BITEXACT)  # V: a cover is none
 
 
-def _sound(rate: int) -> list[str]:
-    """The first stream of sound, mono, 16 bit, from second 0 on, as a wav file."""
-    command = ["-map", "0:a:0", "-af", f"aresample={rate}:async=1:first_pts=0", "-ac", "1", "-c:a", "pcm_s16le"]
-    return [*command, *BITEXACT, "-f", "wav"]
+def _sound(source: Stream, rate: int) -> Stream:
+    """The first stream of sound, mono, 16 bit, from second 0 on, as sound.wav."""
+    mono = {"af": f"aresample={rate}:async=1:first_pts=0", "ac": 1, "c:a": "pcm_s16le"}
+    return source["a:0"].output("sound.wav", format="wav", **mono, **BITEXACT)
 
 
-def _run(source: Path, files: list[str], only: dict[str, str], folder: Path) -> None:
-    """ffmpeg from `source` to and from `files`, with their options, in `folder`; `only` limits what it reads.
+def _name(path: Path) -> str:
+    """A file as ffmpeg-python takes it, which knows no name that is not UTF-8: each byte as a letter of Latin-1."""
+    return f"file:{os.fsencode(path).decode('latin-1')}"
+
+
+def _command(written: Stream, *options: str) -> list[str]:
+    """The command line for what is to be `written`, whose files are named by `_name`; `options` hold for all of it."""
+    words = written.get_args(overwrite_output=True)
+    return [ffmpeg(), *QUIET, *options, *(os.fsdecode(word.encode("latin-1")) for word in words)]
+
+
+def _run(source: Path, written: Stream, folder: Path) -> None:
+    """Runs ffmpeg, which makes of `source` what is to be `written`, in `folder`.
 
     Raises Unusable; InputError for a fault of the machine.
     """
-    command = [ffmpeg(), "-y", "-nostdin", "-loglevel", "error", "-xerror", "-filter_threads", "1"]
-    command += ["-threads", "1", *(word for name, value in only.items() for word in (f"-{name}", value)), *files]
+    command = _command(written, "-xerror", "-filter_threads", "1")
     # cwd, since `%` in the folder's own name would be taken for a number's place
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace")
     if done.returncode != 0:

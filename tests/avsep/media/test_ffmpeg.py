@@ -151,6 +151,29 @@ def test_a_fault_of_the_machine_is_none_of_the_video(
     assert left_behind(out) == []
 
 
+def test_what_ffmpeg_is_asked(make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Options of the input before it, those of each output before its name: another place means another thing."""
+    video, asked = make_video(tmp_path / "a b.mp4", seconds=1), tmp_path / "asked"
+    (tmp_path / "asking").write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > '{asked}'\nexit 1\n")
+    (tmp_path / "asking").chmod(0o755)
+    monkeypatch.setattr(media_ffmpeg, "ffmpeg", lambda: str(tmp_path / "asking"))
+    with pytest.raises(Unusable):
+        extract(video, tmp_path / "a", tmp_path / "a.wav", fps=2, rate=RATE)
+    bitexact = "-fflags +bitexact -flags:a +bitexact -flags:v +bitexact -map_metadata -1"
+    filters = (
+        "scale,yadif=deint=interlaced,fps=2:start_time=0,scale=w=max(1\\,round(iw*sar)):h=ih:out_color_matrix=bt601"
+    )
+    expected = f"""
+        -nostdin -loglevel error -xerror -filter_threads 1
+        -format_whitelist mov,matroska,avi,flv,mpeg,mpegts,ogg,asf -protocol_whitelist file
+        -reinit_filter:v 0 -threads 1 -i file:VIDEO
+        -map 0:V:0 -f image2 -c:v mjpeg {bitexact} -pix_fmt yuvj420p -q:v 2 -threads 1 -vf {filters} %06d.jpg
+        -map 0:a:0 -f wav -ac 1 -af aresample={RATE}:async=1:first_pts=0 -c:a pcm_s16le {bitexact} sound.wav
+        -y
+    """
+    assert asked.read_text().replace(str(video), "VIDEO").splitlines() == expected.split()
+
+
 def test_an_input_output_error_is_the_machines_if_the_file_cannot_be_read(
     make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,3 +1,5 @@
+import os
+
 """Writing videos: whole or not at all."""
 
 from collections.abc import Iterator
@@ -56,3 +58,9 @@ def test_pictures_and_sound_of_another_form_are_refused(
     with pytest.raises(ValueError, match=said):
         write_video(tmp_path / "a.mp4", frames, 8, audio, 8000)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_name_in_no_encoding(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"100% caf\xe9.mp4")
+    write_video(path, [np.zeros((48, 64, 3), np.uint8)] * 8, 8, np.zeros((8000, 1)), 8000)
+    assert list(tmp_path.iterdir()) == [path] and path.stat().st_size > 0
