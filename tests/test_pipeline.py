@@ -263,7 +263,7 @@ MOVES = {
 def moves(source: str) -> bool:
     """Whether a file calls os.replace, os.rename, shutil.move, Path.replace or Path.rename.
 
-    A text's `replace` takes two arguments, a dataclass's and a table's take named ones.
+    A text's `replace` takes two arguments, a dataclass's takes named ones, a table's a dict.
     """
     calls = [node for node in ast.walk(tree_of(source)) if isinstance(node, ast.Call)]
     chains_of = {".".join(attribute_chain(call.func)) for call in calls}
@@ -272,7 +272,7 @@ def moves(source: str) -> bool:
     if imported_names(source) & {"os.replace", "os.rename", "os.renames", "shutil.move"}:
         return True
     paths = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr in ("replace", "rename")]
-    return any(len(call.args) == 1 and not call.keywords for call in paths)
+    return any(len(call.args) == 1 and not isinstance(call.args[0], ast.Dict) and not call.keywords for call in paths)
 
 
 def test_one_module_puts_what_is_whole_in_its_place() -> None:

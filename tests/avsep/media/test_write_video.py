@@ -1,7 +1,6 @@
-import os
-
 """Writing videos: whole or not at all."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
