@@ -13,7 +13,6 @@ data/index/{val,test}_sep.csv, data/videos/**/*.truth.json where there are such
 """
 
 import logging
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +24,7 @@ from avsep.clips.datasets import ClipReader
 from avsep.clips.index import Mixture, Video, read_index, read_mixtures
 from avsep.errors import InputError
 from avsep.files.metrics import write_metrics
+from avsep.files.whole import whole_folder, write_table
 from avsep.parallel import spread
 from avsep.params.stages import EvaluateParams
 from avsep.progress import progress
@@ -123,28 +123,24 @@ def score_pairs(
     seed: int,
 ) -> None:
     """Adds the rows of all `outcomes`, scored in parallel processes, and writes the first `examples` of them."""
-    folder = METRICS / "examples.tmp"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
 
     def kept(outcome: Outcome) -> tuple[Outcome, list[dict[str, Any]], str | None]:
         return outcome, *pairs.score(outcome, calibration.gates, seed, asked.synonyms)
 
-    for outcome, rows, reason in spread(kept, outcomes, desc="evaluate", unit="mixture", total=total):
-        if reason is not None:
-            scored.skip(outcome.task, reason)
-            continue
-        scored.pairs += rows
-        if calibration.threshold is not None:
-            scored.phrases += phrases.phrase_rows(outcome, asked, calibration.threshold)
-        scored.places += locate(outcome, reader.fps, Path("data/videos"), pairs.ROUNDED, seed)
-        if len(list(folder.iterdir())) < examples:
-            write_example(folder / f"{outcome.number:03d}", outcome, rows, reader.rate, asked)
-    if not scored.pairs:
-        reasons = [row["reason"] for row in scored.skipped if row["table"] == "pairs"]
-        raise InputError(f"none of {total} test mixtures can be scored; the first: {reasons[0]}")
-    shutil.rmtree(METRICS / "examples", ignore_errors=True)
-    folder.replace(METRICS / "examples")
+    with whole_folder(METRICS / "examples") as folder:
+        for outcome, rows, reason in spread(kept, outcomes, desc="evaluate", unit="mixture", total=total):
+            if reason is not None:
+                scored.skip(outcome.task, reason)
+                continue
+            scored.pairs += rows
+            if calibration.threshold is not None:
+                scored.phrases += phrases.phrase_rows(outcome, asked, calibration.threshold)
+            scored.places += locate(outcome, reader.fps, Path("data/videos"), pairs.ROUNDED, seed)
+            if len(list(folder.iterdir())) < examples:
+                write_example(folder / f"{outcome.number:03d}", outcome, rows, reader.rate, asked)
+        if not scored.pairs:
+            reasons = [row["reason"] for row in scored.skipped if row["table"] == "pairs"]
+            raise InputError(f"none of {total} test mixtures can be scored; the first: {reasons[0]}")
 
 
 def draw_sources(videos: Sequence[Video], numbers: Sequence[int], count: int, seed: int) -> list[list[Task]]:
@@ -178,19 +174,9 @@ def write_tables(rows: Rows, skipped: pd.DataFrame, tables: Mapping[str, pd.Data
     named = {"pairs": rows.pairs, "phrases": rows.phrases, "places": rows.places, "sources": rows.sources}
     for name, table in {**named, "skipped": skipped}.items():
         write_table(table, METRICS / f"{name}.csv")
-    folder = METRICS / "evaluate.tmp"
-    shutil.rmtree(folder, ignore_errors=True)
-    for name, table in tables.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        write_table(table, folder / name)
-    shutil.rmtree(METRICS / "evaluate", ignore_errors=True)
-    folder.replace(METRICS / "evaluate")
-
-
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    temporary = path.with_suffix(".tmp")
-    table.to_csv(temporary, index=False, lineterminator="\n")
-    temporary.replace(path)
+    with whole_folder(METRICS / "evaluate") as folder:
+        for name, table in tables.items():
+            write_table(table, folder / name)
 
 
 def main(params: EvaluateParams) -> None:

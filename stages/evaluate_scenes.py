@@ -24,6 +24,7 @@ import pandas as pd
 from PIL import Image
 
 from avsep.files.metrics import write_metrics
+from avsep.files.whole import write_table
 from avsep.parallel import spread
 from avsep.params.stages import EvaluateScenesParams
 from avsep.run import run
@@ -170,12 +171,6 @@ def make_separator(params: EvaluateScenesParams) -> tuple[Separator, dict[str, S
     others = {name: system for name, system in asked.items() if name not in references}
     separator = separator_of(params, setup, others, classes)
     return separator, references
-
-
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    temporary = path.with_suffix(".tmp")
-    table.to_csv(temporary, index=False, lineterminator="\n")
-    temporary.replace(path)
 
 
 if __name__ == "__main__":

@@ -255,8 +255,6 @@ MOVES = {
     "avsep/media/ffmpeg.py": "frames and sound of one video, both or neither; numbers frames anew",
     "avsep/sources/download.py": "a video that has arrived, whole, goes where it belongs",
     "avsep/training/resume.py": "the state of an epoch takes a number of its own beside the one before",
-    "stages/evaluate.py": "its tables and examples",
-    "stages/evaluate_scenes.py": "its tables",
 }
 
 

@@ -211,7 +211,7 @@ def test_evaluation_follows_from_what_was_heard() -> None:
 def test_examples_are_of_the_first_mixtures_that_could_be_scored() -> None:
     first = int(pd.read_csv("metrics/pairs.csv")["mixture"].min())
     assert [path.name for path in Path("metrics/examples").iterdir()] == [f"{first:03d}"]
-    assert not Path("metrics/examples.tmp").exists()
+    assert not Path("metrics/.examples.tmp").exists()
 
 
 def test_running_again_gives_the_same_bytes(project: Path) -> None:
