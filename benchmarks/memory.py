@@ -3,61 +3,60 @@
     OMP_NUM_THREADS=2 python -m benchmarks.memory demo music     # a table for each
     OMP_NUM_THREADS=1 python -m benchmarks.memory --measure cyclic demo
 
-Each stage's own `main` runs up to where it would train, with stand-ins for its data and for the weights that it starts
-from: no pipeline has to have run.  --measure prints bytes of a step, told and then measured, on this CPU (Linux).  What
-came out stands in docs/training.md.
+Each stage's phase is made in a temporary folder, of stand-ins for the videos and for the weights that it starts from:
+no pipeline has to have run.  --measure prints bytes of a step, told and then measured, on this CPU (Linux).  What came
+out stands in docs/training.md.
 """
 
 import argparse
 import contextlib
 import dataclasses
-import importlib
+import os
 import tempfile
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
+import numpy as np
 import torch
 import yaml
 from dvc.utils.hydra import compose_and_dump
-from torch import Tensor
-from torch.utils.data import Dataset, default_collate
+from PIL import Image
+from torch.utils.data import default_collate
 
-from avsep.clips.index import Video, video
+from avsep.clips.datasets import TrainingMixtures
+from avsep.clips.index import Mixture, Video, video, write_index, write_mixtures
+from avsep.files.ledgers import digest
+from avsep.media.detections import write_detections
+from avsep.media.frames import frame_name, pack
+from avsep.media.wav import write_wav
 from avsep.params import loading, sections
 from avsep.params import stages as reading
-from avsep.training import vast
-from avsep.training.loop import _loss
-from avsep.training.memory import Needed, gigabytes, needed
-from models.clip import FrozenCLIP, build_clip
+from avsep.training.data import INDEX
+from avsep.training.loop import Learner
+from avsep.training.memory import gigabytes
+from avsep.training.phase import Phase
+from avsep.weights.captions import Caption, save_captions
+from avsep.weights.checkpoints import save_weights
+from avsep.weights.clip import CLIP
+from models.clip import build_clip
 from models.resnet import ResNet18
+from stages import baseline, colearning, cyclic, finetune, grounding, trimodal
 
-STAGES = ("grounding", "colearning", "cyclic", "baseline", "trimodal", "finetune")
+STAGES: dict[str, tuple[Callable[[Any], Phase], type]] = {
+    "grounding": (grounding.phase, reading.GroundingParams),
+    "colearning": (colearning.phase, reading.ColearningParams),
+    "cyclic": (cyclic.phase, reading.CyclicParams),
+    "baseline": (baseline.phase, reading.BaselineParams),
+    "trimodal": (trimodal.phase, reading.TrimodalParams),
+    "finetune": (finetune.phase, reading.FinetuneParams),
+}
 VIDEOS = 700  # with a latent caption, about as many as MUSIC has
 FILE = {  # what `pretrained.detector: file`, music's, asks its user for
     "pretrained.detector_path": "/detector.pth",
     "pretrained.detector_sha256": "none",
     "pretrained.detector_classes": "[cello]",
 }
-
-
-class Shapes(Dataset[dict[str, Any]]):
-    """Samples as avsep.training.data's, of zeros."""
-
-    def __init__(self, frames: Any, options: Mapping[str, Any]) -> None:
-        pictures = torch.zeros(options["count"], 3, options["size"], options["size"])
-        self.cached = tuple(frames.eval()(pictures)) if options["cache"] else ()
-        self.sample: dict[str, Any] = {
-            "waves": {name: 0.1 * torch.randn(options["samples"]) for name in options["heard"]},
-            "videos": dict.fromkeys(options["seen"], "cello/0"),
-        }
-        kind, values = ("features", self.cached) if self.cached else ("pictures", pictures)
-        self.sample[kind] = dict.fromkeys(options["seen"], values)
-
-    def __getitem__(self, item: Any) -> dict[str, Any]:
-        return self.sample
 
 
 def composed(profile: str) -> tuple[sections.Params, torch.device]:
@@ -75,72 +74,49 @@ def composed(profile: str) -> tuple[sections.Params, torch.device]:
         return loading.read(path), torch.device(values["device"])
 
 
-def videos(index: Path) -> list[Video]:
-    """Of a split, train or val; a sample's is the first of train's."""
-    first = 0 if index.stem == "train" else VIDEOS
-    return [video(Path("data"), "cello", str(first + number), 60) for number in range(VIDEOS)]
+def stage_phase(stage: str, all_params: sections.Params) -> Phase:
+    """A stage's, in the working directory."""
+    make, kind = STAGES[stage]
+    return make(kind(**{field.name: getattr(all_params, field.name) for field in dataclasses.fields(kind)}))
 
 
-def training(stage: str, all_params: sections.Params) -> tuple[Any, dict[str, Any]]:
-    """The networks and keywords that a stage gives to avsep.training.loop.fit, and its stand-in samples as `train`."""
-    module = importlib.import_module(f"stages.{stage}")
-    stage_params = getattr(reading, f"{stage.capitalize()}Params")
-    given = stage_params(**{field.name: getattr(all_params, field.name) for field in dataclasses.fields(stage_params)})
-
-    def shapes(frames: Any, **options: Any) -> tuple[Shapes, Shapes]:
-        made = Shapes(frames, options)
-        return made, made
-
-    stand_ins = {
-        "fingerprint": lambda *_: "",
-        "training_data": shapes,
-        "load_weights": lambda _: ResNet18(all_params.resnet.width).state_dict(),
-        "load_into": lambda *_: None,
-    }
-    of_vast = {
-        "load_weights": lambda _: {},
-        "load_into": lambda *_: None,
-        "load_teacher": lambda **sizes: FrozenCLIP(build_clip(**sizes)),
-        "captions_of": lambda names, _: torch.zeros(len(names), all_params.clip.embedding),
-        "read_index": videos,
-        "digest": lambda _: "",
-    }
-    with contextlib.ExitStack() as stack:
-        for name, stand_in in stand_ins.items():
-            if hasattr(module, name):
-                stack.enter_context(mock.patch.object(module, name, stand_in))
-        for name, stand_in in of_vast.items():
-            stack.enter_context(mock.patch.object(vast, name, stand_in))
-        stack.enter_context(mock.patch.object(vast.data, "training_data", shapes))
-        fit = stack.enter_context(mock.patch.object(module, "fit"))
-        module.main(given)
-    (_, networks), keywords = fit.call_args
-    networks.to(memory_format=torch.channels_last)
-    networks.requires_grad_(False)
-    for group in keywords["groups"].values():
-        for parameter in group.parameters:
-            parameter.requires_grad_(True)
-    return networks, keywords
+@contextlib.contextmanager
+def stand_ins(all_params: sections.Params, count: int = VIDEOS) -> Iterator[None]:
+    """A working directory with all that a phase reads: `count` videos of one frame to train on, a mixture to validate
+    on, and networks that have learned nothing."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        write_videos(all_params.extract.rate, count)
+        save_weights(grounding.START, ResNet18(all_params.resnet.width).state_dict())
+        save_weights(CLIP, build_clip(**dataclasses.asdict(all_params.clip)).state_dict())
+        nothing = Caption("", torch.zeros(all_params.clip.embedding), 0.0, 0.0)
+        save_captions(dict.fromkeys([one.name for one in videos("train", count)], nothing), digest([CLIP]))
+        for start in (colearning.START, cyclic.START):
+            save_weights(start, stage_phase("grounding", all_params).networks.state_dict())
+        save_weights(finetune.START, stage_phase("trimodal", all_params).networks.state_dict())
+        yield
 
 
-def loss_of(keywords: Mapping[str, Any]) -> Callable[[Any, Any], Tensor]:
-    """What a step minimises, of the networks and a batch."""
-    return partial(_loss, objective=keywords["objective"], hear=keywords["hear"], see=keywords["see"])
+def videos(split: str, count: int) -> list[Video]:
+    """Of train or val, of four classes in turn."""
+    return [video(Path("data"), "abcd"[number % 4], f"{split}{number}", 1) for number in range(count)]
 
 
-def need_of(networks: Any, keywords: Mapping[str, Any], device: torch.device) -> tuple[Needed, int]:
-    """What a process needs, and the samples of its step."""
-    share = keywords["batch"] // (keywords["devices"] * keywords["nodes"])
-    need = needed(
-        loss_of(keywords),
-        networks,
-        keywords["train"].sample,
-        share,
-        device=device,
-        optimizer=keywords.get("optimizer", torch.optim.Adam),
-        precision=keywords["precision"],
-    )
-    return need, share
+def write_videos(rate: int, count: int) -> None:
+    """data/index and what it points to: for all videos a second of noise, one picture, and nothing detected in it."""
+    sound, archive, detections = Path("sound.wav"), Path("frames.zip"), Path("detections.npy")
+    write_wav(sound, 0.1 * np.random.default_rng(0).standard_normal(rate).clip(-3, 3), rate)
+    with tempfile.TemporaryDirectory() as folder:
+        Image.new("RGB", (32, 32)).save(Path(folder) / frame_name(1))
+        pack(Path(folder), archive)
+    write_detections(detections, np.zeros((0, 7), np.float32))
+    INDEX.mkdir(parents=True)
+    for split, number in (("train", count), ("val", 4)):
+        for one in videos(split, number):
+            for file, path in ((sound, one.audio), (archive, one.frames), (detections, one.detections)):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                os.link(file, path)
+        write_index(INDEX / f"{split}.csv", videos(split, number))
+    write_mixtures(INDEX / "val_sep.csv", [Mixture(*videos("val", 4))])
 
 
 def tell(profile: str) -> None:
@@ -149,15 +125,19 @@ def tell(profile: str) -> None:
     print(f"\n{profile}, {device.type}:\n")
     print("| stage | parameters | trained | samples | weights | optimiser | step | a device's | a cached frame |")
     print("| --- " + "| ---: " * 8 + "|")
-    for stage in STAGES:
-        networks, keywords = training(stage, all_params)
-        need, share = need_of(networks, keywords, device)
-        count = sum(parameter.numel() for parameter in networks.parameters())
-        trained = sum(parameter.numel() for parameter in networks.parameters() if parameter.requires_grad)
-        frame = sum(values[0].nbytes for values in keywords["train"].cached)
-        cells = [f"{count / 1e6:.1f} M", f"{trained / 1e6:.1f} M", str(share)]
-        cells += [gigabytes(size) for size in (need.weights, need.optimizer, need.step, need.device)]
-        print("| " + " | ".join([stage, *cells, f"{frame / 1e3:.0f} kB" if frame else "none"]) + " |", flush=True)
+    with stand_ins(all_params):
+        for stage in STAGES:
+            phase = stage_phase(stage, all_params)
+            train, _ = phase.data()
+            learner = Learner(phase)
+            need = learner.needs(train[0, 0], device)
+            count = sum(parameter.numel() for parameter in phase.networks.parameters())
+            trained = sum(parameter.numel() for group in phase.groups.values() for parameter in group.parameters)
+            assert isinstance(train, TrainingMixtures)
+            frame = sum(values.nbytes for values in next(iter((train.features or {("", 1): ()}).values())))
+            cells = [f"{count / 1e6:.1f} M", f"{trained / 1e6:.1f} M", str(learner.share)]
+            cells += [gigabytes(size) for size in (need.weights, need.optimizer, need.step, need.device)]
+            print("| " + " | ".join([stage, *cells, f"{frame / 1e3:.0f} kB" if frame else "none"]) + " |", flush=True)
 
 
 def kilobytes(name: str) -> int:
@@ -168,19 +148,22 @@ def kilobytes(name: str) -> int:
 
 def measure(stage: str, profile: str) -> None:
     """Prints what a step is told to take beyond the networks, and what three steps took."""
-    networks, keywords = training(stage, composed(profile)[0])
-    need, share = need_of(networks, keywords, torch.device("cpu"))
-    loss = loss_of(keywords)
-    trained = [parameter for parameter in networks.parameters() if parameter.requires_grad]
-    optimizer = keywords.get("optimizer", torch.optim.Adam)(trained, lr=1e-4)
-    loss(networks, default_collate([keywords["train"].sample] * 2)).backward()  # chooses kernels
-    networks.zero_grad()
+    all_params, _ = composed(profile)
+    with stand_ins(all_params, count=4):
+        phase = stage_phase(stage, all_params)
+        sample = phase.data()[0][0, 0]
+    learner = Learner(phase)
+    need = learner.needs(sample, torch.device("cpu"))
+    trained = [parameter for group in phase.groups.values() for parameter in group.parameters]
+    optimizer = phase.schedule.optimizer(trained, lr=1e-4)
+    learner.loss(learner.networks, default_collate([sample] * 2)).backward()  # chooses kernels
+    learner.networks.zero_grad()
     before = kilobytes("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
-    batch = default_collate([keywords["train"].sample] * share)
+    batch = default_collate([sample] * learner.share)
     for _ in range(3):
         optimizer.zero_grad()
-        loss(networks, batch).backward()
+        learner.loss(learner.networks, batch).backward()
         optimizer.step()
     print(need.step + need.optimizer, 1024 * (kilobytes("VmHWM") - before))
 

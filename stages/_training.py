@@ -1,43 +1,22 @@
-"""Keywords that each training stage takes from its params in the same way: of its samples, of the loop, of validation.
+"""What each training stage says of its params in the same way. What is a phase's own stands in its stage."""
 
-What is a phase's own stands in its stage: networks, start, objective, groups, batch, epochs, milestones and monitor.
-"""
-
-from dataclasses import asdict
-from functools import partial
-from typing import Any
-
-from avsep.clips.mixtures import hear
 from avsep.media.spectrogram import Spectrogram
 from avsep.params.stages import TrainingParams
+from avsep.training.phase import Machine
 
 
-def of_samples(params: TrainingParams) -> dict[str, Any]:
-    """Keywords of avsep.training.data.training_data."""
-    return {
-        "repeats": params.train.repeats,
-        "gain": params.train.gain,
-        "seed": params.seed,
-        "device": params.device,
-        **asdict(params.extract),
-        **asdict(params.audio),
-    }
+def spectrogram_of(params: TrainingParams) -> Spectrogram:
+    given = params.spectrogram
+    return Spectrogram(
+        n_fft=given.n_fft, hop=given.hop, log_bins=given.log_bins, align_corners=given.align_corners
+    )  # fmt: skip
 
 
-def of_loop(params: TrainingParams) -> dict[str, Any]:
-    """Keywords of avsep.training.loop.fit."""
-    return {
-        "hear": partial(hear, how=Spectrogram(**asdict(params.spectrogram))),
-        "seed": params.seed,
-        "device": params.device,
-        "decay": params.train.decay,
-        "workers": params.train.workers,
-        "devices": params.train.devices,
-        "nodes": params.train.nodes,
-        "precision": params.train.precision,
-    }
-
-
-def of_waves(params: TrainingParams) -> dict[str, Any]:
-    """Keywords by which validation turns masks into waves."""
-    return {"spectrogram": Spectrogram(**asdict(params.spectrogram))}
+def machine_of(params: TrainingParams) -> Machine:
+    return Machine(
+        device=params.device,
+        devices=params.train.devices,
+        nodes=params.train.nodes,
+        workers=params.train.workers,
+        precision=params.train.precision,
+    )

@@ -22,15 +22,16 @@ from avsep.clips.mixtures import Heard
 from avsep.params.stages import BaselineParams
 from avsep.run import run
 from avsep.scoring import validation
-from avsep.training.data import INDEX, see, training_data
-from avsep.training.loop import Group, fit
+from avsep.training.data import INDEX, see
+from avsep.training.loop import learn
 from avsep.training.masks import weighted_l1
-from avsep.training.resume import fingerprint
+from avsep.training.phase import Group, Phase
 from avsep.training.seeds import seed_everything
 from avsep.weights.checkpoints import load_weights
 from models.resnet import FrameFeatures
 from models.sound_of_pixels import SoundOfPixels
-from stages._training import of_loop, of_samples, of_waves
+from stages._ccol import data_of, schedule_of
+from stages._training import machine_of, spectrogram_of
 
 START = Path("checkpoints/pretrained/resnet18.safetensors")
 
@@ -44,7 +45,11 @@ def objective(
     return {"loss": torch.stack(losses).mean()}
 
 
-def main(params: BaselineParams) -> None:
+def phase(params: BaselineParams) -> Phase:
+    """Seeds all, then makes the networks with the pretrained ResNet; the samples wait for who trains.
+
+    Raises InputError.
+    """
     seed_everything(params.seed)
     networks = SoundOfPixels(
         params.resnet.width,
@@ -56,35 +61,26 @@ def main(params: BaselineParams) -> None:
         batch_statistics=params.objective.as_published,
     )
     networks.frames.load_resnet(load_weights(START))
-    train, val = training_data(
-        networks.frames,
-        heard=SOUNDING,
-        seen=SOUNDING,
-        objects=params.baseline.frames == "objects",
-        start=networks.start,
-        **of_samples(params),
-        **asdict(params.frames),
-    )
-    fit(
-        "baseline",
-        networks,
+    lr, given = params.train.lr, params.baseline
+    return Phase(
+        stage="baseline",
+        params=asdict(params),
+        reads=(INDEX, START),
+        seed=params.seed,
+        networks=networks,
         objective=partial(objective, max_target=params.objective.max_target),
-        validate=partial(validation.separation, **of_waves(params)),
+        validate=partial(validation.separation, spectrogram=spectrogram_of(params)),
         groups={
-            "separation": Group(networks.separation.hearing(), params.train.lr * params.baseline.lr_separation),
-            "frames": Group(networks.separation.seeing(), params.train.lr * params.baseline.lr_frames),
+            "separation": Group(networks.separation.hearing(), lr * given.lr_separation),
+            "frames": Group(networks.separation.seeing(), lr * given.lr_frames),
         },
-        train=train,
-        val=val,
+        data=data_of(params, networks.frames, seen=SOUNDING, objects=given.frames == "objects", start=networks.start),
         see=partial(see, networks.frames, FrameFeatures),
-        fingerprint=fingerprint(asdict(params), [INDEX, START]),
-        epochs=params.baseline.epochs,
-        milestones=params.baseline.milestones,
-        monitor=params.baseline.monitor,
-        batch=params.train.batch,
-        **of_loop(params),
+        spectrogram=spectrogram_of(params),
+        schedule=schedule_of(params, epochs=given.epochs, milestones=given.milestones, monitor=given.monitor),
+        machine=machine_of(params),
     )
 
 
 if __name__ == "__main__":
-    run(main, BaselineParams)
+    run(lambda params: learn(phase(params)), BaselineParams)

@@ -39,9 +39,9 @@ from avsep.progress import progress
 from avsep.run import run
 from avsep.training.seeds import seed_everything
 from avsep.weights.captions import Caption, load_captions, save_captions
-from avsep.weights.clip import CLIP, load_teacher
-from avsep.weights.phrases import phrase_of, tokenise
+from avsep.weights.clip import CLIP, class_queries
 from models.clip import LOGIT_SCALE, FrozenCLIP
+from stages._clip import teacher_of
 
 INDEX = Path("data/index/train.csv")
 
@@ -49,7 +49,7 @@ INDEX = Path("data/index/train.csv")
 def main(params: CaptionsParams) -> None:
     began = time.monotonic()
     seed_everything(params.seed)
-    clip = load_teacher(**asdict(params.clip)).to(params.device)
+    clip = teacher_of(params).to(params.device)
     videos = read_index(INDEX)
     weights = digest([CLIP])
     middle = {video: centre_frame(video.frame_count, params.extract.fps, 1, 1, None) for video in videos}
@@ -158,9 +158,7 @@ def describe(
 def summary(clip: FrozenCLIP, videos: Sequence[Video], captions: dict[str, Caption], phrase: str) -> dict[str, object]:
     """metrics/captions.json: `nearest_is_class`, how often the nearest class's phrase is that of the video's class."""
     classes = sorted({video.category for video in videos})
-    device = next(clip.parameters()).device
-    ids = tokenise([phrase_of(name, phrase) for name in classes], clip.context)
-    phrases = functional.normalize(clip.text(ids.to(device)).cpu(), dim=1)
+    phrases = functional.normalize(class_queries(clip, classes, phrase).cpu(), dim=1)
     embeddings = functional.normalize(torch.stack([captions[video.name].embedding for video in videos]), dim=1)
     nearest = (embeddings @ phrases.T).argmax(1).tolist()
     right = [classes[row] == video.category for row, video in zip(nearest, videos, strict=True)]

@@ -18,21 +18,22 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from avsep.clips.index import OBJECTS, SOUNDING
+from avsep.clips.index import OBJECTS
 from avsep.clips.mixtures import Heard
 from avsep.params.stages import ColearningParams
 from avsep.run import run
 from avsep.scoring import validation
-from avsep.training.data import INDEX, see, training_data
+from avsep.training.data import INDEX, see
 from avsep.training.distributed import mean_over_batch
-from avsep.training.loop import Group, fit
+from avsep.training.loop import learn
 from avsep.training.losses import gated_separation, one_of, positive, solo_grounding
-from avsep.training.resume import fingerprint
+from avsep.training.phase import Group, Phase
 from avsep.training.seeds import seed_everything
 from avsep.weights.checkpoints import load_into, load_weights
 from models.ccol import CCoL
 from models.resnet import FrameFeatures
-from stages._training import of_loop, of_samples, of_waves
+from stages._ccol import ccol_of, data_of, schedule_of
+from stages._training import machine_of, spectrogram_of
 
 START = Path("checkpoints/grounding/weights.safetensors")
 
@@ -66,44 +67,41 @@ def objective(
     return {"loss": loss, "separation": separated.loss, "grounding": grounding, **separated.counts}
 
 
-def main(params: ColearningParams) -> None:
+def phase(params: ColearningParams) -> Phase:
+    """Seeds all, then makes the networks with the weights of the phase before; the samples wait for who trains.
+
+    Raises InputError.
+    """
     seed_everything(params.seed)
-    networks = CCoL(params.resnet.width, batch_statistics=params.objective.as_published, **asdict(params.model))
+    networks = ccol_of(params)
     load_into(networks, load_weights(START), START)
-    train, val = training_data(
-        networks.frames,
-        heard=SOUNDING,
-        seen=OBJECTS,
-        **of_samples(params),
-        **asdict(params.frames),
-    )
-    fit(
-        "colearning",
-        networks,
+    lr, given = params.train.lr, params.colearning
+    return Phase(
+        stage="colearning",
+        params=asdict(params),
+        reads=(INDEX, START),
+        seed=params.seed,
+        networks=networks,
         objective=partial(
             objective,
-            grounding_weight=params.colearning.grounding_weight,
+            grounding_weight=given.grounding_weight,
             max_target=params.objective.max_target,
             symmetric=params.objective.symmetric,
             as_published=params.objective.as_published,
         ),
-        validate=partial(validation.separation_and_grounding, **of_waves(params)),
+        validate=partial(validation.separation_and_grounding, spectrogram=spectrogram_of(params)),
         groups={
-            "grounding": Group(list(networks.grounding.parameters()), params.train.lr * params.colearning.lr_grounding),
-            "separation": Group(networks.separation.hearing(), params.train.lr * params.colearning.lr_separation),
-            "frames": Group(networks.separation.seeing(), params.train.lr * params.colearning.lr_frames),
+            "grounding": Group(list(networks.grounding.parameters()), lr * given.lr_grounding),
+            "separation": Group(networks.separation.hearing(), lr * given.lr_separation),
+            "frames": Group(networks.separation.seeing(), lr * given.lr_frames),
         },
-        train=train,
-        val=val,
+        data=data_of(params, networks.frames, seen=OBJECTS),
         see=partial(see, networks.frames, FrameFeatures),
-        fingerprint=fingerprint(asdict(params), [INDEX, START]),
-        epochs=params.colearning.epochs,
-        milestones=params.colearning.milestones,
-        monitor=params.colearning.monitor,
-        batch=params.train.batch,
-        **of_loop(params),
+        spectrogram=spectrogram_of(params),
+        schedule=schedule_of(params, epochs=given.epochs, milestones=given.milestones, monitor=given.monitor),
+        machine=machine_of(params),
     )
 
 
 if __name__ == "__main__":
-    run(main, ColearningParams)
+    run(lambda params: learn(phase(params)), ColearningParams)

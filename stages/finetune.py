@@ -13,7 +13,6 @@ checkpoints/pretrained/clip.safetensors, data/index
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -22,15 +21,11 @@ from torch import Tensor
 from avsep.clips.mixtures import Heard
 from avsep.params.stages import FinetuneParams
 from avsep.run import run
-from avsep.training.data import INDEX
-from avsep.training.loop import Group, fit
-from avsep.training.resume import fingerprint
-from avsep.training.seeds import seed_everything
-from avsep.training.vast import mask_losses, optimizer, prepare, separate, validate, weighted_sum
-from avsep.weights.captions import CAPTIONS
-from avsep.weights.clip import CLIP
+from avsep.training.loop import learn
+from avsep.training.phase import Phase
+from avsep.training.vast import mask_losses, separate, weighted_sum
 from models.vast import VAST, Seen
-from stages._training import of_loop, of_samples, of_waves
+from stages._vast import schedule_of, vast_phase
 
 START = Path("checkpoints/trimodal/best.safetensors")
 
@@ -42,46 +37,22 @@ def objective(
     return weighted_sum(mask_losses(separate(networks, heard, seen), heard, max_target), weights)
 
 
-def main(params: FinetuneParams) -> None:
-    seed_everything(params.seed)
-    networks, train, val, see = prepare(
-        clip=asdict(params.clip),
-        levels=params.vast.unet_levels,
-        channels=params.vast.unet_channels,
-        phrase=params.vast.phrase,
-        start=START,
-        count=params.vast.frames,
-        stride=params.vast.stride,
-        cache=params.vast.cache,
-        **of_samples(params),
-    )
-    fit(
+def phase(params: FinetuneParams) -> Phase:
+    """Seeds all, then makes the networks with the best weights of trimodal; the samples wait for who trains.
+
+    Raises InputError.
+    """
+    given = params.finetune
+    weights = {"visual_masks": given.visual_weight, "text_masks": given.text_weight}
+    return vast_phase(
         "finetune",
-        networks,
-        objective=partial(
-            objective,
-            weights={
-                "visual_masks": params.finetune.visual_weight,
-                "text_masks": params.finetune.text_weight,
-            },
-            max_target=params.objective.max_target,
-        ),
-        validate=partial(validate, **of_waves(params)),
-        groups={
-            "separation": Group(list(networks.unet.parameters()), params.train.lr * params.finetune.lr_separation),
-        },
-        train=train,
-        val=val,
-        see=see,
-        fingerprint=fingerprint(asdict(params), [INDEX, CAPTIONS, CLIP, START]),
-        epochs=params.finetune.epochs,
-        milestones=params.finetune.milestones,
-        monitor=params.finetune.monitor,
-        batch=params.vast.batch,
-        optimizer=optimizer(params.vast.optimizer, params.vast.momentum, params.vast.weight_decay),
-        **of_loop(params),
+        params,
+        objective=partial(objective, weights=weights, max_target=params.objective.max_target),
+        schedule=schedule_of(params, epochs=given.epochs, milestones=given.milestones, monitor=given.monitor),
+        lr=given.lr_separation,
+        start=START,
     )
 
 
 if __name__ == "__main__":
-    run(main, FinetuneParams)
+    run(lambda params: learn(phase(params)), FinetuneParams)

@@ -17,20 +17,21 @@ from pathlib import Path
 
 from torch import Tensor
 
-from avsep.clips.index import OBJECTS, SOUNDING
+from avsep.clips.index import OBJECTS
 from avsep.clips.mixtures import Heard
 from avsep.params.stages import GroundingParams
 from avsep.run import run
 from avsep.scoring import validation
-from avsep.training.data import INDEX, see, training_data
-from avsep.training.loop import Group, fit
+from avsep.training.data import INDEX, see
+from avsep.training.loop import learn
 from avsep.training.losses import one_of, solo_grounding
-from avsep.training.resume import fingerprint
+from avsep.training.phase import Group, Phase
 from avsep.training.seeds import seed_everything
 from avsep.weights.checkpoints import load_weights
 from models.ccol import CCoL
 from models.resnet import FrameFeatures
-from stages._training import of_loop, of_samples
+from stages._ccol import ccol_of, data_of, schedule_of
+from stages._training import machine_of, spectrogram_of
 
 START = Path("checkpoints/pretrained/resnet18.safetensors")
 
@@ -50,37 +51,31 @@ def validate(
     return validation.grounding(networks, heard, seen)
 
 
-def main(params: GroundingParams) -> None:
+def phase(params: GroundingParams) -> Phase:
+    """Seeds all, then makes the networks with the pretrained ResNet; the samples wait for who trains.
+
+    Raises InputError.
+    """
     seed_everything(params.seed)
-    networks = CCoL(params.resnet.width, batch_statistics=params.objective.as_published, **asdict(params.model))
+    networks = ccol_of(params)
     networks.frames.load_resnet(load_weights(START))
-    train, val = training_data(
-        networks.frames,
-        heard=SOUNDING,
-        seen=OBJECTS,
-        start=networks.start,
-        **of_samples(params),
-        **asdict(params.frames),
-    )
-    fit(
-        "grounding",
-        networks,
+    lr, given = params.train.lr, params.grounding
+    return Phase(
+        stage="grounding",
+        params=asdict(params),
+        reads=(INDEX, START),
+        seed=params.seed,
+        networks=networks,
         objective=partial(objective, symmetric=params.objective.symmetric),
         validate=validate,
-        groups={
-            "grounding": Group(list(networks.grounding.parameters()), params.train.lr * params.grounding.lr_grounding),
-        },
-        train=train,
-        val=val,
+        groups={"grounding": Group(list(networks.grounding.parameters()), lr * given.lr_grounding)},
+        data=data_of(params, networks.frames, seen=OBJECTS, start=networks.start),
         see=partial(see, networks.frames, FrameFeatures),
-        fingerprint=fingerprint(asdict(params), [INDEX, START]),
-        epochs=params.grounding.epochs,
-        milestones=params.grounding.milestones,
-        monitor=params.grounding.monitor,
-        batch=params.train.batch,
-        **of_loop(params),
+        spectrogram=spectrogram_of(params),
+        schedule=schedule_of(params, epochs=given.epochs, milestones=given.milestones, monitor=given.monitor),
+        machine=machine_of(params),
     )
 
 
 if __name__ == "__main__":
-    run(main, GroundingParams)
+    run(lambda params: learn(phase(params)), GroundingParams)

@@ -14,7 +14,6 @@ checkpoints/captions/captions.safetensors, checkpoints/pretrained/clip.safetenso
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import partial
 
 import torch
@@ -24,16 +23,12 @@ from torch.nn import functional
 from avsep.clips.mixtures import Heard
 from avsep.params.stages import TrimodalParams
 from avsep.run import run
-from avsep.training.data import INDEX
-from avsep.training.loop import Group, fit
-from avsep.training.resume import fingerprint
-from avsep.training.seeds import seed_everything
-from avsep.training.vast import VISUAL, in_float32, mask_losses, optimizer, prepare, separate, validate, weighted_sum
-from avsep.weights.captions import CAPTIONS
-from avsep.weights.clip import CLIP
+from avsep.training.loop import learn
+from avsep.training.phase import Phase
+from avsep.training.vast import VISUAL, in_float32, mask_losses, separate, weighted_sum
 from models.clip import LOGIT_SCALE
 from models.vast import VAST, Seen, attention_logits
-from stages._training import of_loop, of_samples, of_waves
+from stages._vast import schedule_of, vast_phase
 
 PUBLISHED = {"visual_masks": 1.0, "text_masks": 1e-3, "consistency": 1e-3, "classification": 1e-3}
 
@@ -62,49 +57,34 @@ def objective(
     return weighted_sum(terms, weights)
 
 
-def main(params: TrimodalParams) -> None:
-    seed_everything(params.seed)
-    networks, train, val, see = prepare(
-        clip=asdict(params.clip),
-        levels=params.vast.unet_levels,
-        channels=params.vast.unet_channels,
-        phrase=params.vast.phrase,
-        count=params.vast.frames,
-        stride=params.vast.stride,
-        cache=params.vast.cache,
-        **of_samples(params),
-    )
-    fit(
+def phase(params: TrimodalParams) -> Phase:
+    """Seeds all, then makes new networks with the latent captions; the samples wait for who trains.
+
+    Raises InputError.
+    """
+    given = params.trimodal
+    weights = {
+        "visual_masks": given.visual_weight,
+        "text_masks": given.text_weight,
+        "consistency": given.consistency_weight,
+        "classification": given.classification_weight,
+    }
+    return vast_phase(
         "trimodal",
-        networks,
+        params,
         objective=partial(
-            objective,
-            weights={
-                "visual_masks": params.trimodal.visual_weight,
-                "text_masks": params.trimodal.text_weight,
-                "consistency": params.trimodal.consistency_weight,
-                "classification": params.trimodal.classification_weight,
-            },
-            masked=params.vast.masked,
-            max_target=params.objective.max_target,
+            objective, weights=weights, masked=params.vast.masked, max_target=params.objective.max_target
         ),
-        validate=partial(validate, **of_waves(params)),
-        groups={
-            "separation": Group(list(networks.unet.parameters()), params.train.lr * params.trimodal.lr_separation),
-        },
-        train=train,
-        val=val,
-        see=see,
-        fingerprint=fingerprint(asdict(params), [INDEX, CAPTIONS, CLIP]),
-        epochs=params.trimodal.epochs,
-        milestones=params.trimodal.milestones,
-        cosine=params.trimodal.schedule == "cosine",
-        monitor=params.trimodal.monitor,
-        batch=params.vast.batch,
-        optimizer=optimizer(params.vast.optimizer, params.vast.momentum, params.vast.weight_decay),
-        **of_loop(params),
+        schedule=schedule_of(
+            params,
+            epochs=given.epochs,
+            milestones=given.milestones,
+            monitor=given.monitor,
+            cosine=given.schedule == "cosine",
+        ),
+        lr=given.lr_separation,
     )
 
 
 if __name__ == "__main__":
-    run(main, TrimodalParams)
+    run(lambda params: learn(phase(params)), TrimodalParams)

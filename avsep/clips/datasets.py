@@ -194,19 +194,16 @@ class FixedMixtures(_Mixtures):
     def audible(self, mixture: Mixture) -> bool:
         """Whether every heard video sounds in its window: a silent one has no ratio to be scored by."""
         heard = [video for name, video in zip("ABCD", mixture, strict=True) if name in self.heard]
-        return all(root_mean_square(self.reader.sound(video, self.centre(video))) >= AUDIBLE for video in heard)
+        return all(root_mean_square(self.reader.sound(video, self.reader.middle(video))) >= AUDIBLE for video in heard)
 
     def only_audible(self) -> "FixedMixtures":
         """Those that are `audible`."""
         kept = [mixture for mixture in self.mixtures if self.audible(mixture)]
         return FixedMixtures(kept, self.reader, heard=self.heard, seen=self.seen, features=self.features)
 
-    def centre(self, video: Video) -> int:
-        return self.reader.middle(video)
-
     def __getitem__(self, index: int) -> dict[str, Any]:
         videos = dict(zip("ABCD", self.mixtures[index], strict=True))
-        centres = {name: self.centre(video) for name, video in videos.items()}
+        centres = {name: self.reader.middle(video) for name, video in videos.items()}
         waves = {name: self.reader.sound(videos[name], centres[name]) for name in self.heard}
         return self._sample(videos, waves, centres, view=None)
 

@@ -22,6 +22,7 @@ START_PICTURES = 128  # at most, for networks whose start depends on what they s
 
 
 def training_data(
+    reader: ClipReader,
     frames: nn.Module,
     *,
     heard: Sequence[str],
@@ -34,30 +35,28 @@ def training_data(
     device: str,
     devices: int = 1,
     start: Callable[[Tensor], None] | None = None,
-    **reading: Any,
 ) -> tuple[TrainingMixtures, FixedMixtures]:
     """The random mixtures of the training videos and the fixed ones of validation's, seen by frozen `frames`.
 
-    `reading`: how clips are read, the fields of ClipReader.  `cache`: the frozen features of all frames are computed
-    now, once by each of a machine's `devices` processes.  Before that, `start` is given the middle pictures of
-    START_PICTURES training videos, evenly spaced, or of all if there are fewer, (V, 3, H, W).
+    `cache`: the frozen features of all frames are computed now, once by each of a machine's `devices` processes.
+    Before that, `start` is given the middle pictures of START_PICTURES training videos, evenly spaced, or of all if
+    there are fewer, (V, 3, H, W).
     Raises InputError.
     """
-    reader = ClipReader(**reading)
     train, val = read_index(INDEX / "train.csv"), read_index(INDEX / "val.csv")
-    fixed = FixedMixtures(read_mixtures(INDEX / "val_sep.csv", val), reader, heard=heard, seen=seen)
-    mixtures = [mixture for mixture in fixed.mixtures if fixed.audible(mixture)]
-    if len(mixtures) < len(fixed):
-        logging.warning("%d validation mixtures are left out: a silent window", len(fixed) - len(mixtures))
+    listed = FixedMixtures(read_mixtures(INDEX / "val_sep.csv", val), reader, heard=heard, seen=seen)
+    mixtures = listed.only_audible().mixtures
+    if len(mixtures) < len(listed):
+        logging.warning("%d validation mixtures are left out: a silent window", len(listed) - len(mixtures))
     if not mixtures:
         raise InputError(f"{INDEX / 'val_sep.csv'}: every mixture has a silent window; raise audio.samples")
     if start is not None:
         shown = train[:: -(-len(train) // START_PICTURES)]
-        start(torch.cat([reader.pictures(video, [fixed.centre(video)]) for video in shown]))
+        start(torch.cat([reader.pictures(video, [reader.middle(video)]) for video in shown]))
     features = None
     if cache:
         every_frame = [(video, frame) for video in train for frame in range(1, video.frame_count + 1)]
-        middle = [(video, frame) for video in val for frame in reader.frames_around(video, fixed.centre(video))]
+        middle = [(video, frame) for video in val for frame in reader.frames_around(video, reader.middle(video))]
         features = frozen_features(frames, reader, [*every_frame, *middle], device, devices)
     return (
         TrainingMixtures(

@@ -1,9 +1,9 @@
-"""The one training loop: Lightning's, for any phase.
+"""The one training loop: Lightning's, for any phase (avsep/training/phase.py).
 
-A phase is an objective: `objective(networks, heard, seen)` gives named scalars, of which "loss" is minimised.  What
-it trains are named groups of parameters, each with its own learning rate.  The loop hears (waves -> spectrograms),
-sees (pictures, or what was made of them before -> frozen features), steps, validates, keeps the best, resumes, and
-shows all of it live.
+A phase's `objective(networks, heard, seen)` gives named scalars, of which "loss" is minimised.  What it trains are
+named groups of parameters, each with its own learning rate.  The loop hears (waves -> spectrograms), sees (pictures,
+or what was made of them before -> frozen features), steps, validates, keeps the best, resumes, and shows all of it
+live.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,63 +26,71 @@ import torch
 from dvclive.lightning import DVCLiveLogger
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from avsep.clips.datasets import EpochSampler
-from avsep.clips.mixtures import Heard
+from avsep.clips.mixtures import hear
 from avsep.errors import InputError
 from avsep.files.metrics import write_metrics
+from avsep.media.spectrogram import Spectrogram
 from avsep.progress import first_process
 from avsep.training.distributed import WholeBatch, ending_together, own_device, started_by, strategy
-from avsep.training.memory import needed, refuse_too_much
-from avsep.training.resume import ResumeFolder
+from avsep.training.memory import Needed, needed, refuse_too_much
+from avsep.training.phase import Objective, Phase, Seen
+from avsep.training.resume import ResumeFolder, fingerprint
 from avsep.training.seeds import seed_step
 from avsep.weights.checkpoints import load_weights, save_weights
 
-Seen = Mapping[str, Any]  # of each seen object: what frozen networks make of it, a phase's own kind
-Objective = Callable[[Any, Heard, Any], Mapping[str, Tensor]]  # -> scalars, one called "loss"
-Validate = Callable[[Any, Heard, Any, Mapping[str, Tensor]], Mapping[str, Tensor]]  # -> (B,) each
+
+def step_loss(
+    networks: Any,
+    batch: Mapping[str, Any],
+    *,
+    objective: Objective,
+    spectrogram: Spectrogram,
+    see: Callable[[Mapping[str, Any]], Seen],
+) -> Tensor:
+    """What a step minimises."""
+    return objective(networks, hear(batch["waves"], spectrogram), see(batch))["loss"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Group:
-    """Parameters that a phase trains, at `lr`; all others rest."""
+class Learner(lightning.LightningModule):
+    """A phase in Lightning's terms. Of its networks the groups' parameters learn, and all others rest."""
 
-    parameters: Sequence[nn.Parameter]
-    lr: float
-
-
-class Phase(lightning.LightningModule):
-    """One phase's objective in Lightning's terms."""
-
-    def __init__(
-        self,
-        networks: Any,
-        objective: Objective,
-        validate: Validate,
-        groups: Mapping[str, Group],
-        hear: Callable[[Mapping[str, Tensor]], Heard],
-        see: Callable[[Mapping[str, Any]], Seen],
-        milestones: Sequence[int],
-        decay: float,
-        seed: int,
-        optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
-        cosine_epochs: int | None = None,
-    ) -> None:
+    def __init__(self, phase: Phase) -> None:
         super().__init__()
-        self.networks = networks
-        self.objective, self.validate_batch, self.hear, self.see = objective, validate, hear, see
-        self.optimizer, self.cosine_epochs = optimizer, cosine_epochs
-        self.groups, self.milestones, self.decay, self.seed = groups, milestones, decay, seed
-        networks.requires_grad_(False)
-        for group in groups.values():
+        self.phase, self.networks = phase, phase.networks
+        # a function of networks and batch, to which a step's memory is computed without computing the step
+        self.loss = partial(step_loss, objective=phase.objective, spectrogram=phase.spectrogram, see=phase.see)
+        self.networks.to(memory_format=torch.channels_last)  # faster on a CPU: see benchmarks
+        self.networks.requires_grad_(False)
+        for group in phase.groups.values():
             for parameter in group.parameters:
                 parameter.requires_grad_(True)
 
+    @property
+    def share(self) -> int:
+        """Samples of a step that each process takes."""
+        return self.phase.schedule.batch // self.phase.machine.processes
+
+    def needs(self, sample: Mapping[str, Any], device: torch.device, cached: Iterable[Tensor] = ()) -> Needed:
+        """What one process needs in memory on `device`, with samples like `sample`, one of a dataset's."""
+        return needed(
+            self.loss,
+            self.networks,
+            sample,
+            self.share,
+            device=device,
+            optimizer=self.phase.schedule.optimizer,
+            precision=self.phase.machine.precision,
+            cached=cached,
+        )
+
     def training_step(self, batch: Mapping[str, Any], batch_index: int) -> Tensor:
-        seed_step(self.seed, self.global_step)
-        values = self.objective(self.networks, self.hear(batch["waves"]), self.see(batch))
+        seed_step(self.phase.seed, self.global_step)
+        heard, seen = hear(batch["waves"], self.phase.spectrogram), self.phase.see(batch)
+        values = self.phase.objective(self.networks, heard, seen)
         size = len(next(iter(batch["waves"].values())))
         self.log("train/step_loss", values["loss"].detach(), prog_bar=True, batch_size=size, sync_dist=True)
         means = {f"train/{name}": value.detach() for name, value in values.items()}
@@ -90,21 +98,23 @@ class Phase(lightning.LightningModule):
         return values["loss"]
 
     def validation_step(self, batch: Mapping[str, Any], batch_index: int) -> None:
-        values = self.validate_batch(self.networks, self.hear(batch["waves"]), self.see(batch), batch["waves"])
+        heard, seen = hear(batch["waves"], self.phase.spectrogram), self.phase.see(batch)
+        values = self.phase.validate(self.networks, heard, seen, batch["waves"])
         size = len(next(iter(batch["waves"].values())))
         means = {f"val/{name}": value.mean() for name, value in values.items()}
         # weighed by the batch's size: a mean over samples, not of batch means, whichever process has them
         self.log_dict(means, batch_size=size, prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        groups = [{"params": list(g.parameters), "lr": g.lr, "name": name} for name, g in self.groups.items()]
-        optimizer = self.optimizer(groups)
+        groups = [{"params": list(g.parameters), "lr": g.lr, "name": name} for name, g in self.phase.groups.items()]
+        given = self.phase.schedule
+        optimizer = given.optimizer(groups)
         schedules = torch.optim.lr_scheduler
         schedule: schedules.LRScheduler
-        if self.cosine_epochs is None:
-            schedule = schedules.MultiStepLR(optimizer, list(self.milestones), self.decay)
+        if given.cosine:
+            schedule = schedules.CosineAnnealingLR(optimizer, given.epochs)
         else:
-            schedule = schedules.CosineAnnealingLR(optimizer, self.cosine_epochs)
+            schedule = schedules.MultiStepLR(optimizer, list(given.milestones), given.decay)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
 
@@ -228,104 +238,59 @@ def keep_freed_memory() -> None:
         libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: bytes kept free at the heap's top
 
 
-def _loss(
-    networks: Any,
-    batch: Mapping[str, Any],
-    objective: Objective,
-    hear: Callable[[Mapping[str, Tensor]], Heard],
-    see: Callable[[Mapping[str, Any]], Seen],
-) -> Tensor:
-    """What a step minimises."""
-    return objective(networks, hear(batch["waves"]), see(batch))["loss"]
-
-
 def _cached(data: Dataset[Any]) -> Iterator[Tensor]:
     """The frozen features that a dataset holds ready."""
     for features in (getattr(data, "features", None) or {}).values():
         yield from features
 
 
-def fit(
-    stage: str,
-    networks: Any,
-    *,
-    objective: Objective,
-    validate: Validate,
-    groups: Mapping[str, Group],
-    train: Dataset[Any],
-    val: Dataset[Any],
-    hear: Callable[[Mapping[str, Tensor]], Heard],
-    see: Callable[[Mapping[str, Any]], Seen],
-    fingerprint: str,
-    seed: int,
-    device: str,
-    epochs: int,
-    milestones: Sequence[int],
-    monitor: str,
-    decay: float,
-    batch: int,
-    workers: int,
-    devices: int,
-    nodes: int,
-    precision: str,
-    optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
-    cosine: bool = False,
-    out: Path = Path("checkpoints"),
-    live: Path = Path("metrics"),
-) -> None:
-    """Trains `networks` and writes checkpoints/<stage>/{weights,best}.safetensors, the last epoch's and the best's, and
-    metrics/<stage>.json.  `hear` and `see` turn a batch's "waves", and the batch itself, into what the objective takes.
+def learn(phase: Phase) -> None:
+    """Trains a phase's networks and writes checkpoints/<stage>/{weights,best}.safetensors, the last epoch's and the
+    best's, and metrics/<stage>.json.
 
-    Rates fall by `decay` at the milestones or, with `cosine`, from the first epoch on, to 0 after the last.
-    A batch is over all `devices` of all `nodes`: each takes its share of the samples of each step, a process for each,
-    and what is learned is what one would learn with all of them (avsep/training/distributed.py).  The first process
-    alone writes.  A run that was stopped goes on from its last whole epoch if the fingerprint is the same, and ends in
-    the same bytes as one that was not.
+    A batch is over all devices of all nodes: each takes its share of the samples of each step, a process for each, and
+    what is learned is what one would learn with all of them (avsep/training/distributed.py).  The first process alone
+    writes.  A run that was stopped goes on from its last whole epoch if its fingerprint is the same, and ends in the
+    same bytes as one that was not.
     Raises InputError if the params ask for what cannot be, the training diverges, or it is ended by SIGTERM.
     """
-    length, held_out, processes = len(train), len(val), devices * nodes  # type: ignore[arg-type]
-    if length < batch:
-        raise InputError(f"{stage}: a batch is {batch} samples, and an epoch has {length}: raise train.repeats")
-    if held_out < processes:
+    train, val = phase.data()
+    # what made them goes: CLIP, where its tokens were computed beforehand
+    phase = dataclasses.replace(phase, data=lambda: (train, val))
+    stage, schedule, machine = phase.stage, phase.schedule, phase.machine
+    length, held_out = len(train), len(val)  # type: ignore[arg-type]
+    if length < schedule.batch:
         raise InputError(
-            f"{stage}: {held_out} validation mixtures for train.devices x train.nodes, {processes} processes: raise"
-            " index.val_mixtures"
+            f"{stage}: a batch is {schedule.batch} samples, and an epoch has {length}: raise train.repeats"
         )
-    networks.to(memory_format=torch.channels_last)  # faster on a CPU: see benchmarks
-    phase = Phase(
-        networks, objective, validate, groups, hear, see, milestones, decay, seed, optimizer, epochs if cosine else None
-    )
-    need = needed(
-        partial(_loss, objective=objective, hear=hear, see=see),
-        phase.networks,
-        train[0, 0],
-        batch // processes,
-        device=own_device(device),
-        optimizer=optimizer,
-        precision=precision,
-        cached=_cached(train),
-    )
-    refuse_too_much(stage, need, own_device(device), devices)
-    plugins = [*started_by(devices, nodes), *([WholeBatch()] if processes > 1 else [])]
-    resume = ResumeFolder(stage, fingerprint, first=first_process())
+    if held_out < machine.processes:
+        raise InputError(
+            f"{stage}: {held_out} validation mixtures for train.devices x train.nodes, {machine.processes} processes:"
+            " raise index.val_mixtures"
+        )
+    learner, own = Learner(phase), own_device(machine.device)
+    refuse_too_much(stage, learner.needs(train[0, 0], own, _cached(train)), own, machine.devices)
+    plugins = [*started_by(machine.devices, machine.nodes), *([WholeBatch()] if machine.processes > 1 else [])]
+    resume = ResumeFolder(stage, fingerprint(stage, phase.params, phase.reads), first=first_process())
     if resume.checkpoint:
         logging.info("%s: goes on from %s", stage, resume.checkpoint)
-    curves = KeepCurves(live / stage, resume)
+    live = Path("metrics", stage)
+    curves = KeepCurves(live, resume)
     if first_process():
         curves.restore()
     keep_freed_memory()
-    best = KeepBest(monitor, resume.best)
+    best = KeepBest(schedule.monitor, resume.best)
     last = ModelCheckpoint(resume.unfinished, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     terminal = sys.stderr.isatty()
-    logger = DVCLiveLogger(dir=str(live / stage), dvcyaml=None, save_dvc_exp=False, report=None, resume=True)
+    logger = DVCLiveLogger(dir=str(live), dvcyaml=None, save_dvc_exp=False, report=None, resume=True)
     trainer = lightning.Trainer(
-        accelerator=device,
-        devices=devices,
-        num_nodes=nodes,
-        strategy=strategy(processes),
+        accelerator=machine.device,
+        devices=machine.devices,
+        num_nodes=machine.nodes,
+        strategy=strategy(machine.processes),
         plugins=plugins,  # type: ignore[arg-type]
-        precision=precision,  # type: ignore[arg-type]
-        max_epochs=epochs,
+        precision=machine.precision,  # type: ignore[arg-type]
+        max_epochs=schedule.epochs,
         logger=logger,
         callbacks=[
             EndAtOnce(),
@@ -342,18 +307,19 @@ def fit(
         default_root_dir=resume.path,
     )
     warnings.filterwarnings("ignore", ".*in eval mode at the start of training")  # the frozen frame encoders
-    sampler = EpochSampler(length, seed, trainer.global_rank, trainer.world_size)
+    sampler = EpochSampler(length, phase.seed, trainer.global_rank, trainer.world_size)
     if resume.checkpoint:
         # Lightning makes its first iterator before it tells the sampler the epoch that it goes on with
         state = torch.load(resume.checkpoint, weights_only=True, map_location="cpu")
         sampler.set_epoch(state["epoch"] + 1)
-    load = partial(DataLoader, batch_size=batch // processes, num_workers=workers, persistent_workers=workers > 0)
+    workers = machine.workers
+    load = partial(DataLoader, batch_size=learner.share, num_workers=workers, persistent_workers=workers > 0)
     with ending_together(trainer, resume.failed):
         try:
             trainer.fit(
-                phase,
+                learner,
                 load(train, sampler=sampler, drop_last=True),
-                load(Subset(val, range(trainer.global_rank, held_out, processes))),
+                load(Subset(val, range(trainer.global_rank, held_out, machine.processes))),
                 ckpt_path=str(resume.checkpoint) if resume.checkpoint else None,
                 weights_only=True,
             )
@@ -362,15 +328,15 @@ def fit(
                 f"{stage}: ended by SIGTERM; run it again, and it goes on from its last whole epoch"
             ) from None
     if trainer.is_global_zero:
-        folder = out / stage
-        save_weights(folder / "weights.safetensors", networks.state_dict())
+        folder = Path("checkpoints", stage)
+        save_weights(folder / "weights.safetensors", phase.networks.state_dict())
         # copied, not moved: a run that is stopped here finds all it needs to come here again
         save_weights(folder / "best.safetensors", load_weights(resume.best))
         write_metrics(
             stage,
             {
                 "steps": trainer.global_step,
-                "samples": trainer.global_step * batch,
+                "samples": trainer.global_step * schedule.batch,
                 "best": {"epoch": best.epoch, **best.metrics},
                 "last": best.last,
             },

@@ -7,18 +7,43 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from avsep.errors import InputError
 from avsep.files import ledgers
 
 CODE = ("stages", "avsep", "models")
+PIPELINE = Path("dvc.yaml")
 PATIENCE = 600  # seconds that the other processes wait for the first
 
 
-def fingerprint(params: Mapping[str, Any], data: Iterable[Path]) -> str:
-    """A hash of a stage's params, all code, and what it reads: data/index, which holds the hashes of all that it
-    points to, and the weights that it starts from."""
-    code = [path for folder in CODE for path in sorted(Path(folder).rglob("*.py"))]
-    return ledgers.fingerprint(data, code, params)
+def fingerprint(stage: str, params: Mapping[str, Any], reads: Iterable[Path]) -> str:
+    """A hash of all that a stage's result depends on: its `params`, the code and the data that dvc.yaml names as its
+    `deps`, and what it `reads`, named there or not.
+
+    data/index among them holds the hashes of all that it points to.  Without a dvc.yaml that knows the stage it is all
+    code: an unfinished training may then start anew without need, and never goes on wrongly.
+    Raises InputError if dvc.yaml cannot be read.
+    """
+    deps = deps_of(stage)
+    code = [path for path in deps if path.parts[0] in CODE] or [Path(folder) for folder in CODE]
+    data = [path for path in deps if path.parts[0] not in CODE]
+    sources = [file for path in code for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
+    return ledgers.fingerprint(dict.fromkeys([*data, *reads]), sources, params)
+
+
+def deps_of(stage: str) -> list[Path]:
+    """What dvc.yaml names as a stage's `deps`, in its order; nothing if there is no dvc.yaml, or none with this stage.
+
+    Raises InputError if it cannot be read.
+    """
+    try:
+        pipeline = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))
+        return [Path(dep) for dep in pipeline["stages"].get(stage, {}).get("deps", [])]
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{PIPELINE} cannot be read ({' '.join(str(error).split())}): check it out again") from None
 
 
 class ResumeFolder:

@@ -1,18 +1,16 @@
-"""What VAST's two training stages share: masks by both kinds of query, what is seen of a batch, and its start.
+"""What VAST's two training stages share: masks by both kinds of query, what is seen of a batch, what is asked for.
 
 The objectives themselves stand in stages/trimodal.py and stages/finetune.py.
 """
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from avsep.clips.datasets import FixedMixtures, TrainingMixtures
-from avsep.clips.index import SOUNDING, read_index
+from avsep.clips.index import read_index
 from avsep.clips.mixtures import Heard
 from avsep.files.ledgers import digest
 from avsep.media.spectrogram import Spectrogram
@@ -20,9 +18,7 @@ from avsep.scoring import validation
 from avsep.training import data
 from avsep.training.masks import weighted_l1
 from avsep.weights.captions import captions_of
-from avsep.weights.checkpoints import load_into, load_weights
-from avsep.weights.clip import CLIP, load_teacher
-from avsep.weights.phrases import phrase_of, tokenise
+from avsep.weights.clip import CLIP, class_queries
 from models.clip import ClipFeatures, FrozenCLIP
 from models.vast import VAST, Seen, visual_query
 
@@ -93,57 +89,23 @@ def see(
     return seen
 
 
-class Prepared(NamedTuple):
-    networks: VAST
-    train: TrainingMixtures
-    val: FixedMixtures
-    see: Callable[[Mapping[str, Any]], dict[str, Seen]]
+class Sentences(NamedTuple):
+    """What each video is asked for by."""
+
+    captions: Tensor  # (V, Q), of the training videos
+    phrases: Tensor  # (C, Q), of validation's classes: its videos have no caption, as those of a user have none
+    rows: Mapping[str, int]  # a video's name -> its row in captions and phrases, one below the other
 
 
-def prepare(
-    *,
-    clip: Mapping[str, Any],
-    levels: int,
-    channels: int,
-    phrase: str,
-    device: str,
-    cache: bool,
-    start: Path | None = None,
-    **reading: Any,
-) -> Prepared:
-    """VAST's networks, from `start` or new, and its samples of whole frames.
-
-    `clip`: the sizes of CLIP, models.clip.build_clip's.  `phrase`: asks for a class in validation, whose videos
-    have no caption, as those of a user have none.  `cache`: CLIP's tokens of all frames are computed now, once, and
-    CLIP is not kept.  `reading`: what else avsep.training.data.training_data takes.
-    Raises InputError.
-    """
-    teacher = load_teacher(**clip)
+def sentences_of(teacher: FrozenCLIP, phrase: str) -> Sentences:
+    """Of the videos of data/index. `phrase` asks for a class. Raises InputError."""
     videos, unseen = (read_index(data.INDEX / f"{split}.csv") for split in ("train", "val"))
     captions = captions_of([video.name for video in videos], digest([CLIP]))
     classes = sorted({video.category for video in unseen})
-    phrases = teacher.text(tokenise([phrase_of(name, phrase) for name in classes], teacher.context))
+    phrases = class_queries(teacher, classes, phrase)
     rows = {video.name: row for row, video in enumerate(videos)}
     rows.update({video.name: len(videos) + classes.index(video.category) for video in unseen})
-
-    networks = VAST(len(captions), levels, channels, teacher.embedding)
-    if start is not None:
-        load_into(networks, load_weights(start), start)
-    networks.captions.copy_(captions)
-    train, val = data.training_data(
-        teacher,
-        heard=SOUNDING,
-        seen=SOUNDING,
-        objects=False,
-        augment=False,
-        resize=clip["image_size"],
-        size=clip["image_size"],
-        device=device,
-        cache=cache,
-        **reading,
-    )
-    sentences = torch.cat([captions, phrases])
-    return Prepared(networks, train, val, partial(see, clip=None if cache else teacher, rows=rows, sentences=sentences))
+    return Sentences(captions, phrases, rows)
 
 
 def optimizer(name: str, momentum: float, weight_decay: float) -> Callable[..., torch.optim.Optimizer]:

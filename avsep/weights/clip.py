@@ -1,8 +1,7 @@
-"""VAST's teacher: the CLIP of stage pretrained, frozen."""
+"""VAST's teacher: the CLIP of stage pretrained, frozen, and what it makes of the classes' names."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -13,9 +12,33 @@ from models.clip import FrozenCLIP, build_clip
 CLIP = Path("checkpoints/pretrained/clip.safetensors")
 
 
-def load_teacher(path: Path = CLIP, **sizes: Any) -> FrozenCLIP:
-    """CLIP with the weights of stage pretrained, on the CPU. `sizes`: models.clip.build_clip's. Raises InputError."""
-    teacher = FrozenCLIP(build_clip(**sizes))
+def load_teacher(
+    path: Path = CLIP,
+    *,
+    image_size: int,
+    width: int,
+    layers: Sequence[int],
+    embedding: int,
+    context: int,
+    text_width: int,
+    text_heads: int,
+    text_layers: int,
+) -> FrozenCLIP:
+    """CLIP with the weights of stage pretrained, on the CPU. The sizes are models.clip.build_clip's.
+
+    Raises InputError.
+    """
+    clip = build_clip(
+        image_size=image_size,
+        width=width,
+        layers=layers,
+        embedding=embedding,
+        context=context,
+        text_width=text_width,
+        text_heads=text_heads,
+        text_layers=text_layers,
+    )
+    teacher = FrozenCLIP(clip)
     load_into(teacher.clip, load_weights(path), path)
     return teacher
 

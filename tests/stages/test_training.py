@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,42 +23,50 @@ from avsep.errors import InputError
 from avsep.media import frames
 from avsep.media.frames import frame_name
 from avsep.media.wav import write_wav
+from avsep.params import stages as params
 from avsep.params.loading import check
-from avsep.params.stages import (
-    BaselineParams,
-    CaptionsParams,
-    ColearningParams,
-    CyclicParams,
-    EvaluateParams,
-    FinetuneParams,
-    GroundingParams,
-    TrimodalParams,
-)
 from avsep.scoring.summary import Rows, headline, summarise
-from avsep.training.data import training_data
-from avsep.training.vast import prepare
+from avsep.training.loop import learn
+from avsep.training.phase import Phase
+from avsep.training.resume import deps_of
+from avsep.weights import clip as clip_weights
 from avsep.weights.captions import CAPTIONS, Caption, captions_of, load_captions, load_embeddings, save_captions
 from avsep.weights.checkpoints import load_weights, save_weights
 from avsep.weights.clip import CLIP
+from avsep.weights.phrases import tokenise
 from models import clip
+from models.ccol import CCoL
 from models.resnet import ResNet18
+from models.sound_of_pixels import SoundOfPixels
 from models.vast import visual_query
 from stages import baseline, captions, colearning, cyclic, evaluate, finetune, grounding, trimodal
 from tests.helpers import factories
 
 ROOT = Path(__file__).parents[2]
-STAGES: dict[str, tuple[Any, Any]] = {
-    "grounding": (grounding.main, GroundingParams),
-    "colearning": (colearning.main, ColearningParams),
-    "cyclic": (cyclic.main, CyclicParams),
-    "baseline": (baseline.main, BaselineParams),
-    "captions": (captions.main, CaptionsParams),
-    "trimodal": (trimodal.main, TrimodalParams),
-    "finetune": (finetune.main, FinetuneParams),
-    "evaluate": (evaluate.main, EvaluateParams),
+
+
+def trained(make: Callable[[Any], Phase], stage_params: Any) -> tuple[Callable[[Any], None], Any]:
+    """As a stage's file runs it."""
+    return lambda given: learn(make(given)), stage_params
+
+
+PHASES: dict[str, tuple[Callable[[Any], Phase], Any]] = {
+    "grounding": (grounding.phase, params.GroundingParams),
+    "colearning": (colearning.phase, params.ColearningParams),
+    "cyclic": (cyclic.phase, params.CyclicParams),
+    "baseline": (baseline.phase, params.BaselineParams),
+    "trimodal": (trimodal.phase, params.TrimodalParams),
+    "finetune": (finetune.phase, params.FinetuneParams),
+}
+# in the pipeline's order
+STAGES: dict[str, tuple[Callable[[Any], None], Any]] = {
+    **{stage: trained(*PHASES[stage]) for stage in ("grounding", "colearning", "cyclic", "baseline")},
+    "captions": (captions.main, params.CaptionsParams),
+    **{stage: trained(*PHASES[stage]) for stage in ("trimodal", "finetune")},
+    "evaluate": (evaluate.main, params.EvaluateParams),
 }
 MIDDLE = centre_frame(factories.FRAMES, factories.FPS, 1, 1, None)
-TRAINED = ("grounding", "colearning", "cyclic", "baseline", "trimodal", "finetune")
+TRAINED = tuple(PHASES)
 TINY: dict[str, dict[str, Any]] = {
     "resnet": {"width": factories.WIDTH},
     "extract": {"rate": factories.RATE, "fps": factories.FPS},
@@ -76,14 +84,23 @@ TINY: dict[str, dict[str, Any]] = {
 }
 
 
-def run(stage: str, **changes: dict[str, Any]) -> None:
-    """A stage's main with params that were checked as a user's are."""
+def given(stage_params: Any, **changes: dict[str, Any]) -> Any:
+    """A stage's params, checked as a user's are."""
     values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for section, leaves in [*TINY.items(), *changes.items()]:
         values[section] |= leaves
     checked = check(values)
+    return stage_params(**{field.name: getattr(checked, field.name) for field in dataclasses.fields(stage_params)})
+
+
+def run(stage: str, **changes: dict[str, Any]) -> None:
     main, stage_params = STAGES[stage]
-    main(stage_params(**{field.name: getattr(checked, field.name) for field in dataclasses.fields(stage_params)}))
+    main(given(stage_params, **changes))
+
+
+def phase_of(stage: str, **changes: dict[str, Any]) -> Phase:
+    make, stage_params = PHASES[stage]
+    return make(given(stage_params, **changes))
 
 
 @pytest.fixture(scope="module")
@@ -151,24 +168,17 @@ def test_each_phase_moves_its_networks_from_where_the_one_before_left_them() -> 
 
 
 @pytest.mark.parametrize("stage", ["grounding", "baseline"])
-def test_queries_start_apart_on_the_maps_that_are_cached(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_queries_start_apart_on_the_maps_that_are_cached(stage: str) -> None:
     """Else training would see other maps than evaluation."""
-    main, module = STAGES[stage][0], {"grounding": grounding, "baseline": baseline}[stage]
-    made: list[Any] = []
-
-    def kept(*args: Any, **options: Any) -> Any:
-        made.append((args[0], training_data(*args, **options)))
-        raise InterruptedError
-
-    monkeypatch.setattr(module, "training_data", kept)
-    assert main is module.main
-    with pytest.raises(InterruptedError):
-        run(stage)
-    frames, (train, _) = made[0]
-    assert frames.standardise.running_mean.abs().max() > 0
+    phase = phase_of(stage)
+    networks, (train, _) = phase.networks, phase.data()
+    assert isinstance(networks, CCoL | SoundOfPixels) and isinstance(train, datasets.TrainingMixtures)
+    mean = networks.state_dict()["frames.standardise.running_mean"]
+    assert mean.abs().max() > 0
+    assert train.features is not None
     (name, frame), features = next(iter(train.features.items()))
     video = next(video for video in train.videos if video.name == name)
-    seen = frames(torch.from_numpy(train.reader.picture(video, frame))[None])
+    seen = networks.frames(torch.from_numpy(train.reader.picture(video, frame))[None])
     torch.testing.assert_close(features[1], seen.map[0], rtol=1e-4, atol=1e-4)
 
 
@@ -426,28 +436,51 @@ def test_another_clip_makes_all_captions_anew(described: list[int]) -> None:
     assert not any(torch.equal(after[0][name], embedding) for name, embedding in before[0].items())
 
 
-def test_tokens_are_the_same_whether_cached_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    def prepared(cache: bool) -> Any:
-        made: list[Any] = []
-
-        def kept(**options: Any) -> Any:
-            made.append(prepare(**options))
-            raise InterruptedError
-
-        monkeypatch.setattr(trimodal, "prepare", kept)
-        with pytest.raises(InterruptedError):
-            run("trimodal", vast={"cache": cache})
-        return made[0]
-
-    cached, computed = prepared(True), prepared(False)
-    assert "clip=None" in repr(cached.see), "CLIP is freed"
-    for data, items in (("train", [(0, 0), (1, 3)]), ("val", [0, 1])):
+def test_tokens_are_the_same_whether_cached_or_not() -> None:
+    phases = [phase_of("trimodal", vast={"cache": cache}) for cache in (True, False)]
+    assert "clip=None" in repr(phases[0].see) and "clip=None" not in repr(phases[1].see), "CLIP is freed"
+    samples = [phase.data() for phase in phases]
+    wanted: list[list[Any]] = [[(0, 0), (1, 3)], [0, 1]]  # of training, of validation
+    for part, items in enumerate(wanted):
         for item in items:
-            batches = [default_collate([getattr(one, data)[item]]) for one in (cached, computed)]
+            batches = [default_collate([made[part][item]]) for made in samples]
             assert "pictures" not in batches[0] and "features" not in batches[1]
-            seen, expected = cached.see(batches[0]), computed.see(batches[1])
+            seen, expected = (phase.see(batch) for phase, batch in zip(phases, batches, strict=True))
             assert seen.keys() == expected.keys() == {"A", "C"}
             for name, clip_sees in seen.items():
                 torch.testing.assert_close(visual_query(clip_sees.tokens), visual_query(expected[name].tokens))
                 assert torch.equal(clip_sees.sentence, expected[name].sentence)
                 assert torch.equal(clip_sees.caption, expected[name].caption)
+
+
+@pytest.mark.parametrize("stage", TRAINED)
+def test_a_phase_is_made_without_training_and_alike_each_time(stage: str) -> None:
+    """It seeds first, and neither reads samples nor writes."""
+    before = {path: path.stat().st_mtime_ns for path in Path().rglob("*")}
+    one = phase_of(stage)
+    torch.rand(3)
+    other = phase_of(stage)
+    assert {path: path.stat().st_mtime_ns for path in Path().rglob("*")} == before
+    assert one.stage == stage and one.params == other.params == asdict(given(PHASES[stage][1]))
+    weights = other.networks.state_dict()
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in one.networks.state_dict().items())
+    own = {id(parameter) for parameter in one.networks.parameters()}
+    assert one.groups and all(id(p) in own for group in one.groups.values() for p in group.parameters)
+
+
+@pytest.mark.parametrize("stage", TRAINED)
+def test_what_a_phase_reads_is_what_dvc_watches(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = phase_of(stage).reads
+    assert all(path.exists() for path in reads)
+    monkeypatch.chdir(ROOT)
+    watched = [dep for dep in deps_of(stage) if dep.parts[0] in ("data", "checkpoints")]
+    assert sorted(reads) == sorted(watched)
+
+
+def test_a_classs_query_is_its_phrases_embedding() -> None:
+    teacher = factories.tiny_clip()
+    found = clip_weights.class_queries(teacher, ["tuba", "acoustic_guitar"], "the {}")
+    expected = teacher.text(tokenise(["the tuba", "the acoustic guitar"], teacher.context))
+    assert torch.equal(found, expected) and found.shape == (2, factories.CLIP["embedding"])
+    with pytest.raises(InputError, match="CLIP has learned English"):
+        clip_weights.class_queries(teacher, ["\N{CYRILLIC SMALL LETTER A}"], "the {}")

@@ -185,12 +185,25 @@ def test_fixed_mixtures_sound_around_the_middle_frame(splits: dict[str, list[Vid
     reader = tiny_reader(count=3)
     a, b, c, d = splits["val"][:4]
     sample = FixedMixtures([Mixture(a, b, c, d)], reader, heard=SOUNDING, seen=OBJECTS)[0]
-    assert FixedMixtures([], reader, heard=(), seen=()).centre(a) == 7  # of 12 frames
+    assert reader.middle(a) == 7  # of 12 frames
     for name, video in (("A", a), ("C", c)):
         np.testing.assert_allclose(sample["waves"][name].numpy(), reader.sound(video, 7) / 2, rtol=1e-6)
     for name, video in zip(OBJECTS, (a, b, c, d), strict=True):
         expected = torch.stack([torch.from_numpy(reader.picture(video, frame)) for frame in (6, 7, 8)])
         assert torch.equal(sample["pictures"][name], expected)
+
+
+def test_only_mixtures_in_which_every_heard_video_sounds_are_kept(tmp_path: Path) -> None:
+    videos = [
+        write_video(tmp_path, name, name, seed=i, silent_until=3.0 * (name == "a")) for i, name in enumerate("abcdef")
+    ]
+    a, b, c, d, e, f = videos
+    listed = [Mixture(b, c, d, e), Mixture(a, b, c, d), Mixture(b, a, c, d), Mixture(c, d, a, b), Mixture(f, e, d, a)]
+    mixtures = FixedMixtures(listed, tiny_reader(), heard=SOUNDING, seen=OBJECTS, features={})
+    kept = mixtures.only_audible()
+    assert list(kept.mixtures) == [listed[0], listed[2], listed[4]], "who is only seen may be silent"
+    assert (kept.reader, kept.heard, kept.seen) == (mixtures.reader, SOUNDING, OBJECTS)
+    assert kept.features is mixtures.features and len(mixtures) == 5
 
 
 def test_a_window_is_around_its_frames_time(splits: dict[str, list[Video]]) -> None:

@@ -3,7 +3,9 @@
 import json
 import math
 import signal
+import weakref
 from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +15,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from avsep.clips.datasets import FixedMixtures, TrainingMixtures
 from avsep.clips.index import OBJECTS, SOUNDING, Video, read_mixtures
@@ -21,14 +24,15 @@ from avsep.errors import InputError
 from avsep.scoring import validation
 from avsep.training import memory
 from avsep.training.data import see
-from avsep.training.loop import Group, KeepBest, Phase, fit
-from avsep.training.resume import ResumeFolder
+from avsep.training.loop import KeepBest, Learner, learn
+from avsep.training.phase import Group, Machine, Phase, Samples, Schedule
+from avsep.training.resume import ResumeFolder, fingerprint
 from avsep.training.seeds import seed_everything
 from avsep.weights.checkpoints import load_weights
 from models.ccol import CCoL
 from models.resnet import FrameFeatures
 from stages import colearning
-from tests.helpers.factories import SPECTROGRAM, hear_tiny, tiny_ccol, tiny_reader, write_data
+from tests.helpers.factories import SPECTROGRAM, hear_tiny, tiny_ccol, tiny_clip, tiny_reader, write_data
 
 EPOCHS = 3
 STEPS = 11  # of an epoch: more than the 10 between two lines of the live curves
@@ -36,6 +40,10 @@ RESUME = Path("checkpoints/resume/colearning")
 METRICS = Path("metrics/colearning.json")
 CURVES = Path("metrics/colearning/plots/metrics")
 Objective = Callable[..., Mapping[str, Tensor]]
+
+
+class Nothing(Dataset[Any]):
+    """No samples."""
 
 
 class Stopped(Exception):
@@ -53,6 +61,30 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def tiny_phase(networks: CCoL, **options: Any) -> Phase:
+    """Co-learning's, with `options` for fields of it, of its schedule or of its machine."""
+    made = Phase(
+        stage="colearning",
+        params={"of": "these tests"},
+        reads=(),
+        seed=0,
+        networks=networks,
+        objective=colearning.objective,
+        validate=partial(validation.separation_and_grounding, spectrogram=SPECTROGRAM),
+        groups={},
+        data=lambda: (Nothing(), Nothing()),
+        see=partial(see, networks.frames, FrameFeatures),
+        spectrogram=SPECTROGRAM,
+        schedule=Schedule(epochs=EPOCHS, batch=4, decay=0.1, milestones=[2], monitor="val/si_sdri"),
+        machine=Machine(device="cpu", devices=1, nodes=1, workers=0, precision="32-true"),
+    )
+    for name in ("schedule", "machine"):
+        part: Any = getattr(made, name)
+        given = {field.name: options.pop(field.name) for field in fields(part) if field.name in options}
+        made = replace(made, **{name: replace(part, **given)})
+    return replace(made, **options)
+
+
 def train(
     splits: dict[str, list[Video]],
     objective: Objective = colearning.objective,
@@ -62,43 +94,26 @@ def train(
     """A whole, tiny co-learning."""
     seed_everything(0)
     networks = tiny_ccol()
+    groups = {name: Group(list(networks.get_submodule(name).parameters()), 1e-2) for name in trained}
+    data = partial(samples_of, splits)
+    learn(tiny_phase(networks, **{"objective": objective, "groups": groups, "data": data, **options}))
+    return json.loads(METRICS.read_text())  # type: ignore[no-any-return]
+
+
+def samples_of(splits: dict[str, list[Video]], *_: Any) -> Samples:
     root = splits["val"][0].audio.parents[2]
     mixtures = read_mixtures(root / "index/val_sep.csv", splits["val"], root)
-    settings: dict[str, Any] = dict(
-        objective=objective,
-        validate=partial(
-            validation.separation_and_grounding,
-            spectrogram=SPECTROGRAM,
-        ),
-        groups={name: Group(list(networks.get_submodule(name).parameters()), 1e-2) for name in trained},
-        train=TrainingMixtures(
-            splits["train"],
-            tiny_reader(),
-            heard=SOUNDING,
-            seen=OBJECTS,
-            seed=0,
-            repeats=9,
-            gain=(0.5, 1.5),
-            augment=True,
-        ),
-        val=FixedMixtures(mixtures, tiny_reader(), heard=SOUNDING, seen=OBJECTS),
-        hear=hear_tiny,
-        see=partial(see, networks.frames, FrameFeatures),
-        fingerprint="as it is",
+    drawn = TrainingMixtures(
+        splits["train"],
+        tiny_reader(),
+        heard=SOUNDING,
+        seen=OBJECTS,
         seed=0,
-        device="cpu",
-        epochs=EPOCHS,
-        milestones=[2],
-        monitor="val/si_sdri",
-        decay=0.1,
-        batch=4,
-        workers=0,
-        devices=1,
-        nodes=1,
-        precision="32-true",
+        repeats=9,
+        gain=(0.5, 1.5),
+        augment=True,
     )
-    fit("colearning", networks, **{**settings, **options})
-    return json.loads(METRICS.read_text())  # type: ignore[no-any-return]
+    return drawn, FixedMixtures(mixtures, tiny_reader(), heard=SOUNDING, seen=OBJECTS)
 
 
 def stop_at_step(step: int) -> Objective:
@@ -202,23 +217,13 @@ def test_learning_rates_fall_at_the_milestones_for_each_group(splits: dict[str, 
         "grounding": Group(list(networks.grounding.parameters()), 1e-4),
         "separation": Group([networks.separation.synthesizer.scale], 1e-2),
     }
-    phase = Phase(
-        networks,
-        colearning.objective,
-        lambda *_: {},
-        groups,
-        hear_tiny,
-        partial(see, networks.frames, FrameFeatures),
-        [1, 3],
-        0.5,
-        seed=0,
-    )
+    learner = Learner(tiny_phase(networks, groups=groups, milestones=[1, 3], decay=0.5))
     trained = {name for name, p in networks.named_parameters() if p.requires_grad}
     assert trained == {
         "separation.synthesizer.scale",
         *(f"grounding.{name}" for name, _ in networks.grounding.named_parameters()),
     }
-    made = phase.configure_optimizers()
+    made = learner.configure_optimizers()
     rates = []
     for _ in range(4):
         rates.append({group["name"]: group["lr"] for group in made["optimizer"].param_groups})
@@ -231,10 +236,8 @@ def test_learning_rates_fall_at_the_milestones_for_each_group(splits: dict[str, 
 def test_rates_may_fall_as_a_cosine_over_all_epochs() -> None:
     networks = tiny_ccol()
     groups = {"separation": Group([networks.separation.synthesizer.scale], 1.0)}
-    phase = Phase(
-        networks, colearning.objective, lambda *_: {}, groups, hear_tiny, lambda _: {}, [], 0.5, 0, cosine_epochs=4
-    )  # fmt: skip
-    made = phase.configure_optimizers()
+    learner = Learner(tiny_phase(networks, groups=groups, epochs=4, cosine=True))
+    made = learner.configure_optimizers()
     rates = []
     for _ in range(5):
         rates.append(made["optimizer"].param_groups[0]["lr"])
@@ -332,7 +335,7 @@ def test_curves_that_dvc_removed_come_back(
     assert (metrics, left_behind()) == uninterrupted
 
 
-@pytest.mark.parametrize(("owner", "method"), [(Phase, "on_fit_end"), (ResumeFolder, "clear")])
+@pytest.mark.parametrize(("owner", "method"), [(Learner, "on_fit_end"), (ResumeFolder, "clear")])
 def test_a_training_that_was_stopped_at_its_very_end(
     owner: type,
     method: str,
@@ -346,7 +349,7 @@ def test_a_training_that_was_stopped_at_its_very_end(
         raise Stopped
 
     RESUME.mkdir(parents=True)
-    (RESUME / "fingerprint").write_text("as it is")
+    (RESUME / "fingerprint").write_text(fingerprint("colearning", {"of": "these tests"}, []))
     with monkeypatch.context() as patch:
         patch.setattr(owner, method, stop)
         with pytest.raises(Stopped):
@@ -372,7 +375,7 @@ def test_another_fingerprint_starts_anew(
     splits: dict[str, list[Video]], uninterrupted: tuple[dict[str, Any], dict[str, bytes]]
 ) -> None:
     with pytest.raises(Stopped):
-        train(splits, stop_at_step(STEPS + 3), fingerprint="as it was")
+        train(splits, stop_at_step(STEPS + 3), params={"of": "other tests"})
     called: list[int] = []
 
     def counted(*args: Any) -> Mapping[str, Tensor]:
@@ -383,6 +386,23 @@ def test_another_fingerprint_starts_anew(
     metrics = train(splits, counted)
     assert len(called) == EPOCHS * STEPS
     assert (metrics, left_behind()) == uninterrupted
+
+
+def test_what_made_the_samples_is_let_go_while_it_trains(splits: dict[str, list[Video]]) -> None:
+    """CLIP, whose tokens are computed beforehand, takes no memory while the rest learns."""
+    networks, teacher = tiny_ccol(), tiny_clip()
+    known, alive = weakref.ref(teacher), []
+
+    def objective(*args: Any) -> Mapping[str, Tensor]:
+        alive.append(known() is not None)
+        return colearning.objective(*args)
+
+    groups = {"grounding": Group(list(networks.grounding.parameters()), 1e-2)}
+    data = partial(samples_of, splits, teacher)
+    phases = [tiny_phase(networks, objective=objective, groups=groups, data=data, epochs=1)]
+    del teacher, data
+    learn(phases.pop())
+    assert alive and not any(alive)
 
 
 # --- What is refused

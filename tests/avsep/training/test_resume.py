@@ -4,23 +4,38 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from avsep.errors import InputError
 from avsep.training import resume
-from avsep.training.resume import ResumeFolder, fingerprint
+from avsep.training.resume import ResumeFolder, deps_of, fingerprint
 from avsep.training.seeds import seed_everything, seed_step
+
+FILES = (
+    *("stages/a.py", "stages/b.py", "avsep/errors.py", "avsep/training/c.py", "avsep/report/d.py", "models/e.py"),
+    *("models/f.py", "data/index/train.csv", "checkpoints/before.safetensors", "checkpoints/other", "README.md"),
+)
+DEPS = ["stages/a.py", "avsep/training", "models/e.py", "checkpoints/before.safetensors", "data/index"]
+COVERED = (
+    "stages/a.py",
+    "avsep/training/c.py",
+    "models/e.py",
+    "data/index/train.csv",
+    "checkpoints/before.safetensors",
+)
 
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for path in ("stages/a.py", "avsep/media/b.py", "models/c.py", "data/index/train.csv", "weights", "README.md"):
+    for path in FILES:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(path)
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": {"a": {"cmd": "...", "deps": DEPS}, "b": {"cmd": "..."}}}))
 
 
-def stamp(lr: float = 1e-4) -> str:
-    return fingerprint({"train": {"lr": lr, "gain": (0.5, 1.5)}}, [Path("data/index"), Path("weights")])
+def stamp(stage: str = "a", lr: float = 1e-4) -> str:
+    return fingerprint(stage, {"train": {"lr": lr, "gain": (0.5, 1.5)}}, [Path("data/index")])
 
 
 def test_params_count() -> None:
@@ -28,17 +43,66 @@ def test_params_count() -> None:
     assert stamp(lr=1e-5) != stamp()
 
 
-@pytest.mark.parametrize("path", ["stages/a.py", "avsep/media/b.py", "models/c.py", "data/index/train.csv", "weights"])
-def test_code_and_data_count(path: str) -> None:
+@pytest.mark.parametrize("path", COVERED)
+def test_code_and_data_that_the_stage_depends_on_count(path: str) -> None:
     before = stamp()
     Path(path).write_text("changed")
     assert stamp() != before
 
 
-def test_other_files_do_not_count() -> None:
+@pytest.mark.parametrize("path", [path for path in FILES if path not in COVERED])
+def test_other_files_do_not_count(path: str) -> None:
+    """The report's code among them."""
     before = stamp()
-    Path("README.md").write_text("changed")
+    Path(path).write_text("changed")
     assert stamp() == before
+
+
+@pytest.mark.parametrize("path", ["avsep/training/new.py", "avsep/training/new/a.py", "data/index/test.csv"])
+def test_a_new_file_in_a_folder_that_the_stage_depends_on_counts(path: str) -> None:
+    before = stamp()
+    Path(path).parent.mkdir(exist_ok=True)
+    Path(path).write_text("new")
+    assert stamp() != before
+    Path(path).unlink()
+    assert stamp() == before
+
+
+def test_what_python_compiles_does_not_count() -> None:
+    before = stamp()
+    Path("avsep/training/__pycache__").mkdir()
+    Path("avsep/training/__pycache__/c.cpython-311.pyc").write_bytes(b"compiled")
+    assert stamp() == before
+
+
+@pytest.mark.parametrize("stage", ["b", "unknown", "without dvc.yaml"])
+def test_all_code_counts_where_nothing_tells_what_a_stage_depends_on(stage: str) -> None:
+    if stage == "without dvc.yaml":
+        Path("dvc.yaml").unlink()
+    stamps = {stamp(stage)}
+    for path in ("stages/b.py", "avsep/report/d.py", "models/f.py", "data/index/train.csv"):
+        Path(path).write_text("changed")
+        assert stamp(stage) not in stamps
+        stamps.add(stamp(stage))
+
+
+@pytest.mark.parametrize("text", ["stages: [", "", "stages: {a: [1]}", "\N{LATIN SMALL LETTER E WITH ACUTE}"])
+def test_a_pipeline_that_cannot_be_read_is_told_in_one_line(text: str) -> None:
+    Path("dvc.yaml").write_text(text, encoding="latin-1")
+    with pytest.raises(InputError, match=r"^dvc\.yaml cannot be read \(.*\): check it out again$") as refused:
+        stamp()
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("stage", ["grounding", "colearning", "cyclic", "baseline", "trimodal", "finetune"])
+def test_each_training_stage_depends_on_the_code_that_trains_and_on_no_report(
+    stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[3])
+    deps = deps_of(stage)
+    assert {Path("avsep/training"), Path(f"stages/{stage}.py"), Path("data/index")} <= set(deps)
+    assert not [dep for dep in deps if dep in (Path("avsep"), Path("stages")) or Path("avsep/report") in dep.parents]
+    assert Path("avsep/report") not in deps
 
 
 def test_a_training_goes_on_with_the_same_fingerprint_alone() -> None:

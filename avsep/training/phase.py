@@ -1,0 +1,87 @@
+"""A training stage as a value: which networks learn what, from which samples, how long and on which machine.
+
+Each of stages/{grounding,colearning,cyclic,baseline,trimodal,finetune}.py has a `phase` that makes its own, and
+avsep.training.loop.learn trains any of them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from avsep.clips.mixtures import Heard
+from avsep.media.spectrogram import Spectrogram
+
+Seen = Mapping[str, Any]  # of each seen object: what frozen networks make of it, a phase's own kind
+Objective = Callable[[Any, Heard, Any], Mapping[str, Tensor]]  # -> scalars, one called "loss"
+Validate = Callable[[Any, Heard, Any, Mapping[str, Tensor]], Mapping[str, Tensor]]  # -> (B,) each
+Samples = tuple[Dataset[Any], Dataset[Any]]  # to train on, asked for by (epoch, index), and to validate on
+
+
+@dataclass(frozen=True)
+class Group:
+    """Parameters that a phase trains, at `lr`; all others rest."""
+
+    parameters: Sequence[nn.Parameter]
+    lr: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How long a phase learns, and in which steps.
+
+    Rates fall by `decay` at the milestones or, with `cosine`, from the first epoch on, to 0 after the last.
+    """
+
+    epochs: int
+    batch: int  # samples of a step, over all devices of all nodes
+    decay: float
+    milestones: Sequence[int]
+    monitor: str  # validation's value by which an epoch is the best
+    cosine: bool = False
+    optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What a phase is trained on, and how it computes there."""
+
+    device: str  # cpu, cuda or mps
+    devices: int  # of each node, a process for each
+    nodes: int
+    workers: int  # of each process, which load its samples
+    precision: str  # as lightning.Trainer takes it
+
+    @property
+    def processes(self) -> int:
+        return self.devices * self.nodes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A training stage.
+
+    `data` makes the samples: it is called once, by what trains, and may compute the frozen features of all frames
+    before.  Networks whose start depends on what they see have it after that.
+    `see` turns a batch of samples into what `objective` and `validate` take as seen.
+    `params`, plain values, and `reads`, files and folders, are what the result depends on beside the code: an
+    unfinished training goes on with the same ones alone (avsep/training/resume.py).
+    """
+
+    stage: str
+    params: Mapping[str, Any]
+    reads: Sequence[Path]
+    seed: int
+    networks: nn.Module
+    objective: Objective
+    validate: Validate
+    groups: Mapping[str, Group]
+    data: Callable[[], Samples]
+    see: Callable[[Mapping[str, Any]], Seen]
+    spectrogram: Spectrogram  # how a batch's waves are heard
+    schedule: Schedule
+    machine: Machine

@@ -1,0 +1,97 @@
+"""What VAST's two training stages make of their params: all of a phase but its objective, its steps and its start."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from avsep.clips.datasets import ClipReader
+from avsep.clips.index import SOUNDING
+from avsep.params.stages import VastParams
+from avsep.training.data import INDEX, training_data
+from avsep.training.phase import Group, Objective, Phase, Samples, Schedule
+from avsep.training.seeds import seed_everything
+from avsep.training.vast import optimizer, see, sentences_of, validate
+from avsep.weights.captions import CAPTIONS
+from avsep.weights.checkpoints import load_into, load_weights
+from avsep.weights.clip import CLIP
+from models.clip import FrozenCLIP
+from models.vast import VAST
+from stages._clip import teacher_of
+from stages._training import machine_of, spectrogram_of
+
+
+def vast_phase(
+    stage: str, params: VastParams, *, objective: Objective, schedule: Schedule, lr: float, start: Path | None = None
+) -> Phase:
+    """Seeds all, then makes the networks, new or with the weights `start`, whose U-Net learns. Raises InputError.
+
+    CLIP is kept with what sees only where its tokens are not computed beforehand (vast.cache).
+    """
+    seed_everything(params.seed)
+    teacher = teacher_of(params)
+    captions, phrases, rows = sentences_of(teacher, params.vast.phrase)
+    networks = VAST(len(captions), params.vast.unet_levels, params.vast.unet_channels, teacher.embedding)
+    if start is not None:
+        load_into(networks, load_weights(start), start)
+    networks.captions.copy_(captions)
+    clip = None if params.vast.cache else teacher
+    return Phase(
+        stage=stage,
+        params=asdict(params),
+        reads=(INDEX, CAPTIONS, CLIP, *([start] if start is not None else [])),
+        seed=params.seed,
+        networks=networks,
+        objective=objective,
+        validate=partial(validate, spectrogram=spectrogram_of(params)),
+        groups={"separation": Group(list(networks.unet.parameters()), params.train.lr * lr)},
+        data=data_of(params, teacher),
+        see=partial(see, clip=clip, rows=rows, sentences=torch.cat([captions, phrases])),
+        spectrogram=spectrogram_of(params),
+        schedule=schedule,
+        machine=machine_of(params),
+    )
+
+
+def data_of(params: VastParams, teacher: FrozenCLIP) -> Callable[[], Samples]:
+    """Makes the samples, when it is called: of whole frames, which CLIP sees; nothing is augmented."""
+    reader = ClipReader(
+        rate=params.extract.rate,
+        samples=params.audio.samples,
+        fps=params.extract.fps,
+        count=params.vast.frames,
+        stride=params.vast.stride,
+        resize=params.clip.image_size,
+        size=params.clip.image_size,
+        objects=False,
+    )
+    return partial(
+        training_data,
+        reader,
+        teacher,
+        heard=SOUNDING,
+        seen=SOUNDING,
+        repeats=params.train.repeats,
+        gain=params.train.gain,
+        augment=False,
+        cache=params.vast.cache,
+        seed=params.seed,
+        device=params.device,
+    )
+
+
+def schedule_of(
+    params: VastParams, *, epochs: int, milestones: Sequence[int], monitor: str, cosine: bool = False
+) -> Schedule:
+    """Steps of both stages' kind."""
+    return Schedule(
+        epochs=epochs,
+        batch=params.vast.batch,
+        decay=params.train.decay,
+        milestones=milestones,
+        monitor=monitor,
+        cosine=cosine,
+        optimizer=optimizer(params.vast.optimizer, params.vast.momentum, params.vast.weight_decay),
+    )
