@@ -7,6 +7,9 @@ STAMP  := $(VENV)/.installed
 # dvc.yaml's `python`, and every tool, is the environment's.
 in-env = PATH="$$(cd "$(BIN)" && pwd):$$PATH"
 
+# A process for each of a few cores, with one thread each: tiny networks gain nothing from a second one.
+pytest = OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help install repro test lint format test-slow clean
 
@@ -19,7 +22,7 @@ repro: install  ## run the pipeline: whatever is not up to date with params.yaml
 	$(in-env) dvc repro
 
 test: lint  ## linters, types and the fast tests
-	$(in-env) python -m pytest
+	$(in-env) $(pytest)
 
 lint: install
 	$(in-env) ruff check
@@ -31,7 +34,7 @@ format: install  ## let ruff put the code into shape
 	$(in-env) ruff format
 
 test-slow: install  ## the tests that run whole pipelines
-	$(in-env) python -m pytest -m slow
+	$(in-env) $(pytest) -m slow
 
 clean:  ## remove the tools' caches (not .venv, data, checkpoints or DVC's cache)
 	rm -rf .mypy_cache .pytest_cache .ruff_cache
