@@ -44,7 +44,8 @@ class Charts:
     distributions: Mapping[str, Distribution]  # method -> chart
     reliability: Mapping[str, str]  # sound -> chart
     roc: Mapping[str, str]  # sound -> chart
-    gates: Mapping[str, str]  # what a gate changes -> chart over all gates
+    gates: Mapping[str, str]  # what a gate changes -> chart over all gates; none if no system has a gate
+    gated: Sequence[Entry]  # whose gates are drawn
     confidences: str
     kinds: Sequence[Drawn]  # the phrases whose confidences are drawn
     training: Mapping[str, str]  # `val/si_sdri` -> chart
@@ -61,11 +62,13 @@ def draw(
     """`training`: the curves of each training stage. Raises InputError."""
     phrases = read_table(metrics / "phrases.csv", PHRASES)
     threshold, grounded = measured.headline.phrases.get("threshold"), measured.grounded
+    gated = curves_of(grounded, metrics / "evaluate" / "gates", ".csv", ["threshold", *GATES])
     return Charts(
         distributions=distributions(pairs, measured.systems),
         reliability={s: reliability_chart(metrics / "evaluate" / "reliability", s, grounded) for s in SOUNDS},
         roc={sound: roc_chart(pairs, column, grounded) for sound, column in PROBABILITIES.items()},
-        gates=gate_charts(metrics / "evaluate" / "gates", grounded, measured.headline.gates),
+        gates=gate_charts(gated, measured.headline.gates),
+        gated=list(gated),
         confidences="" if threshold is None else confidence_chart(phrases, threshold),
         kinds=[kind for kind in KINDS if kind.name in set(phrases["kind"])],
         training=curve_charts(training),
@@ -156,9 +159,10 @@ def reached(values: NDArray[np.floating], thresholds: NDArray[np.floating]) -> N
     return 1 - np.searchsorted(np.sort(values), thresholds, side="left") / len(values)
 
 
-def gate_charts(folder: Path, grounded: Sequence[Entry], gates: Mapping[str, float]) -> dict[str, str]:
+def gate_charts(curves: Mapping[Entry, pd.DataFrame], gates: Mapping[str, float]) -> dict[str, str]:
     """What each of GATES is at any gate; the `gates` that hold are marked."""
-    curves = curves_of(grounded, folder, ".csv", ["threshold", *GATES])
+    if not curves:
+        return {}
     return {
         name: curve_chart(
             {system: (curve["threshold"].tolist(), curve[name].tolist()) for system, curve in curves.items()},
