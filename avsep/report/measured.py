@@ -161,7 +161,8 @@ def read_measured(metrics: Path) -> Measured:
     compared = [name for name, system in there.items() if system.group in COMPARED]
     best = best_of(differences, compared)
     # others' waves may come without a word on who sounds
-    grounded = [s for s in entries(there) if s.grounds and (s.group == "trained" or s.name in set(grounding["system"]))]
+    told = set(grounding.loc[grounding["balanced_accuracy"].notna(), "system"])
+    grounded = [entry for entry in entries(there) if entry.grounds and (entry.group == "trained" or entry.name in told)]
     trained = [system.name for system in grounded if system.group == "trained"]
     controls = [control for control in catalogue.GATE_CONTROLS if control.of in trained]
     said = [*trained, *(control.name for control in controls)]

@@ -143,8 +143,9 @@ class Table:
 
 
 def named(names: Collection[str]) -> dict[str, tuple[str, str]]:
-    """Title and group of each of these systems, in the order of every table."""
-    return {system.name: (system.title, system.group) for system in catalogue.arranged(names)}
+    """Title and group of each of these systems, in the order of every table: controls stand below all others."""
+    systems = sorted(catalogue.arranged(names), key=lambda system: system.group == "control")
+    return {system.name: (system.title, system.group) for system in systems}
 
 
 def tabulate(

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from avsep.report import tables
 from avsep.report.measured import PLACES
 from avsep.scenes import scoring as scenes
-from avsep.scoring import many, pairs
+from avsep.scoring import pairs, sources
 from avsep.scoring.localisation import COLUMNS as PLACE_COLUMNS
 from avsep.scoring.summary import Rows, headline, summarise
 from avsep.systems import catalogue
@@ -26,9 +26,7 @@ TITLES = {system.name: system.title for system in (*catalogue.SYSTEMS, *catalogu
 SYSTEMS_OF = {"sounding": tuple(TITLES), "silent": ("colearning", "cyclic")}
 PLACED = ("colearning", "cyclic", "trimodal_visual", "trimodal_text", *PLACES)
 IN_SCENES = tuple(
-    system.name
-    for system in (*catalogue.SYSTEMS, *catalogue.SCENE_CONTROLS)
-    if system.name != "oracle_binary"  # it is not asked there
+    [entry.name for entry in catalogue.SYSTEMS if entry.scenes] + [control.name for control in catalogue.SCENE_CONTROLS]
 )
 LEVEL = {
     "mixture": 0.0,
@@ -115,7 +113,7 @@ def _gate_controls(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {**row, "system": control, "probability": p, "solo_probability": p, "muted": int(p < 0.5)}
         for row in rows
-        if row["system"] == pairs.GATED
+        if row["system"] == "cyclic"
         for control, p in answers.items()
     ]
 
@@ -182,8 +180,8 @@ def _places(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _sources(rows: pd.DataFrame) -> pd.DataFrame:
-    own = rows[(rows["role"] == "sounding") & rows["system"].isin(many.SYSTEMS)]
-    return pd.concat([own.assign(sources=number) for number in (2, 3, 4)])[many.COLUMNS]
+    own = rows[(rows["role"] == "sounding") & rows["system"].isin([entry.name for entry in catalogue.SYSTEMS])]
+    return pd.concat([own.assign(sources=number) for number in (2, 3, 4)])[sources.COLUMNS]
 
 
 def write_scenes(folder: Path, kinds: tuple[str, ...] = ("plain", "noise")) -> None:

@@ -41,7 +41,7 @@ def test_an_example_holds_what_the_report_shows(tmp_path: Path) -> None:
         assert {x: list(scores) for x, scores in objects.items()} == {key: list(SCORES) for key in SOUNDING}
         assert objects["A"]["sdr"] == by_row[system, "A"]["sdr"]
     with np.load(tmp_path / "001/arrays.npz", allow_pickle=False) as arrays:
-        attention = {name: arrays[f"attention_trimodal_visual_{name}"] for name in SOUNDING}
+        attention = {name: arrays[f"attention_trimodal_{name}"] for name in SOUNDING}
         assert all(where.shape == (2, 2) and abs(where.sum() - 1) < 1e-2 for where in attention.values())
         planes = [array for name, array in arrays.items() if not name.startswith("attention")]
         assert all(array.dtype == np.float16 and array.shape == (16, 16) for array in planes)
