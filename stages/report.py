@@ -5,6 +5,7 @@ metrics/examples, the training stages' curves, data/index/rejected.csv
 -> metrics/report/index.html
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 from avsep.errors import InputError
@@ -13,35 +14,40 @@ from avsep.files.whole import write_text
 from avsep.params.stages import ReportParams
 from avsep.progress import progress
 from avsep.report import charts, figures, page, tables
-from avsep.report.measured import read_measured
+from avsep.report.measured import entries, read_measured
 from avsep.report.scenes import read_scenes
 from avsep.run import run
+from avsep.systems import catalogue
 
 METRICS = Path("metrics")
-STAGES = (
-    *("index", "grounding", "colearning", "cyclic", "baseline", "captions", "trimodal", "finetune"),
-    *("evaluate", "evaluate_scenes"),
-)
 
 
-def trained() -> list[str]:
+def trained() -> list[catalogue.Drawn]:
     """The stages that have trained here: published weights come without curves."""
-    return [stage for stage in tables.TRAINING if (METRICS / stage / "plots" / "metrics").is_dir()]
+    return [stage for stage in catalogue.TRAINING if (METRICS / stage.name / "plots" / "metrics").is_dir()]
+
+
+def told(training: Collection[str]) -> list[str]:
+    """The stages whose numbers the page lists, if those of `training` have trained here."""
+    worded = {entry.stage for entry in catalogue.SYSTEMS if entry.asked == "phrase"} & set(training)
+    stages = ["index", *(stage for stage in training if stage not in worded)]
+    stages += ["captions", *(stage for stage in training if stage in worded)] if worded else []
+    return [*stages, "evaluate", "evaluate_scenes"]
 
 
 def main(params: ReportParams) -> None:
     measured, scenes = read_measured(METRICS), read_scenes(METRICS)
     rejected = tables.read_table(Path("data/index/rejected.csv"), tables.REJECTED)
-    training = {stage: tables.read_curves(METRICS / stage / "plots" / "metrics") for stage in trained()}
-    others = {*tables.TRAINING, "captions"} - {*training, *(["captions"] if "trimodal" in training else [])}
-    told = [stage for stage in STAGES if stage not in others]
-    stages = {stage: tables.flat(tables.read_json(METRICS / f"{stage}.json")) for stage in told}
+    training = {stage: tables.read_curves(METRICS / stage.name / "plots" / "metrics") for stage in trained()}
+    listed = told([stage.name for stage in training])
+    stages = {stage: tables.flat(tables.read_json(METRICS / f"{stage}.json")) for stage in listed}
     pairs = tables.read_table(METRICS / "pairs.csv", tables.PAIRS)
     folders = sorted((METRICS / "examples").glob("[0-9]*"))[: params.report.mixtures]
     if params.report.mixtures and not folders:
         raise InputError("metrics/examples is empty: run `dvc repro evaluate` with evaluate.examples above 0")
-    mixtures = [page.read_mixture(folder, pairs) for folder in progress(folders, "mixtures", len(folders))]
-    drawn = charts.draw(METRICS, pairs, training, measured.headline)
+    systems = entries(measured.systems)
+    mixtures = [page.read_mixture(folder, pairs, systems) for folder in progress(folders, "mixtures", len(folders))]
+    drawn = charts.draw(METRICS, pairs, training, measured)
 
     html = page.render(
         measured=measured,

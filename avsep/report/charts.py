@@ -3,26 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from avsep.report.figures import curve_chart
-from avsep.report.measured import PHRASES, SOUNDS
-from avsep.report.tables import TRAINED, read_table
+from avsep.report.measured import PHRASES, SOUNDS, Measured
+from avsep.report.tables import COMPARED, System, read_table
+from avsep.systems import catalogue
+from avsep.systems.catalogue import Drawn, Entry
 
-# One chart for each method, else the lines are too many to follow.
-DISTRIBUTIONS = {
-    "CCoL": ("oracle", "baseline", "colearning", "cyclic"),
-    "VAST": ("oracle", "baseline", "trimodal_visual", "trimodal_text", "finetune_visual", "finetune_text"),
-}
-KINDS = {  # of phrases
-    "present": "of classes that sound",
-    "absent": "of classes that do not sound",
-    "unmatched": "that match nothing",
-}
+KINDS = (  # of phrases
+    Drawn("present", "of classes that sound", ("#0b6e66", "#4fcdbf")),
+    Drawn("absent", "of classes that do not sound", ("#b4570b", "#f0a35a"), catalogue.DASHED),
+    Drawn("unmatched", "that match nothing", catalogue.GREY, catalogue.DOTTED),
+)
+THRESHOLD = Drawn("threshold", "from here a phrase is taken as present", ("#1c1e21", "#e9e8e4"))
 GATES = {
     "leakage_db": "Leakage, mean in dB",
     "false_mute_rate": "Share of sounding muted",
@@ -36,7 +33,7 @@ PROBABILITIES = {"mixture": "probability", "solo": "solo_probability"}  # sound 
 class Distribution:
     """How the objects of some systems spread: a chart, as SVG."""
 
-    systems: tuple[str, ...]
+    systems: Sequence[Entry]
     chart: str
 
 
@@ -47,35 +44,39 @@ class Charts:
     distributions: Mapping[str, Distribution]  # method -> chart
     reliability: Mapping[str, str]  # sound -> chart
     roc: Mapping[str, str]  # sound -> chart
-    gates: Mapping[str, str]  # what a gate changes -> chart over all gates
+    gates: Mapping[str, str]  # what a gate changes -> chart over all gates; none if no system has a gate
+    gated: Sequence[Entry]  # whose gates are drawn
     confidences: str
-    kinds: Sequence[str]  # the phrases whose confidences are drawn
+    kinds: Sequence[Drawn]  # the phrases whose confidences are drawn
     training: Mapping[str, str]  # `val/si_sdri` -> chart
+    trained: Sequence[Drawn]  # the stages whose curves are drawn
+
+    def lines(self) -> list[Drawn]:
+        """All that is drawn beside the systems."""
+        return [*KINDS, THRESHOLD, *self.trained]
 
 
 def draw(
-    metrics: Path,
-    pairs: pd.DataFrame,
-    training: Mapping[str, dict[str, pd.DataFrame]],
-    headline: Mapping[str, Any],
+    metrics: Path, pairs: pd.DataFrame, training: Mapping[Drawn, dict[str, pd.DataFrame]], measured: Measured
 ) -> Charts:
-    """`training`: the curves of each training stage; `headline`: the thresholds, and which systems have one. Raises
-    InputError."""
+    """`training`: the curves of each training stage. Raises InputError."""
     phrases = read_table(metrics / "phrases.csv", PHRASES)
-    gates: Mapping[str, float] = headline["gates"]
-    threshold = headline["phrases"]["threshold"] if "phrases" in headline else None
+    threshold, grounded = measured.headline.phrases.get("threshold"), measured.grounded
+    gated = curves_of(grounded, metrics / "evaluate" / "gates", ".csv", ["threshold", *GATES])
     return Charts(
-        distributions=distributions(pairs),
-        reliability={s: reliability_chart(metrics / "evaluate" / "reliability", s, list(gates)) for s in SOUNDS},
-        roc={sound: roc_chart(pairs, column, list(gates)) for sound, column in PROBABILITIES.items()},
-        gates=gate_charts(metrics / "evaluate" / "gates", gates),
+        distributions=distributions(pairs, measured.systems),
+        reliability={s: reliability_chart(metrics / "evaluate" / "reliability", s, grounded) for s in SOUNDS},
+        roc={sound: roc_chart(pairs, column, grounded) for sound, column in PROBABILITIES.items()},
+        gates=gate_charts(gated, measured.headline.gates),
+        gated=list(gated),
         confidences="" if threshold is None else confidence_chart(phrases, threshold),
-        kinds=[kind for kind in KINDS if kind in set(phrases["kind"])],
+        kinds=[kind for kind in KINDS if kind.name in set(phrases["kind"])],
         training=curve_charts(training),
+        trained=list(training),
     )
 
 
-def curve_charts(stages: Mapping[str, dict[str, pd.DataFrame]]) -> dict[str, str]:
+def curve_charts(stages: Mapping[Drawn, dict[str, pd.DataFrame]]) -> dict[str, str]:
     """One chart per metric, with a line for each training stage that has it: `val/si_sdri` -> SVG."""
     names = sorted({name for curves in stages.values() for name in curves}, reverse=True)
     return {
@@ -98,27 +99,39 @@ def cumulative(values: pd.Series) -> tuple[list[float], list[float]]:
     return rising, [100 * (rank + 1) / len(rising) for rank in range(len(rising))]
 
 
-def distributions(pairs: pd.DataFrame) -> dict[str, Distribution]:
-    """The chart of each method of which a system was scored."""
-    there = set(pairs["system"])
+def distributions(pairs: pd.DataFrame, systems: Mapping[str, System]) -> dict[str, Distribution]:
+    """A chart for each method, else the lines are too many to follow; a system of none has its own. What is drawn
+    beside each method makes no chart alone."""
+    there = [system for system in systems.values() if isinstance(system, Entry)]
+    methods = [entry.method or entry.title for entry in there if entry.group in COMPARED and not entry.everywhere]
+    drawn = [entry for entry in there if entry.everywhere or entry.group in COMPARED]
     charts = {}
-    for name, systems in DISTRIBUTIONS.items():
-        own = tuple(system for system in systems if system in there)
-        if set(own) - {"oracle", "baseline"}:
-            charts[name] = Distribution(own, distribution_chart(pairs, own))
+    for method in dict.fromkeys(methods):
+        own = [entry for entry in drawn if entry.everywhere or (entry.method or entry.title) == method]
+        charts[method] = Distribution(own, distribution_chart(pairs, own, drawn))
     return charts
 
 
-def distribution_chart(pairs: pd.DataFrame, systems: Sequence[str]) -> str:
-    """For each of `systems` the share of sounding objects below an NSDR; any choice has the same x axis."""
-    drawn = pairs[pairs["system"].isin(("oracle", *TRAINED)) & (pairs["role"] == "sounding")]
-    lines = {system: cumulative(drawn.loc[drawn["system"] == system, "nsdr"]) for system in systems}
-    return curve_chart(lines, "NSDR in dB", "% of sounding objects below", span=drawn["nsdr"].dropna().tolist())
+def distribution_chart(pairs: pd.DataFrame, systems: Sequence[Entry], drawn: Sequence[Entry]) -> str:
+    """For each of `systems` the share of sounding objects below an NSDR; the x axis has room for all that are `drawn`
+    anywhere, and so is the same in each chart."""
+    sounding = pairs[pairs["role"] == "sounding"]
+    lines = {system: cumulative(sounding.loc[sounding["system"] == system.name, "nsdr"]) for system in systems}
+    span = sounding.loc[sounding["system"].isin([system.name for system in drawn]), "nsdr"].dropna().tolist()
+    return curve_chart(lines, "NSDR in dB", "% of sounding objects below", span=span)
 
 
-def reliability_chart(folder: Path, sound: str, systems: Sequence[str]) -> str:
+def curves_of(
+    grounded: Sequence[Entry], folder: Path, ending: str, columns: Sequence[str]
+) -> dict[Entry, pd.DataFrame]:
+    """<folder>/<system><ending>: of what was trained, and of others if there is one. Raises InputError."""
+    paths = {system: folder / f"{system.name}{ending}" for system in grounded}
+    return {s: read_table(path, columns) for s, path in paths.items() if s.group == "trained" or path.is_file()}
+
+
+def reliability_chart(folder: Path, sound: str, grounded: Sequence[Entry]) -> str:
     """The share that sounds over the probability, bin by bin, beside the diagonal of a calibrated grounding."""
-    bins = {s: read_table(folder / f"{s}_{sound}.csv", ["objects", "probability", "share"]) for s in systems}
+    bins = curves_of(grounded, folder, f"_{sound}.csv", ["objects", "probability", "share"])
     return curve_chart(
         {system: (own["probability"].tolist(), own["share"].tolist()) for system, own in bins.items()},
         "probability to sound",
@@ -129,14 +142,15 @@ def reliability_chart(folder: Path, sound: str, systems: Sequence[str]) -> str:
     )
 
 
-def roc_chart(pairs: pd.DataFrame, column: str, systems: Sequence[str]) -> str:
-    """Of each grounded one of `systems`, hits over false alarms at all thresholds, beside the diagonal of chance."""
+def roc_chart(pairs: pd.DataFrame, column: str, grounded: Sequence[Entry]) -> str:
+    """Hits over false alarms of each system at all thresholds, beside the diagonal of guessing."""
     lines = {}
-    for system in systems:
-        own = pairs[pairs["system"] == system]
+    for system in grounded:
+        own = pairs[(pairs["system"] == system.name) & pairs[column].notna()]
         sounding, silent = (own.loc[own["role"] == role, column].to_numpy() for role in ("sounding", "silent"))
-        thresholds = np.concatenate([[np.inf], np.unique(own[column])[::-1]])
-        lines[system] = (reached(silent, thresholds).tolist(), reached(sounding, thresholds).tolist())
+        if len(sounding) and len(silent):
+            thresholds = np.concatenate([[np.inf], np.unique(own[column])[::-1]])
+            lines[system] = (reached(silent, thresholds).tolist(), reached(sounding, thresholds).tolist())
     return curve_chart(lines, "silent, taken to sound", "sounding, taken to sound", span=(0, 1), diagonal=True)
 
 
@@ -145,16 +159,17 @@ def reached(values: NDArray[np.floating], thresholds: NDArray[np.floating]) -> N
     return 1 - np.searchsorted(np.sort(values), thresholds, side="left") / len(values)
 
 
-def gate_charts(folder: Path, gates: Mapping[str, float]) -> dict[str, str]:
-    """What each of GATES is at any gate; the gates that hold are marked."""
-    curves = {system: read_table(folder / f"{system}.csv", ["threshold", *GATES]) for system in gates}
+def gate_charts(curves: Mapping[Entry, pd.DataFrame], gates: Mapping[str, float]) -> dict[str, str]:
+    """What each of GATES is at any gate; the `gates` that hold are marked."""
+    if not curves:
+        return {}
     return {
         name: curve_chart(
             {system: (curve["threshold"].tolist(), curve[name].tolist()) for system, curve in curves.items()},
             "gate",
             title,
             span=(0, 1),
-            marks=gates,
+            marks={system: gates[system.name] for system in curves if system.name in gates},
         )
         for name, title in GATES.items()
     }
@@ -162,6 +177,6 @@ def gate_charts(folder: Path, gates: Mapping[str, float]) -> dict[str, str]:
 
 def confidence_chart(phrases: pd.DataFrame, threshold: float) -> str:
     """Of each kind of phrases, which share lies below a confidence; the threshold is marked."""
-    lines = {kind: cumulative(phrases.loc[phrases["kind"] == kind, "confidence"]) for kind in KINDS}
+    lines = {kind: cumulative(phrases.loc[phrases["kind"] == kind.name, "confidence"]) for kind in KINDS}
     drawn = {kind: line for kind, line in lines.items() if line[0]}
-    return curve_chart(drawn, "confidence", "% of phrases below", marks={"threshold": threshold})
+    return curve_chart(drawn, "confidence", "% of phrases below", marks={THRESHOLD: threshold})

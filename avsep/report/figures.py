@@ -3,8 +3,9 @@
 import io
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import matplotlib
 import numpy as np
@@ -14,25 +15,12 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from PIL import Image
 
+from avsep.systems.catalogue import Drawn
+
 # matplotlib draws these, and the page puts its own colours, which follow light and dark, in their place.
 INK = "#010203"
-STYLES = {
-    "grounding": ("#010204", "-."),
-    "colearning": ("#010205", "--"),
-    "cyclic": ("#010206", "-"),
-    "baseline": ("#010207", ":"),
-    "oracle": ("#010208", (0, (1, 3))),
-    "trimodal": ("#010209", "-"),
-    "trimodal_visual": ("#010209", "-"),
-    "trimodal_text": ("#010209", "--"),
-    "finetune": ("#01020a", "-."),
-    "finetune_visual": ("#01020a", "-."),
-    "finetune_text": ("#01020a", (0, (3, 1.6, 1, 1.6, 1, 1.6))),
-    "present": ("#01020b", "-"),
-    "absent": ("#01020c", "--"),
-    "unmatched": ("#01020d", ":"),
-    "threshold": ("#01020e", "-"),
-}
+PLACEHOLDERS = tuple(f"#0102{number:02x}" for number in range(4, 256))  # a colour of lines each
+Line = TypeVar("Line", bound=Drawn)
 OPACITY = 0.8  # of a heat map where it is highest
 
 
@@ -82,31 +70,44 @@ def frequency_ticks(rate: int, n_fft: int, log_bins: int, align_corners: bool) -
     return ticks
 
 
+def variable(drawn: Drawn) -> str:
+    """The page's CSS variable that holds the colour of a line, by day or by night."""
+    return "--line-" + "-".join(colour.removeprefix("#") for colour in drawn.colours)
+
+
+def palette(drawn: Iterable[Drawn]) -> dict[str, tuple[str, str]]:
+    """The variables of all lines of a page: name -> the colour by day, and by night."""
+    return {variable(one): one.colours for one in drawn}
+
+
 def curve_chart(
-    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    lines: Mapping[Line, tuple[Sequence[float], Sequence[float]]],
     x: str,
     y: str,
     span: Sequence[float] = (),
-    marks: Mapping[str, float] | None = None,
+    marks: Mapping[Line, float] | None = None,
     diagonal: bool = False,
-    points: Mapping[str, Sequence[float]] | None = None,
+    points: Mapping[Line, Sequence[float]] | None = None,
 ) -> str:
-    """Inline SVG with one line per key of STYLES: key -> (x values, y values). The x axis holds `span` too.
+    """Inline SVG with a line for each key, in its colour and dashes: (x values, y values). The x axis holds `span` too.
 
-    `marks`: key -> where on the x axis a thin upright line stands; `diagonal`: from 0 to 1, a thin line; `points`: key
-    -> the area of a dot at each value, as its share of all of them.
+    `marks`: where on the x axis a thin upright line stands; `diagonal`: from 0 to 1, a thin line; `points`: the area of
+    a dot at each value of a line, as its share of all of them.
     """
+    variables = dict.fromkeys(variable(drawn) for drawn in (*(marks or {}), *lines))
+    colours = dict(zip(variables, PLACEHOLDERS, strict=False))
     figure = Figure(figsize=(3.7, 2.3), layout="constrained")
     axes = figure.subplots()
     if diagonal:
         axes.plot([0, 1], [0, 1], color=INK, alpha=0.4, linewidth=0.8)
-    for name, at in (marks or {}).items():
-        axes.axvline(at, color=STYLES[name][0], linestyle=STYLES[name][1], linewidth=0.8)
-    for name, (horizontal, vertical) in lines.items():
-        colour, dashes = STYLES[name]
-        axes.plot(horizontal, vertical, color=colour, linestyle=dashes, linewidth=1.6)
+    for drawn, at in (marks or {}).items():
+        axes.axvline(at, color=colours[variable(drawn)], linestyle=_dashes(drawn), linewidth=0.8)
+    for drawn, (horizontal, vertical) in lines.items():
+        colour = colours[variable(drawn)]
+        axes.plot(horizontal, vertical, color=colour, linestyle=_dashes(drawn), linewidth=1.6)
         if points:
-            axes.scatter(horizontal, vertical, s=[4 + 160 * share for share in points[name]], color=colour, linewidth=0)
+            areas = [4 + 160 * share for share in points[drawn]]
+            axes.scatter(horizontal, vertical, s=areas, color=colour, linewidth=0)
     axes.update_datalim([(value, 0) for value in span], updatey=False)
     axes.autoscale_view()
     _frame(axes, x, y)
@@ -114,7 +115,14 @@ def curve_chart(
     # the salt makes the clip paths' names a function of their content; text stays text
     with matplotlib.rc_context({"svg.hashsalt": f"{x} {y}", "svg.fonttype": "none"}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _inline(buffer.getvalue())
+    svg = _inline(buffer.getvalue())
+    for name, colour in colours.items():
+        svg = svg.replace(colour, f"var({name})")
+    return svg
+
+
+def _dashes(drawn: Drawn) -> tuple[float, tuple[float, ...]] | str:
+    return (0, drawn.dashes) if drawn.dashes else "-"
 
 
 def _frame(axes: Axes, x: str, y: str) -> None:
@@ -132,12 +140,9 @@ def _frame(axes: Axes, x: str, y: str) -> None:
 
 
 def _inline(svg: str) -> str:
-    """An SVG document as an element of the page: no prologue, no names that recur, the page's colours."""
+    """An SVG document as an element of the page: no prologue, no names that recur, the page's ink."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' id="[a-z0-9]+_\d+"', "", svg)  # figure_1, axes_1, ...: each chart has them
     svg = re.sub(r'^<svg [^>]*viewBox="([^"]+)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg)
-    svg = svg.replace("xlink:href", "href").replace(INK, "currentColor")
-    for name, (colour, _) in STYLES.items():
-        svg = svg.replace(colour, f"var(--{name})")
-    return svg
+    return svg.replace("xlink:href", "href").replace(INK, "currentColor")

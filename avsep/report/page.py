@@ -3,7 +3,7 @@
 import base64
 import io
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,18 +19,10 @@ from pydantic import Field
 
 from avsep.errors import InputError
 from avsep.report import figures, tables
-from avsep.report.charts import GATES, KINDS, Charts
+from avsep.report.charts import GATES, Charts
 from avsep.report.measured import ACCEPTED, MORE_SOURCES, Measured
 from avsep.report.scenes import Scenes
-
-# Which systems give a sound to which object: only CCoL is asked about silent ones.
-SYSTEMS_OF = {
-    "sounding": ("oracle", "baseline", "colearning", "cyclic"),
-    "silent": ("colearning", "cyclic"),
-}
-# VAST's by what it is asked with, for sounding objects.
-BY_PICTURE = ("trimodal_visual", "finetune_visual")
-BY_PHRASE = ("trimodal_text", "finetune_text")
+from avsep.systems.catalogue import Entry
 
 # Sections, each a template of that name -> their titles.
 CONTENTS = {
@@ -76,10 +68,10 @@ class SoundingObject(ExampleObject):
 
 
 class AskedObject(SoundingObject):
-    """A or C where VAST is asked for it: with the `view` of its frame that CLIP saw, and with a phrase."""
+    """A or C where it is asked for with the `view` of its frame that CLIP saw, and with a phrase."""
 
     phrase: str = Field(min_length=1)
-    phrase_confidence: float | None  # of trimodal's
+    phrase_confidence: float | None  # of the system that says how sure it is
     view: Corners
 
 
@@ -93,7 +85,7 @@ class ExampleFile(pydantic.BaseModel):
 
 
 class AskedExampleFile(ExampleFile):
-    """The same where VAST is asked."""
+    """The same where systems are asked with pictures or phrases."""
 
     objects: Mapping[
         Literal["A", "B", "C", "D"], Annotated[AskedObject | SilentObject, Field(discriminator="role")]
@@ -108,6 +100,7 @@ class Sound:
     audio: str
     mask: str | None
     scores: dict[str, Any]
+    instead: str = ""  # of a mask
 
 
 @dataclass(frozen=True)
@@ -121,6 +114,7 @@ class Picture:
 class Attention:
     """A heat map over the part of a picture that it is about: where that lies, and how uneven it is, in percent."""
 
+    title: str  # of the system
     uri: str
     left: float
     top: float
@@ -132,20 +126,27 @@ class Attention:
 
 @dataclass(frozen=True)
 class Asked:
-    """What VAST makes of the mixture when it is asked for an object with a picture and with a phrase."""
+    """What is made of the mixture by the systems that are asked for an object with a picture, and with a phrase."""
 
-    attention: Attention | None  # trimodal's
+    attention: list[Attention]
     by_picture: list[Sound]
     by_phrase: list[Sound]
+
+    @property
+    def rows(self) -> int:
+        """Of the two columns that stand beside each other: a title, what is asked with, a line, and each sound."""
+        return 3 + max(len(self.by_picture), len(self.by_phrase))
 
 
 @dataclass(frozen=True)
 class SeenObject:
-    """One of a mixture's four objects: its picture, what grounding says of it, its sounds; VAST's if it sounds."""
+    """One of a mixture's four objects: its picture, what grounding says of it, its sounds, and, if it sounds and there
+    are systems that are asked otherwise, theirs."""
 
     letter: str
     about: SoundingObject | SilentObject
     picture: Picture
+    probabilities: list[tuple[Entry, float]]
     sounds: list[Sound]
     asked: Asked | None
 
@@ -163,12 +164,15 @@ class Mixture:
         return [seen.about.name for seen in self.objects if seen.about.role == role]
 
 
-def read_mixture(folder: Path, pairs: pd.DataFrame) -> Mixture:
-    """A mixture out of metrics/examples/<number>, with the systems that `pairs` has rows of. Raises InputError that
+def read_mixture(folder: Path, pairs: pd.DataFrame, systems: Iterable[Entry]) -> Mixture:
+    """A mixture out of metrics/examples/<number>, with `systems`, of which `pairs` has rows. Raises InputError that
     names the file that is missing or foreign."""
     path = folder / "example.json"
-    there = set(pairs["system"])
-    kind = AskedExampleFile if there & {*BY_PICTURE, *BY_PHRASE} else ExampleFile
+    ways: dict[str, list[Entry]] = {"object": [], "picture": [], "phrase": []}
+    for system in systems:
+        if system.everywhere or system.group in tables.COMPARED:
+            ways[system.asked].append(system)
+    kind = AskedExampleFile if ways["picture"] or ways["phrase"] else ExampleFile
     try:
         example = kind.model_validate(tables.read_json(path))
     except pydantic.ValidationError as error:
@@ -181,17 +185,17 @@ def read_mixture(folder: Path, pairs: pd.DataFrame) -> Mixture:
     objects = []
     for letter, about in sorted(example.objects.items()):
         picture = read_picture(folder / f"{letter}.jpg")
-        shown = [system for system in SYSTEMS_OF[about.role] if system in there]
-        heard = sounds(folder, arrays, letter, about, shown, rows)
         asked = None
         if isinstance(about, AskedObject):
-            seen = "trimodal_visual" in there
+            looking = [system for system in ways["picture"] if system.looks]
             asked = Asked(
-                attention=attention(folder, arrays, letter, about, picture) if seen else None,
-                by_picture=[estimate(folder, arrays, letter, s, rows) for s in BY_PICTURE if s in there],
-                by_phrase=[estimate(folder, arrays, letter, s, rows) for s in BY_PHRASE if s in there],
+                attention=[attention(folder, arrays, letter, about, picture, system) for system in looking],
+                by_picture=[estimate(folder, arrays, letter, system, rows) for system in ways["picture"]],
+                by_phrase=[estimate(folder, arrays, letter, system, rows) for system in ways["phrase"]],
             )
-        objects.append(SeenObject(letter, about, picture, heard, asked))
+        said = [(s, about.probability[s.name]) for s in ways["object"] if s.name in about.probability]
+        heard = sounds(folder, arrays, letter, about, ways["object"], rows)
+        objects.append(SeenObject(letter, about, picture, said, heard, asked))
     return Mixture(
         number=example.mixture,
         audio=sound_uri(folder / "mixture.wav"),
@@ -205,32 +209,48 @@ def sounds(
     arrays: dict[str, NDArray[np.floating]],
     letter: str,
     about: SoundingObject | SilentObject,
-    systems: Sequence[str],
+    systems: Sequence[Entry],
     rows: Mapping[Any, Any],
 ) -> list[Sound]:
-    """What can be heard of an object, from its reference to the last of `systems`, which are asked with an object."""
-    heard = []
-    if about.role == "sounding":
-        target = mask_uri(take(arrays, f"target_{letter}", folder))
-        heard.append(Sound("Reference", sound_uri(folder / f"{letter}_reference.wav"), target, {}))
-    return heard + [estimate(folder, arrays, letter, system, rows) for system in systems]
+    """What can be heard of an object, from its reference to the last of `systems`, which are asked with an object: of
+    a silent one, of those that say who sounds. Others' sounds may be of sounding objects alone."""
+    if about.role == "silent":
+        shown = [s for s in systems if s.grounds and (s.group == "trained" or (folder / wav_of(letter, s)).is_file())]
+        return [estimate(folder, arrays, letter, system, rows) for system in shown]
+    target = mask_uri(take(arrays, f"target_{letter}", folder))
+    reference = Sound("Reference", sound_uri(folder / f"{letter}_reference.wav"), target, {})
+    return [reference, *(estimate(folder, arrays, letter, system, rows) for system in systems)]
+
+
+def wav_of(letter: str, system: Entry) -> str:
+    return f"{letter}_{system.name}.wav"
 
 
 def estimate(
-    folder: Path, arrays: dict[str, NDArray[np.floating]], letter: str, system: str, rows: Mapping[Any, Any]
+    folder: Path, arrays: dict[str, NDArray[np.floating]], letter: str, system: Entry, rows: Mapping[Any, Any]
 ) -> Sound:
     """What a system makes of the mixture for an object."""
-    # the oracle's mask is the target, shown beside the reference
-    mask = None if system == "oracle" else mask_uri(take(arrays, f"mask_{system}_{letter}", folder))
-    audio = sound_uri(folder / f"{letter}_{system}.wav")
-    return Sound(tables.SYSTEMS[system], audio, mask, rows.get((letter, system), {}))
+    mask, target = (arrays.get(name) for name in (f"mask_{system.name}_{letter}", f"target_{letter}"))
+    ideal = mask is not None and target is not None and np.array_equal(mask, target)
+    return Sound(
+        title=system.title,
+        audio=sound_uri(folder / wav_of(letter, system)),
+        mask=None if mask is None or ideal else mask_uri(mask),
+        scores=rows.get((letter, system.name), {}),
+        instead="the target mask above" if ideal else "no mask: it gives a sound",
+    )
 
 
 def attention(
-    folder: Path, arrays: dict[str, NDArray[np.floating]], letter: str, about: AskedObject, picture: Picture
+    folder: Path,
+    arrays: dict[str, NDArray[np.floating]],
+    letter: str,
+    about: AskedObject,
+    picture: Picture,
+    system: Entry,
 ) -> Attention:
-    """Where in an object's picture VAST finds the sound that it separated. Raises InputError."""
-    name = f"attention_trimodal_{letter}"
+    """Where in an object's picture a system finds the sound that it separated. Raises InputError."""
+    name = f"attention_{system.name}_{letter}"
     shares = take(arrays, name, folder)
     if shares.min(initial=0) < 0 or abs(shares.sum() - 1) > 0.01:  # float16 rounds
         raise InputError(f"{folder / 'arrays.npz'}: {name} holds no shares of 1: run `dvc repro evaluate`")
@@ -240,6 +260,7 @@ def attention(
             f"{folder / 'example.json'}: objects.{letter}.view lies not within {letter}.jpg: run `dvc repro evaluate`"
         )
     return Attention(
+        title=system.title,
         uri=png_uri(figures.overlay(shares, "inferno")),
         left=100 * x1 / picture.width,
         top=100 * y1 / picture.height,
@@ -329,25 +350,22 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    grounded = {system: title for system, title in tables.GROUNDED.items() if system in measured.systems}
     absent = {
-        *(() if grounded else ("grounding", "silence")),
-        *(() if "phrases" in measured.headline else ("phrases",)),
+        *(() if measured.grounded else ("grounding", "silence")),
+        *(() if measured.headline.sure else ("phrases",)),
         *(() if charts.training else ("training",)),
     }
     environment.filters.update(decimal=tables.decimal, plain=tables.plain, written=tables.written, bare=tables.bare)
+    environment.filters["variable"] = figures.variable
     return environment.get_template("page.html").render(
         contents={section: title for section, title in CONTENTS.items() if section not in absent},
-        titles=tables.SYSTEMS,
+        palette=figures.palette((*measured.systems.values(), *charts.lines())),
         score_names=tables.SCORES,
-        training=tables.TRAINING,
-        grounded=grounded,
         sounds=SOUNDS,
         gate_names=GATES,
-        kind_names=KINDS,
         accepted_names=ACCEPTED,
         source_names=MORE_SOURCES,
-        evaluated=measured.headline,
+        headline=measured.headline,
         marked=any(cell.best for line in measured.means.lines for cell in line.cells),
         measured=measured,
         charts=charts,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from avsep.report.tables import SYSTEMS, Column, Table, read_table, tabulate
+from avsep.report.tables import Column, Table, read_table, tabulate
 
 KINDS = {  # column of a kind -> what is in such scenes
     "plain": "Plain",
@@ -15,11 +15,6 @@ KINDS = {  # column of a kind -> what is in such scenes
     "levels": "Unequal levels",
     "silence": "Nobody plays",
     "noise": "Noise",
-}
-ASKED = {
-    **{system: SYSTEMS[system] for system in ("mixture", "oracle", "baseline", "colearning", "cyclic")},
-    **{f"{stage}_{way}": SYSTEMS[f"{stage}_{way}"] for stage in ("trimodal", "finetune") for way in ("visual", "text")},
-    "cyclic_true_boxes": "Control: cyclic co-learning at the true boxes",
 }
 OVERALL = {
     "snri": Column("SNRi", sign=True),
@@ -60,24 +55,24 @@ class Scenes:
 
 def read_scenes(metrics: Path) -> Scenes | None:
     """None if there are no scenes: they are rendered, and your own videos have none. Raises InputError."""
-    rows = read_table(metrics / "scenes.csv", ["scene", "kind", "system", "role", "playing"])
+    rows = read_table(metrics / "scenes.csv", ["scene", "kind", "system", "role", "player", "playing"])
     kinds = read_table(metrics / "scenes_by_kind.csv", ["kind", "system"])
     found = read_table(metrics / "scenes_found.csv", ["kind", "recall"]).set_index("kind")
     if rows.empty:
         return None
     names = {kind: title for kind, title in KINDS.items() if kind in found.index}
+    lines = {kind: (title, "scenes") for kind, title in {**names, "all": "All scenes"}.items()}
     overall = kinds[kinds["kind"] == "all"].set_index("system")
     return Scenes(
-        found=tabulate(found.join(counts(rows)), {**names, "all": "All scenes"}, FOUND, group="trained"),
-        overall=tabulate(overall, ASKED, OVERALL),
+        found=tabulate(found.join(counts(rows)), FOUND, lines=lines),
+        overall=tabulate(overall, OVERALL),
         by_kind={title: kind_table(kinds, name, column, names) for name, (title, column) in BY_KIND.items()},
     )
 
 
 def counts(rows: pd.DataFrame) -> pd.DataFrame:
     """How many scenes, players and playing ones each kind has, and all have together."""
-    asked = rows.loc[~rows["system"].isin(["mixture", "oracle"]), "system"]  # about all players, each of them
-    players = rows[(rows["role"] == "player") & (rows["system"] == asked.iloc[0])]
+    players = rows[rows["role"] == "player"].drop_duplicates(["scene", "player"])  # of whom each system has a row
     groups = [*rows.groupby("kind"), ("all", rows)]
     numbers = {}
     for kind, own in groups:
@@ -97,6 +92,5 @@ def kind_table(kinds: pd.DataFrame, measure: str, column: Column, names: Mapping
         ],
         axis=1,
     ).dropna(how="all")
-    return tabulate(
-        wide, ASKED, {kind: Column(title, column.digits, column.percent, column.sign) for kind, title in names.items()}
-    )
+    columns = {kind: Column(title, column.digits, column.percent, column.sign) for kind, title in names.items()}
+    return tabulate(wide, columns)

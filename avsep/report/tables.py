@@ -13,37 +13,11 @@ from typing import Any
 import pandas as pd
 
 from avsep.errors import InputError
+from avsep.systems import catalogue
 
-# In the order of every table: what nothing gives, what is possible, what was trained, what a query is worth.
-SYSTEMS = {
-    "mixture": "Mixture, not separated",
-    "oracle": "Ideal ratio mask (oracle)",
-    "oracle_binary": "Ideal binary mask (oracle)",
-    "baseline": "Sound of Pixels (baseline)",
-    "colearning": "Co-learning",
-    "cyclic": "Cyclic co-learning",
-    "trimodal_visual": "VAST by picture",
-    "trimodal_text": "VAST by phrase",
-    "finetune_visual": "VAST fine-tuned, by picture",
-    "finetune_text": "VAST fine-tuned, by phrase",
-    "trimodal_synonym": "Control: VAST by the phrase in other words",
-    "baseline_wrong_picture": "Control: Sound of Pixels by another class's picture",
-    "cyclic_wrong_picture": "Control: cyclic co-learning by another class's picture",
-    "trimodal_wrong_picture": "Control: VAST by another class's picture",
-    "trimodal_wrong_text": "Control: VAST by another class's phrase",
-}
-FRAME = ("mixture", "oracle", "oracle_binary")
-CONTROLS = tuple(system for system, title in SYSTEMS.items() if title.startswith("Control: "))
-TRAINED = tuple(system for system in SYSTEMS if system not in (*FRAME, *CONTROLS))
-# The stages that train, in the order of every legend.
-TRAINING = {
-    "grounding": "Grounding warm-up",
-    "colearning": "Co-learning",
-    "cyclic": "Cyclic co-learning",
-    "baseline": "Sound of Pixels (baseline)",
-    "trimodal": "VAST",
-    "finetune": "VAST fine-tuned",
-}
+System = catalogue.Entry | catalogue.Control  # what has a line of its own wherever systems do
+COMPARED = ("trained", "external")  # groups of what is compared, one with each other; the rest stands beside
+
 SCORES = {
     "sdr": "SDR",
     "sir": "SIR",
@@ -54,8 +28,6 @@ SCORES = {
     "snr": "SNR",
     "snri": "SNRi",
 }
-GROUNDED = {system: SYSTEMS[system] for system in ("colearning", "cyclic")}  # the systems that say who sounds
-
 PAIRS = [
     *("mixture", "system", "object", "role", "class", "video", "probability", "solo_probability"),
     *(*SCORES, "leakage_db", "muted"),
@@ -137,7 +109,7 @@ class Cell:
     value: float
     low: float = math.nan
     high: float = math.nan
-    best: bool = False  # better than each other trained system, significantly
+    best: bool = False  # better than each other one of COMPARED, significantly
     faint: bool = False  # a difference that is not significant
 
     @property
@@ -148,7 +120,7 @@ class Cell:
 @dataclass(frozen=True)
 class Line:
     title: str
-    group: str  # frame, trained, control: what stands apart
+    group: str  # of the catalogue's: what stands apart
     cells: Sequence[Cell]
 
 
@@ -170,31 +142,31 @@ class Table:
         return 100 * (value - low) / ((high - low) or 1.0)
 
 
-def group_of(name: str) -> str:
-    return "trained" if name in TRAINED else "frame" if name in FRAME else "control"
+def named(names: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Title and group of each of these systems, in the order of every table: controls stand below all others."""
+    systems = sorted(catalogue.arranged(names), key=lambda system: system.group == "control")
+    return {system.name: (system.title, system.group) for system in systems}
 
 
 def tabulate(
     frame: pd.DataFrame,
-    titles: Mapping[str, str],
     columns: Mapping[str, Column],
     best: Collection[tuple[str, str]] = (),
     drawn: str | None = None,
-    group: str | None = None,
+    lines: Mapping[str, tuple[str, str]] | None = None,
 ) -> Table:
-    """A line for each of `titles` that is in the frame's index, a cell for each of its `columns`.
+    """A line for each system in the frame's index, a cell for each of its `columns`.
 
     An interval's ends are in columns `<column>_low` and `<column>_high`, and whether a difference is significant in
-    `<column>_significant`, where the frame has such. `best`: lines and columns to be marked. `group`: of lines
-    that are no systems.
+    `<column>_significant`, where the frame has such. `best`: lines and columns to be marked. `lines`: title and group
+    of each line, in their order, where the index holds other things than systems.
     """
-    lines = []
-    for name, title in titles.items():
+    shown = []
+    for name, (title, group) in (named(frame.index) if lines is None else lines).items():
         if name in frame.index:
             row = frame.loc[name].to_dict()
-            cells = [_cell(row, column, (name, column) in best) for column in columns]
-            lines.append(Line(title, group or group_of(name), cells))
-    return Table(list(columns.values()), lines, None if drawn is None else list(columns).index(drawn))
+            shown.append(Line(title, group, [_cell(row, column, (name, column) in best) for column in columns]))
+    return Table(list(columns.values()), shown, None if drawn is None else list(columns).index(drawn))
 
 
 def _cell(row: Mapping[Any, Any], column: str, best: bool) -> Cell:

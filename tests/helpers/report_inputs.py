@@ -15,14 +15,19 @@ from PIL import Image, ImageDraw
 
 from avsep.report import tables
 from avsep.report.measured import PLACES
-from avsep.report.scenes import ASKED
 from avsep.scenes import scoring as scenes
-from avsep.scoring import many, pairs
+from avsep.scoring import pairs, sources
 from avsep.scoring.localisation import COLUMNS as PLACE_COLUMNS
 from avsep.scoring.summary import Rows, headline, summarise
+from avsep.systems import catalogue
 
 RATE = 11025
-SYSTEMS_OF = {"sounding": tuple(tables.SYSTEMS), "silent": ("colearning", "cyclic")}
+TITLES = {system.name: system.title for system in (*catalogue.SYSTEMS, *catalogue.CONTROLS)}
+SYSTEMS_OF = {"sounding": tuple(TITLES), "silent": ("colearning", "cyclic")}
+PLACED = ("colearning", "cyclic", "trimodal_visual", "trimodal_text", *PLACES)
+IN_SCENES = tuple(
+    [entry.name for entry in catalogue.SYSTEMS if entry.scenes] + [control.name for control in catalogue.SCENE_CONTROLS]
+)
 LEVEL = {
     "mixture": 0.0,
     "oracle": 15.0,
@@ -108,7 +113,7 @@ def _gate_controls(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {**row, "system": control, "probability": p, "solo_probability": p, "muted": int(p < 0.5)}
         for row in rows
-        if row["system"] == pairs.GATED
+        if row["system"] == "cyclic"
         for control, p in answers.items()
     ]
 
@@ -140,10 +145,13 @@ def _write_example(
     row, column = np.mgrid[0:7, 0:7]
     for letter in "AC":
         heat = np.exp(-((row - rng.uniform(2, 4)) ** 2 + (column - rng.uniform(2, 4)) ** 2) / 3)
-        arrays[f"attention_trimodal_{letter}"] = heat / heat.sum()
+        arrays[f"attention_trimodal_visual_{letter}"] = heat / heat.sum()
     for letter, about in objects.items():
         for system in SYSTEMS_OF[about["role"]]:
-            if system in ("mixture", "oracle"):
+            if system == "mixture":
+                continue
+            if system == "oracle":
+                arrays[f"mask_{system}_{letter}"] = masks[letter]
                 continue
             quiet = 1.0 if about["role"] == "sounding" else 0.05
             noisy = masks[letter] * quiet + rng.normal(0, 0.05, masks[letter].shape)
@@ -168,19 +176,19 @@ def _phrases() -> pd.DataFrame:
 def _places(rows: pd.DataFrame) -> pd.DataFrame:
     own = rows[(rows["system"] == "cyclic") & (rows["role"] == "sounding")]
     values = {"iou": 0.62, "area": 0.2, "silent_share": 0.1}
-    return pd.concat([own.assign(method=method, **values) for method in PLACES])[PLACE_COLUMNS]
+    return pd.concat([own.assign(method=method, **values) for method in PLACED])[PLACE_COLUMNS]
 
 
 def _sources(rows: pd.DataFrame) -> pd.DataFrame:
-    own = rows[(rows["role"] == "sounding") & rows["system"].isin(many.SYSTEMS)]
-    return pd.concat([own.assign(sources=number) for number in (2, 3, 4)])[many.COLUMNS]
+    own = rows[(rows["role"] == "sounding") & rows["system"].isin([entry.name for entry in catalogue.SYSTEMS])]
+    return pd.concat([own.assign(sources=number) for number in (2, 3, 4)])[sources.COLUMNS]
 
 
 def write_scenes(folder: Path, kinds: tuple[str, ...] = ("plain", "noise")) -> None:
     """What stage evaluate_scenes leaves of one scene of each kind with two players, of whom the second is missed; of
     your own videos, with no `kinds`, empty tables."""
     rows = []
-    for kind, system in itertools.product(kinds, ASKED):
+    for kind, system in itertools.product(kinds, IN_SCENES):
         about = {"scene": f"{kind}_00", "kind": kind, "system": system, "role": "player", "class": "tuba"}
         heard = {"snr": 4.0, "snri": 3.21, "sdr": 5.0, "nsdr": 4.5}
         rows.append({**about, "player": 0, "label": "tuba", "playing": 1, "found": 1, "probability": 0.9, **heard})
@@ -230,7 +238,7 @@ def _write_metrics(folder: Path, table: pd.DataFrame, mixtures: int) -> None:
         stage: {"files": 3, "seconds": {"mean": 24.0}} for stage in ("videos", "extract", "detect", "index")
     }
     stages |= {"pretrained": {"accuracy": 0.97}, "captions": {"captions": 132, "cosine": 0.41}, "evaluate": evaluated}
-    for number, stage in enumerate(tables.TRAINING):
+    for number, stage in enumerate(drawn.name for drawn in catalogue.TRAINING):
         stages[stage] = {"best": 5.0 + number, "epoch": 3}
         steps = np.arange(1, 17) * 40
         curves = {"train/loss": 2 * np.exp(-steps / 200) + 0.1 * number, "val/loss": 2 * np.exp(-steps / 220) + 0.2}
@@ -249,3 +257,35 @@ def _write_metrics(folder: Path, table: pd.DataFrame, mixtures: int) -> None:
             pd.DataFrame({"step": steps, path.stem: values}).to_csv(path, sep="\t", index=False)
     for stage, metrics in stages.items():
         (folder / f"{stage}.json").write_text(json.dumps(metrics, indent=2), encoding="utf-8")
+
+
+def add_system(root: Path, name: str, like: str, masks: bool = True) -> None:
+    """All that the stages before `report` tell of a system, once more, under another name."""
+    metrics = root / "metrics"
+    for path in (*metrics.glob("*.csv"), *(metrics / "evaluate").rglob("*.csv")):
+        table = pd.read_csv(path, keep_default_na=False, na_values=["", "nan"])
+        named = [column for column in ("system", "method", "against") if column in table]
+        again = [table[table[column] == like].assign(**{column: name}) for column in named]
+        if "against" in table:  # each is held against the other
+            again.append(table[table["system"] == like].drop_duplicates("metric").assign(system=name, against=like))
+        pd.concat([table, *again]).to_csv(path, index=False)
+    for path in (metrics / "evaluate/gates", metrics / "evaluate/reliability"):
+        for curve in path.glob(f"{like}*.csv"):
+            curve.with_name(curve.name.replace(like, name)).write_bytes(curve.read_bytes())
+    told = json.loads((metrics / "evaluate.json").read_text(encoding="utf-8"))
+    if like in told["gates"]:
+        told["gates"][name] = 0.25
+    (metrics / "evaluate.json").write_text(json.dumps(told), encoding="utf-8")
+    for folder in (metrics / "examples").iterdir():
+        for wave in folder.glob(f"*_{like}.wav"):
+            wave.with_name(wave.name.replace(like, name)).write_bytes(wave.read_bytes())
+        if masks:
+            with np.load(folder / "arrays.npz") as archive:
+                arrays = dict(archive)
+            same = {key.replace(f"_{like}_", f"_{name}_"): array for key, array in arrays.items()}
+            np.savez_compressed(folder / "arrays.npz", **{**same, **arrays})
+        example = json.loads((folder / "example.json").read_text(encoding="utf-8"))
+        for about in example["objects"].values():
+            if like in about["probability"]:
+                about["probability"][name] = about["probability"][like]
+        (folder / "example.json").write_text(json.dumps(example), encoding="utf-8")

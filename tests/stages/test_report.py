@@ -4,8 +4,10 @@ import base64
 import contextlib
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable
+from html import escape, unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,11 +22,12 @@ from avsep.errors import InputError
 from avsep.params.loading import load
 from avsep.params.sections import Report
 from avsep.params.stages import ReportParams
-from avsep.report import figures, page, tables
+from avsep.report import charts, figures, page, tables
 from avsep.report.page import png_uri
 from avsep.report.tables import decimal
+from avsep.systems import catalogue
 from stages import report
-from tests.helpers.report_inputs import write_inputs, write_scenes
+from tests.helpers.report_inputs import TITLES, add_system, write_inputs, write_scenes
 
 ROOT = Path(__file__).parents[2]
 PARAMS = load(ReportParams, ROOT / "params.yaml")
@@ -87,8 +90,8 @@ def made() -> str:
 def test_every_picture_and_sound_is_in_the_page_and_decodes(html: str) -> None:
     page = Page(html)
     pictures, sounds = page.sources("img"), page.sources("audio")
-    # two mixtures: a spectrogram, 4 pictures, masks of 2 x 4 sounding and 2 x 2 silent ones; of VAST, for the sounding
-    # ones, the picture again, its heat map and 4 masks
+    # two mixtures: a spectrogram, 4 pictures, masks of 2 x 4 sounding and 2 x 2 silent ones, the oracle's being the
+    # target; of VAST, for the sounding ones, the picture again, its heat map and 4 masks
     assert len(pictures) == 2 * (1 + 4 + 2 * 4 + 2 * 2 + 2 * (2 + 4))
     # the mixture, 2 x (reference, oracle, three systems, VAST's four), 2 x two systems
     assert len(sounds) == 2 * (1 + 2 * (5 + 4) + 2 * 2)
@@ -126,7 +129,7 @@ def test_hostile_names_are_shown_as_they_are_written(html: str) -> None:
 def test_numbers_are_those_of_the_metrics(untouched: Path, html: str) -> None:
     scores = pd.read_csv(untouched / "metrics/evaluate/scores.csv").set_index(["system", "metric"])["mean"]
     page = Page(html)
-    for system in tables.SYSTEMS:
+    for system in TITLES:
         assert decimal(scores[system, "sdr"], 2) in page.text
     assert (
         "95.3 %" in page.text and "\N{MINUS SIGN}43.2 dB" in page.text and "3.1 %" in page.text and "0.917" in page.text
@@ -155,7 +158,7 @@ def test_heat_lies_over_what_clip_saw(untouched: Path, html: str) -> None:
 
 def heat_of(arrays: Path, letter: str) -> str:
     with np.load(arrays) as archive:
-        shares = archive[f"attention_trimodal_{letter}"].astype(np.float32)
+        shares = archive[f"attention_trimodal_visual_{letter}"].astype(np.float32)
     return png_uri(figures.overlay(shares, "inferno"))
 
 
@@ -167,14 +170,14 @@ def test_an_object_is_asked_for_with_its_phrase(inputs: Path) -> None:
     path.write_text(json.dumps(example), encoding="utf-8")
     text = Page(made()).text
     assert f"\N{LEFT DOUBLE QUOTATION MARK}{HOSTILE} & a lyre\N{RIGHT DOUBLE QUOTATION MARK}" in text
-    assert "sounds 0.31: taken as absent" in text and "sounds 0.90: taken as present" in text, "the threshold is 0.417"
+    assert "sounds 0.31, taken as absent" in text and "sounds 0.90, taken as present" in text, "the threshold is 0.417"
 
 
 def test_vast_answers_with_sounds_and_scores(untouched: Path, html: str) -> None:
     page = Page(html)
     labels = [attributes["aria-label"] for tag, attributes in page.tags if tag == "audio"]
     for system in ("trimodal_visual", "trimodal_text", "finetune_visual", "finetune_text"):
-        assert sum(label.endswith(f", {tables.SYSTEMS[system]}") for label in labels) == 2 * 2
+        assert sum(label.endswith(f", {TITLES[system]}") for label in labels) == 2 * 2
     pairs = pd.read_csv(untouched / "metrics/pairs.csv")
     row = pairs[(pairs["mixture"] == 0) & (pairs["object"] == "C") & (pairs["system"] == "finetune_text")].iloc[0]
     assert f"NSDR {decimal(row['nsdr'], 1, True)} · SI-SDRi {decimal(row['si_sdri'], 1, True)}" in page.text
@@ -182,8 +185,8 @@ def test_vast_answers_with_sounds_and_scores(untouched: Path, html: str) -> None
 
 def test_controls_stand_below_what_was_trained_and_nowhere_else(html: str) -> None:
     rows = [attributes["class"] for tag, attributes in Page(html).tags if tag == "tr" and "class" in attributes]
-    assert rows[:15] == ["frame"] * 3 + ["trained"] * 7 + ["control"] * 5
-    order = {"frame": 0, "trained": 1, "control": 2}
+    assert rows[:15] == ["reference"] * 3 + ["trained"] * 7 + ["control"] * 5
+    order = {"reference": 0, "trained": 1, "external": 2, "control": 3, "scenes": 0}
     starts = [0, *(at for at in range(1, len(rows)) if order[rows[at]] < order[rows[at - 1]])]
     assert len(starts) > 20, "each table, of which there are many, starts anew"
 
@@ -301,6 +304,153 @@ def test_no_rejected_video_is_said_so(inputs: Path) -> None:
     assert "None: every video" in Page(made()).text
 
 
+# --- Systems that nobody named here
+
+NINTH = catalogue.Entry(
+    *("ninth", "A ninth system", ("#123456", "#654321"), (2.0, 1.0)),
+    module="ninth",
+    stage="ninth",
+    method="Ninth",
+    grounds=True,
+    first=True,
+)
+SEEING = catalogue.Entry("seeing", "By another picture", module="x", method="VAST", asked="picture", looks=True)
+WORDED = catalogue.Entry("worded", "By another phrase", module="x", method="VAST", asked="phrase")
+THEIRS = "Their <waves>"  # in no catalogue
+LIKE = TITLES["cyclic"]
+
+
+@pytest.fixture(scope="module")
+def more(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page where three systems more are in the catalogue, and the waves of another are scored."""
+    root = tmp_path_factory.mktemp("more")
+    shutil.copytree(untouched, root, dirs_exist_ok=True)
+    add_system(root, THEIRS, like="cyclic", masks=False)
+    add_system(root, "ninth", like="cyclic")
+    add_system(root, "seeing", like="trimodal_visual")
+    add_system(root, "worded", like="trimodal_text", masks=False)
+    shutil.copytree(root / "metrics/cyclic", root / "metrics/ninth")
+    shutil.copy(root / "metrics/cyclic.json", root / "metrics/ninth.json")
+    trained = catalogue.Drawn("ninth", "Training the ninth", ("#abcdef", "#fedcba"))
+    with pytest.MonkeyPatch.context() as patch, contextlib.chdir(root):
+        patch.setattr(catalogue, "SYSTEMS", (*catalogue.SYSTEMS, NINTH, SEEING, WORDED))
+        patch.setattr(catalogue, "TRAINING", (*catalogue.TRAINING, trained))
+        return made()
+
+
+def lines_of(html: str, title: str) -> int:
+    return html.count(f'<th scope="row">{escape(title)}</th>')
+
+
+def legends(html: str) -> list[list[str]]:
+    """The titles in each legend."""
+    found = re.findall(r'<ul class="legend">(.*?)</ul>', html, re.DOTALL)
+    return [[unescape(title).strip() for title in re.findall(r"</svg>([^<]+)</li>", legend)] for legend in found]
+
+
+def section(html: str, name: str) -> str:
+    after = html[html.index(f'<h2 id="{name}">') :]
+    return after[: after.index("</section>")]
+
+
+each_more = pytest.mark.parametrize("system", [NINTH, catalogue.external(THEIRS)], ids=["ninth", "external"])
+
+
+@each_more
+def test_a_new_system_has_a_line_in_each_table(system: catalogue.Entry, more: str) -> None:
+    """It is like cyclic co-learning, and stands wherever that does."""
+    assert lines_of(more, LIKE) > 25
+    tables = re.findall(r"(?:<summary>[^<]*</summary>\s*<div[^>]*>)?<table.*?</table>", more, re.DOTALL)
+    for shown in tables:
+        to_itself = f"<summary>Against {escape(system.title)}</summary>" in shown
+        if not to_itself and f"<summary>Against {LIKE}</summary>" not in shown:
+            assert lines_of(shown, system.title) == lines_of(shown, LIKE), re.sub("<[^>]+>", " ", shown)[:200]
+    assert lines_of(more, system.title) == lines_of(more, LIKE)
+    assert more.count(f"<summary>Against {escape(system.title)}</summary>") == 1
+    assert lines_of(more, f"{system.title}: boxes that are taken to sound") == 1
+    assert more.count(f'<th scope="col">{escape(system.title)}</th>') == 1, "by class"
+    assert more.count(f"<summary>{escape(system.title)}</summary>") == 1, "by pair of classes"
+
+
+@each_more
+def test_a_new_system_is_drawn_in_each_chart(system: catalogue.Entry, more: str) -> None:
+    assert sum(system.title in legend for legend in legends(more)) == 3, "of its method, of grounding, of gates"
+    drawn = f"stroke: var({figures.variable(system)})"
+    charts = {name: section(more, name).split("<figure>")[1:] for name in ("separation", "grounding", "silence")}
+    assert [len(of) for of in charts.values()] == [4, 4, 4]
+    assert sum(drawn in chart for chart in charts["separation"]) == 1, "that of its method"
+    assert all(drawn in chart for chart in (*charts["grounding"], *charts["silence"]))
+
+
+@each_more
+def test_a_new_system_is_heard_and_says_who_sounds(system: catalogue.Entry, more: str) -> None:
+    assert more.count(f"<dt>{escape(system.title)}</dt>") == 2 * 4
+    labels = [attributes["aria-label"] for tag, attributes in Page(more).tags if tag == "audio"]
+    assert sum(label.endswith(f", {system.title}") for label in labels) == 2 * 4
+
+
+def test_an_external_system_gives_waves_and_no_mask(more: str, html: str) -> None:
+    assert more.count('<tr class="external">') == lines_of(more, LIKE) + 1, "and one among the places"
+    assert more.count("no mask: it gives a sound") == 2 * 4 + 2 * 2, "and one that is asked by phrase"
+    assert "no mask" not in html
+    assert f"Mask of {escape(THEIRS)}" not in more and f"Mask of {NINTH.title}" in more
+
+
+def test_a_new_stage_and_a_new_method_are_told(more: str) -> None:
+    assert "Separation by Ninth (NSDR)" in more
+    assert "Training the ninth" in legends(more)[-1] and more.count("stroke: var(--line-abcdef-fedcba)") > 3
+    assert "<summary>ninth</summary>" in more, "what its stage wrote down"
+
+
+def test_systems_by_picture_and_by_phrase_are_told_from_the_catalogue(more: str) -> None:
+    queries = re.findall(r'<section class="query".*?</section>', more, re.DOTALL)
+    assert len(queries) == 2 * 2 * 2
+    for by_picture, by_phrase in zip(queries[::2], queries[1::2], strict=True):
+        assert f"<strong>{SEEING.title}</strong>" in by_picture and f"<strong>{WORDED.title}</strong>" in by_phrase
+        assert by_picture.count('class="attention"') == 2, "each that looks"
+    assert more.count('style="--rows: 6"') == 2 * 2, "both columns keep their lines beside each other"
+
+
+def test_every_colour_of_a_line_is_told_by_day_and_by_night(more: str) -> None:
+    used = set(re.findall(r"var\((--line-[\w-]+)\)", more))
+    assert {figures.variable(line) for line in (NINTH, SEEING, catalogue.external(THEIRS))} <= used
+    for name in used:
+        _, _, _, by_day, by_night = name.split("-")
+        assert re.findall(rf"{name}: (#\w+);", more) == [f"#{by_day}", f"#{by_night}"]
+        assert more.index(f"{name}: ") < more.index("prefers-color-scheme: dark") < more.rindex(f"{name}: ")
+
+
+def test_others_sounds_may_be_of_sounding_objects_alone(inputs: Path) -> None:
+    add_system(inputs, "theirs", like="baseline", masks=False)
+    for path in inputs.glob("metrics/examples/*"):
+        assert not (path / "B_theirs.wav").exists()
+    html = made()
+    assert sum("theirs" in legend for legend in legends(html)) == 1, "it does not say who sounds"
+    assert html.count(', theirs"') == 2 * 2 and lines_of(html, "theirs") > 10
+
+
+def test_swatches_have_the_dashes_of_the_lines(html: str) -> None:
+    swatches = re.findall(r'<svg class="swatch".*?stroke: var\(([^)]+)\)"([^>]*)/></svg>([^<]+)</li>', html)
+    lines = {line.title: line for line in (*catalogue.TRAINING, *catalogue.SYSTEMS, *charts.KINDS)}
+    assert len(swatches) > 15
+    for name, dashes, title in swatches:
+        assert name == figures.variable(lines[title])
+        assert [float(length) for length in re.findall(r"[\d.]+", dashes)] == list(lines[title].dashes)
+
+
+def test_the_report_knows_no_systems_name() -> None:
+    """Names stand in the catalogue alone; two of them are words for other things: a sound, a section."""
+    listed = (*catalogue.SYSTEMS, *catalogue.CONTROLS, *catalogue.GATE_CONTROLS, *catalogue.SCENE_CONTROLS)
+    names = {one.name for one in (*listed, *catalogue.TRAINING)} - {"mixture", "grounding"}
+    folder = ROOT / "avsep/report"
+    sources = [*folder.glob("*.py"), *(folder / "templates").iterdir()]
+    assert len(sources) > 20 and len(names) > 15
+    for source in sources:
+        text = source.read_text(encoding="utf-8")
+        told = {name for name in names if re.search(rf"(?<![A-Za-z0-9_]){name}(?![A-Za-z0-9_])", text)}
+        assert not told, f"{source.name} knows {sorted(told)}"
+
+
 def without(column: str) -> Callable[[Path], None]:
     return lambda path: pd.read_csv(path).drop(columns=column).to_csv(path, index=False)
 
@@ -323,14 +473,16 @@ def looking_elsewhere(path: Path) -> None:
 
 def without_attention(path: Path) -> None:
     with np.load(path) as archive:
-        arrays: dict[str, Any] = {name: archive[name] for name in archive.files if name != "attention_trimodal_C"}
+        arrays: dict[str, Any] = {
+            name: archive[name] for name in archive.files if name != "attention_trimodal_visual_C"
+        }
     np.savez(path, **arrays)
 
 
 def inattentive(path: Path) -> None:
     with np.load(path) as archive:
         arrays: dict[str, Any] = dict(archive)
-    np.savez(path, **{**arrays, "attention_trimodal_A": -arrays["attention_trimodal_A"]})
+    np.savez(path, **{**arrays, "attention_trimodal_visual_A": -arrays["attention_trimodal_visual_A"]})
 
 
 def without_rows(path: Path) -> None:
@@ -368,8 +520,8 @@ def pickled(path: Path) -> None:
         ("metrics/evaluate/phrases.csv", without_rows, r"tell no phrases\.accepted_present"),
         ("metrics/examples/000/example.json", without_phrase, r"example.json: objects\.A\.\S*phrase: Field required"),
         ("metrics/examples/000/example.json", looking_elsewhere, r"objects\.C\.view lies not within C.jpg"),
-        ("metrics/examples/000/arrays.npz", without_attention, "arrays.npz has no attention_trimodal_C"),
-        ("metrics/examples/000/arrays.npz", inattentive, "attention_trimodal_A holds no shares of 1"),
+        ("metrics/examples/000/arrays.npz", without_attention, "arrays.npz has no attention_trimodal_visual_C"),
+        ("metrics/examples/000/arrays.npz", inattentive, "attention_trimodal_visual_A holds no shares of 1"),
         ("metrics/examples/001/C_finetune_text.wav", Path.unlink, "C_finetune_text.wav is missing"),
         ("metrics/captions.json", Path.unlink, "captions.json is missing"),
         ("metrics/examples/001/B.jpg", truncated, "B.jpg is no JPEG"),

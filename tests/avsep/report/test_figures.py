@@ -1,14 +1,18 @@
 import io
 import re
 import xml.etree.ElementTree
-from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
 from avsep.media import spectrogram
-from avsep.report import charts, figures, tables
+from avsep.report import charts, figures
+from avsep.systems import catalogue
+from avsep.systems.catalogue import Drawn
+
+SOLID = Drawn("solid", "A solid line", ("#0b7a70", "#4fcdbf"))
+DOTTED = Drawn("dotted", "A dotted line", ("#b4570b", "#f0a35a"), catalogue.DOTTED)
 
 
 def test_heatmap_has_low_frequencies_at_the_bottom() -> None:
@@ -51,11 +55,11 @@ def test_ticks_lie_where_the_warp_puts_their_frequency() -> None:
 
 
 def test_chart_is_well_formed_and_in_the_pages_colours() -> None:
-    lines = {"cyclic": ([1, 2, 3], [0.1, 0.5, 0.2]), "baseline": ([1, 2], [0.3, 0.4])}
+    lines = {SOLID: ([1, 2, 3], [0.1, 0.5, 0.2]), DOTTED: ([1, 2], [0.3, 0.4])}
     svg = figures.curve_chart(lines, "step", "val/<loss>")
     xml.etree.ElementTree.fromstring(svg)
-    assert "var(--cyclic)" in svg and "var(--baseline)" in svg and "currentColor" in svg
-    assert "#01020" not in svg
+    assert "var(--line-0b7a70-4fcdbf)" in svg and "var(--line-b4570b-f0a35a)" in svg and "currentColor" in svg
+    assert "#0102" not in svg and "#0b7a70" not in svg
     assert svg == figures.curve_chart(lines, "step", "val/<loss>")
 
 
@@ -63,27 +67,42 @@ def test_charts_of_one_span_share_their_x_axis() -> None:
     def ticks(svg: str) -> list[str]:
         return re.findall(r"<text [^>]*>([^<]+)</text>", svg)
 
-    short, long = {"cyclic": ([1, 2], [0.0, 1.0])}, {"baseline": ([0, 50], [0.0, 1.0])}
+    short, long = {SOLID: ([1, 2], [0.0, 1.0])}, {DOTTED: ([0, 50], [0.0, 1.0])}
     assert ticks(figures.curve_chart(short, "x", "y", span=[0, 50])) == ticks(figures.curve_chart(long, "x", "y"))
     assert ticks(figures.curve_chart(short, "x", "y")) != ticks(figures.curve_chart(long, "x", "y"))
 
 
-def test_every_style_has_its_line_and_its_colour_in_the_page() -> None:
-    page = (Path(figures.__file__).parent / "templates/style.css").read_text(encoding="utf-8")
-    assert set(figures.STYLES) == {*tables.TRAINING, *tables.TRAINED, "oracle", *charts.KINDS, "threshold"}
-    for name in figures.STYLES:
-        assert f".swatch.{name}" in page or name == "threshold"
-        svg = figures.curve_chart({name: ([1, 2], [0.1, 0.5])}, "step", "value")
-        (colour,) = set(re.findall(r"var\(--(\w+)\)", svg))
-        assert page.count(f"--{colour}: #") == 2, "in light and in dark"
+LINES = (
+    *(*catalogue.SYSTEMS, *catalogue.CONTROLS, *catalogue.GATE_CONTROLS, *catalogue.SCENE_CONTROLS),
+    *(*catalogue.TRAINING, catalogue.external("theirs"), *charts.KINDS, charts.THRESHOLD),
+)
+
+
+def test_every_line_is_drawn_in_its_colour_and_its_dashes() -> None:
+    for line in LINES:
+        assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in line.colours)
+        svg = figures.curve_chart({line: ([1, 2], [0.1, 0.5])}, "step", "value")
+        (name,) = set(re.findall(r"var\((--[\w-]+)\)", svg))
+        assert figures.palette([line]) == {name: line.colours}
+        dashes = re.findall(r"stroke-dasharray: ([\d.,]+)", svg)
+        assert len(dashes) == bool(line.dashes)
+        for drawn in dashes:
+            widths = [float(length) / 1.6 for length in drawn.split(",")]
+            np.testing.assert_allclose(widths, line.dashes, rtol=1e-3)
+
+
+def test_as_many_lines_as_there_may_be_keep_their_colours_apart() -> None:
+    lines = {Drawn(f"{n}", f"{n}", (f"#0102{n:02x}", f"#ff{n:02x}00")): ([0, 1], [0, n]) for n in range(40)}
+    svg = figures.curve_chart(lines, "x", "y")
+    assert set(re.findall(r"stroke: var\((--[\w-]+)\)", svg)) == set(figures.palette(lines))
 
 
 def test_marks_points_and_the_diagonal_are_drawn_in_their_colours() -> None:
-    line = {"cyclic": ([0.1, 0.9], [0.2, 0.8])}
+    line = {SOLID: ([0.1, 0.9], [0.2, 0.8])}
     plain = figures.curve_chart(line, "x", "y")
-    marked = figures.curve_chart(line, "x", "y", marks={"colearning": 0.5})
+    marked = figures.curve_chart(line, "x", "y", marks={DOTTED: 0.5})
     diagonal = figures.curve_chart(line, "x", "y", diagonal=True)
-    dotted = figures.curve_chart(line, "x", "y", points={"cyclic": [0.3, 0.7]})
-    assert "var(--colearning)" in marked and "var(--colearning)" not in plain
+    dotted = figures.curve_chart(line, "x", "y", points={SOLID: [0.3, 0.7]})
+    assert figures.variable(DOTTED) in marked and figures.variable(DOTTED) not in plain
     assert diagonal.count("opacity: 0.4") == 1 and "opacity: 0.4" not in plain
-    assert dotted.count("var(--cyclic)") > plain.count("var(--cyclic)")
+    assert dotted.count(figures.variable(SOLID)) > plain.count(figures.variable(SOLID))

@@ -6,6 +6,7 @@ import pytest
 
 from avsep.errors import InputError
 from avsep.report import tables
+from avsep.scoring import separation
 
 
 def test_curves_are_found_by_split_and_name(tmp_path: Path) -> None:
@@ -48,7 +49,7 @@ def test_a_cell_has_the_interval_and_the_significance_that_stand_beside_it() -> 
         index=["cyclic", "baseline"],
     )
     columns = {"nsdr": tables.Column("NSDR", sign=True), "sdr": tables.Column("SDR")}
-    table = tables.tabulate(frame, tables.SYSTEMS, columns, best={("cyclic", "nsdr")}, drawn="nsdr")
+    table = tables.tabulate(frame, columns, best={("cyclic", "nsdr")}, drawn="nsdr")
     assert [line.title for line in table.lines] == ["Sound of Pixels (baseline)", "Cyclic co-learning"]
     faint, best = (line.cells[0] for line in table.lines)
     assert best == tables.Cell(2.0, 1.0, 3.0, best=True) and faint == tables.Cell(1.0, -1.0, 2.0, faint=True)
@@ -57,9 +58,30 @@ def test_a_cell_has_the_interval_and_the_significance_that_stand_beside_it() -> 
 
 
 def test_groups_are_what_stands_apart() -> None:
-    assert [tables.group_of(name) for name in ("oracle_binary", "finetune_text", "trimodal_synonym", "chance")] == [
-        *("frame", "trained", "control", "control"),
+    names = ["chance", "trimodal_synonym", "zeta", "finetune_text", "Their waves", "oracle_binary"]
+    table = tables.tabulate(pd.DataFrame({"nsdr": 1.0}, index=names), {"nsdr": tables.Column("NSDR")})
+    assert [(line.title, line.group) for line in table.lines] == [
+        ("Ideal binary mask (oracle)", "reference"),
+        ("VAST fine-tuned, by phrase", "trained"),
+        ("Their waves", "external"),
+        ("zeta", "external"),
+        ("Control: VAST by the phrase in other words", "control"),
+        ("Control: at random", "control"),
     ]
+
+
+def test_other_lines_than_systems_have_the_titles_and_the_order_that_they_are_given() -> None:
+    frame = pd.DataFrame({"recall": [0.5, 1.0]}, index=["a", "b"])
+    lines = {"b": ("Second", "one"), "a": ("First", "two"), "c": ("Not there", "one")}
+    table = tables.tabulate(frame, {"recall": tables.Column("Recall")}, lines=lines)
+    assert [(line.title, line.group, line.cells[0].value) for line in table.lines] == [
+        ("Second", "one", 1.0),
+        ("First", "two", 0.5),
+    ]
+
+
+def test_the_scores_that_the_page_names_are_those_that_are_measured() -> None:
+    assert tuple(tables.SCORES) == separation.SCORES
 
 
 def test_shares_are_written_in_percent_once() -> None:
