@@ -17,9 +17,10 @@ from avsep.report import tables
 from avsep.report.measured import PLACES
 from avsep.report.scenes import ASKED
 from avsep.scenes import scoring as scenes
-from avsep.scoring import many, pairs
+from avsep.scoring import pairs, sources
 from avsep.scoring.localisation import COLUMNS as PLACE_COLUMNS
 from avsep.scoring.summary import Rows, headline, summarise
+from avsep.systems import catalogue
 
 RATE = 11025
 SYSTEMS_OF = {"sounding": tuple(tables.SYSTEMS), "silent": ("colearning", "cyclic")}
@@ -108,7 +109,7 @@ def _gate_controls(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {**row, "system": control, "probability": p, "solo_probability": p, "muted": int(p < 0.5)}
         for row in rows
-        if row["system"] == pairs.GATED
+        if row["system"] == "cyclic"
         for control, p in answers.items()
     ]
 
@@ -172,8 +173,8 @@ def _places(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _sources(rows: pd.DataFrame) -> pd.DataFrame:
-    own = rows[(rows["role"] == "sounding") & rows["system"].isin(many.SYSTEMS)]
-    return pd.concat([own.assign(sources=number) for number in (2, 3, 4)])[many.COLUMNS]
+    own = rows[(rows["role"] == "sounding") & rows["system"].isin([system.name for system in catalogue.SYSTEMS])]
+    return pd.concat([own.assign(sources=number) for number in (2, 3, 4)])[sources.COLUMNS]
 
 
 def write_scenes(folder: Path, kinds: tuple[str, ...] = ("plain", "noise")) -> None:
