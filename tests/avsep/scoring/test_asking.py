@@ -20,7 +20,6 @@ from avsep.scoring.asking import (
     Batch,
     Outcome,
     Questions,
-    Task,
     confident,
     evidence_by_class,
     pair_tasks,
@@ -361,7 +360,7 @@ def test_of_n_sources_all_sound_and_nobody_looks(videos: list[Video], systems: d
     [made] = separate_sources([videos[:3]], 2, systems)
     assert set(made.estimates) == {*tiny.REFERENCES, *TRAINED}, "no controls"
     assert all(set(objects) == {"1", "2", "3"} for objects in made.estimates.values())
-    assert {s: set(p) for s, p in made.probabilities.items()} == dict.fromkeys(GROUNDED, {"1", "2", "3"})
+    assert {s: set(p) for s, p in made.probabilities.items()} == {s: {"1", "2", "3"} for s in GROUNDED}
     assert made.attention == {} and made.confidences == {}
     np.testing.assert_allclose(made.references["1"], tiny_reader().sound(videos[0], 7) / 3, rtol=1e-6)
 
