@@ -42,6 +42,6 @@ def write_project() -> None:
     factories.write_data(Path("data"))
     Path("data/index/rejected.csv").write_text("class,id,stage,reason\n", encoding="utf-8")
     outcomes.write_weights(Path())
-    Path("metrics").mkdir()
+    Path("metrics").mkdir(exist_ok=True)
     Path("metrics/index.json").write_text("{}", encoding="utf-8")
     write_scenes(Path("metrics"), kinds=())

@@ -173,7 +173,7 @@ def _places(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _sources(rows: pd.DataFrame) -> pd.DataFrame:
-    own = rows[(rows["role"] == "sounding") & rows["system"].isin([system.name for system in catalogue.SYSTEMS])]
+    own = rows[(rows["role"] == "sounding") & rows["system"].isin([entry.name for entry in catalogue.SYSTEMS])]
     return pd.concat([own.assign(sources=number) for number in (2, 3, 4)])[sources.COLUMNS]
 
 
