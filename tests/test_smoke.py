@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from avsep.scoring.systems import SYSTEMS
 from tests.helpers.checkout import ROOT, call, fresh_checkout
+from tests.helpers.outcomes import SYSTEMS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

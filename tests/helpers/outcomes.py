@@ -1,24 +1,50 @@
-"""What evaluation works on, tiny: networks, mixtures, what CLIP tells of them, and outcomes."""
+"""What evaluation works on, tiny: systems with random weights, mixtures, questions, and outcomes."""
 
-from collections.abc import Collection, Iterable, Sequence
+import tempfile
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from avsep.clips.datasets import FixedMixtures
 from avsep.clips.index import OBJECTS, SOUNDING, Mixture, Video
-from avsep.scoring.asking import NOTHING, Told, tell
-from avsep.scoring.systems import ASKED, GROUNDED, SHOWN, SYSTEMS, TRAINED, Outcome, separate_all
+from avsep.scoring.asking import (
+    PAIRS_TABLE,
+    MiddleFrame,
+    Outcome,
+    Phrases,
+    Questions,
+    Task,
+    ask_all,
+    pair_tasks,
+    source_tasks,
+)
+from avsep.systems import catalogue
 from avsep.systems.confidence import Confidence
+from avsep.systems.load import load_systems
+from avsep.systems.system import Setup, System
+from avsep.weights.checkpoints import save_weights
+from avsep.weights.clip import CLIP
 from models.sound_of_pixels import SoundOfPixels
 from models.vast import VAST
 from tests.helpers import factories
-from tests.helpers.factories import SPECTROGRAM, UNET, WIDTH, tiny_ccol, tiny_clip, tiny_reader
+from tests.helpers.factories import FPS, RATE, SAMPLES, SIZE, SPECTROGRAM, UNET, WIDTH, tiny_ccol, tiny_clip
+
+# Their names, in the order of every table.
+REFERENCES = tuple(entry.name for entry in catalogue.SYSTEMS if entry.group == "reference")
+TRAINED = tuple(entry.name for entry in catalogue.SYSTEMS if entry.group == "trained")
+GROUNDED = tuple(entry.name for entry in catalogue.SYSTEMS if entry.grounds)
+CONTROLS = tuple(control.name for control in catalogue.CONTROLS)
+GATE_CONTROLS = tuple(control.name for control in catalogue.GATE_CONTROLS)
+WRONG = {control.name: control.of for control in catalogue.CONTROLS if control.asked == catalogue.OTHER}
+SYSTEMS = (*REFERENCES, *TRAINED, *CONTROLS)
 
 PROBABILITIES = {"A": 0.9, "B": 0.2, "C": 0.4, "D": 0.7}  # at a gate of 0.5, C is muted and D leaks
 SOLO = {"A": 0.8, "B": 0.6, "C": 0.7, "D": 0.1}
 GATES = dict.fromkeys(GROUNDED, 0.5)
 CONFIDENCE = Confidence(mean=np.zeros(3), deviation=np.ones(3), weights=np.array([1.0, 2.0, -1.0]), bias=-0.5)
+PHRASES = Phrases("playing the {}", sorted(factories.CLASSES), {"violin": "a fiddle"}, ["an empty beach"])
 
 
 def outcome(videos: list[Video], number: int = 0, samples: int = 2000) -> Outcome:
@@ -30,8 +56,7 @@ def outcome(videos: list[Video], number: int = 0, samples: int = 2000) -> Outcom
     silent = {"B": 0.01 * mixture, "D": 0.01 * mixture}
     mask = np.full((16, 16), 0.5, np.float32)
     return Outcome(
-        number,
-        dict(zip(OBJECTS, videos, strict=False)),
+        Task(PAIRS_TABLE, number, dict(zip(OBJECTS, videos, strict=False)), SOUNDING),
         {"A": a, "C": c},
         {
             **dict.fromkeys(SYSTEMS, sounding),
@@ -45,42 +70,83 @@ def outcome(videos: list[Video], number: int = 0, samples: int = 2000) -> Outcom
         {},
         {},
         mask,
+        dict.fromkeys(OBJECTS, MiddleFrame(7, 24, 18, None)),
     )
 
 
 def networks() -> dict[str, torch.nn.Module]:
+    """Of each stage whose weights a system takes."""
     torch.manual_seed(0)
     made: dict[str, torch.nn.Module] = {"baseline": SoundOfPixels(WIDTH, **UNET)}
     made |= {"colearning": tiny_ccol(1), "cyclic": tiny_ccol(2)}
-    made |= {system: VAST(3, **factories.VAST) for system in ASKED}
+    made |= {stage: VAST(3, **factories.VAST) for stage in ("trimodal", "finetune")}
     return {name: network.eval() for name, network in made.items()}
+
+
+def write_weights(root: Path) -> None:
+    """What the training stages leave of `networks`, and stage pretrained of CLIP."""
+    for stage, network in networks().items():
+        save_weights(root / f"checkpoints/{stage}/best.safetensors", network.state_dict())
+    save_weights(root / CLIP, tiny_clip().clip.state_dict())
+
+
+def tiny_setup(root: Path = Path(), **options: Any) -> Setup:
+    """What systems of the size of `networks` are made with."""
+    values: dict[str, Any] = {
+        **dict(root=root, device="cpu", spectrogram=SPECTROGRAM, max_target=5.0),
+        **dict(rate=RATE, samples=SAMPLES, fps=FPS, frames=1, stride=1, size=SIZE, square=False),
+        **dict(resnet_width=WIDTH, query_std=None, baseline_whole=True, **factories.MODEL),
+        **dict(clip=factories.CLIP, vast_levels=3, vast_channels=2, vast_frames=2, vast_stride=1),
+        **dict(masked="linear", phrase=PHRASES.template),
+    }
+    return Setup(**{**values, **options})
+
+
+def tiny_systems(stages: Collection[str] = catalogue.STAGES, **options: Any) -> dict[str, System]:
+    """What `load_systems` makes of their weights."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_weights(Path(folder))
+        return load_systems(stages, tiny_setup(Path(folder), **options))
+
+
+def ask(systems: Mapping[str, System], batch: int, phrases: Phrases = PHRASES) -> Questions:
+    """Questions to these systems."""
+    return Questions(systems, phrases, tiny_setup().reader, SPECTROGRAM, "cpu", batch)
 
 
 def mixtures_of(videos: list[Video]) -> list[Mixture]:
     return [Mixture(*(videos[(first + i) % len(videos)] for i in range(4))) for first in range(3)]
 
 
-def told(mixtures: Iterable[Sequence[Video]]) -> Told:
-    reader = tiny_reader(objects=False, resize=64, size=64, count=2)
-    return tell(tiny_clip(), mixtures, reader, "playing the {}", {"violin": "a fiddle"}, ["an empty beach"])
+def separate(
+    videos: list[Video],
+    batch: int,
+    systems: Mapping[str, System] | None = None,
+    phrases: Phrases = PHRASES,
+) -> list[Outcome]:
+    """What `systems`, or all, make of all mixtures of pairs."""
+    questions = ask(tiny_systems() if systems is None else systems, batch, phrases)
+    confidence = CONFIDENCE if "trimodal_text" in questions.systems else None
+    return answers(questions, pair_tasks(mixtures_of(videos)), confidence)
 
 
-def separate(videos: list[Video], batch: int, systems: Collection[str] = (*SHOWN, *ASKED)) -> list[Outcome]:
-    """What `systems` make of all mixtures."""
-    test = mixtures_of(videos)
-    heard = FixedMixtures(test, tiny_reader(), heard=SOUNDING, seen=())
-    seen = {
-        name: FixedMixtures(test, tiny_reader(objects=name != "baseline"), heard=(), seen=OBJECTS)
-        for name in SHOWN
-        if name in systems
-    }
-    asked = {name: network for name, network in networks().items() if name in systems}
-    confidence = CONFIDENCE if "trimodal" in systems else None
-    said = told(test) if set(ASKED) & set(systems) else NOTHING
-    options = dict(masked="linear", spectrogram=SPECTROGRAM, max_target=5.0, device="cpu")
-    return list(separate_all(asked, heard, seen, said, confidence, batch=batch, **options))  # type: ignore[arg-type]
+def separate_sources(
+    mixtures: Sequence[Sequence[Video]], batch: int, systems: Mapping[str, System] | None = None
+) -> list[Outcome]:
+    """The same of mixtures of all that is in sight."""
+    return answers(ask(tiny_systems() if systems is None else systems, batch), source_tasks(mixtures))
+
+
+def answers(
+    questions: Questions,
+    tasks: Sequence[Task],
+    confidence: Confidence | None = None,
+    silent: Callable[[Task, Video], None] | None = None,
+) -> list[Outcome]:
+    """What all systems make of each task."""
+    return list(ask_all(questions, questions.batches(questions.read(tasks, silent)), confidence))
 
 
 def asked_objects(system: str) -> tuple[str, ...]:
-    """The objects that a system is asked for."""
+    """The objects that a system is asked for: a silent one has no truth that a reference could be made from."""
     return OBJECTS if system in TRAINED else SOUNDING

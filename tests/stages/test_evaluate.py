@@ -4,43 +4,29 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
-from avsep.scoring.systems import ASKED, FRAME, GROUNDED, SHOWN, WRONG
 
 from avsep.params.loading import check
 from avsep.params.sections import Params
 from avsep.params.stages import EvaluateParams, ReportParams
 from avsep.published import import_ccol, import_vast
 from avsep.report.measured import read_measured
-from avsep.scoring.pairs import GATE_CONTROLS
 from avsep.weights.checkpoints import load_weights, save_weights
 from avsep.weights.clip import CLIP
 from models.vast import VAST
 from stages import evaluate, report
-from tests.helpers import factories, outcomes
-from tests.helpers.factories import tiny_ccol, tiny_clip
+from tests.helpers import factories
+from tests.helpers.evaluation import tiny_values, write_project
+from tests.helpers.factories import tiny_ccol
+from tests.helpers.outcomes import GATE_CONTROLS, GROUNDED, REFERENCES, WRONG
 from tests.helpers.published_files import ccol_files, vast_files, write_published
-from tests.helpers.report_inputs import write_scenes
 
-ROOT = Path(__file__).parents[2]
-TINY: dict[str, dict[str, Any]] = {
-    "resnet": {"width": factories.WIDTH},
-    "extract": {"rate": factories.RATE, "fps": factories.FPS},
-    "audio": {"samples": factories.SAMPLES},
-    "spectrogram": asdict(factories.SPECTROGRAM),
-    "frames": {"count": 1, "stride": 1, "resize": 20, "size": factories.SIZE},
-    "model": {**factories.MODEL, "query_std": None},
-    "clip": factories.CLIP,
-    "vast": {"unet_levels": 3, "unet_channels": 2, "frames": 1, "batch": 5},
-    "evaluate": {"batch": 3, "examples": 1, "sources": [2, 3], "source_mixtures": 2, "resamples": 20},
-    "report": {"mixtures": 1},
-}
+WITH_WEIGHTS = ("baseline", "colearning", "cyclic", "trimodal", "finetune")
+ASKED = ("trimodal", "finetune")  # by a picture or a phrase
 
 
 def part(checked: Params, stage_params: Any) -> Any:
@@ -49,11 +35,7 @@ def part(checked: Params, stage_params: Any) -> Any:
 
 def run(*systems: str) -> None:
     """Stage evaluate, then stage report, with params that were checked as a user's are."""
-    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    for section, leaves in TINY.items():
-        values[section] |= leaves
-    values["evaluate"]["systems"] = list(systems)
-    checked = check(values)
+    checked = check(tiny_values(*systems))
     evaluate.main(part(checked, EvaluateParams))
     report.main(part(checked, ReportParams))
 
@@ -69,15 +51,8 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("LOKY_MAX_CPU_COUNT", "1")
-        factories.write_data(Path("data"))
-        Path("data/index/rejected.csv").write_text("class,id,stage,reason\n", encoding="utf-8")
-        for system, network in outcomes.networks().items():
-            save_weights(checkpoint(system), network.state_dict())
-        save_weights(CLIP, tiny_clip().clip.state_dict())
-        Path("metrics").mkdir()
-        Path("metrics/index.json").write_text("{}", encoding="utf-8")
-        write_scenes(Path("metrics"), kinds=())
-        run(*SHOWN, *ASKED)
+        write_project()
+        run(*WITH_WEIGHTS)
     return folder
 
 
@@ -97,7 +72,7 @@ def project(scored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 def rows_of(systems: Sequence[str]) -> set[str]:
     """The names that they have in pairs.csv, with their controls."""
-    names = {*FRAME, *systems} - set(ASKED)
+    names = {*REFERENCES, *systems} - set(ASKED)
     names |= {f"{system}_{way}" for system in ASKED if system in systems for way in ("visual", "text")}
     names |= {control for control, system in WRONG.items() if system in names}
     if "trimodal" in systems:
@@ -122,7 +97,7 @@ def same_rows(scored: Path, table: str, systems: set[str]) -> None:
     ids="+".join,
 )
 def test_any_choice_of_systems_is_scored_as_all_are(systems: list[str], scored: Path, project: Path) -> None:
-    for system in (*SHOWN, *ASKED):
+    for system in WITH_WEIGHTS:
         if system not in systems:
             checkpoint(system).unlink()
     if not set(systems) & set(ASKED):

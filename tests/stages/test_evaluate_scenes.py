@@ -11,9 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from avsep.scoring.systems import GROUNDED
 
-from avsep.errors import InputError
 from avsep.params.loading import read
 from avsep.params.sections import (
     Audio,
@@ -34,7 +32,6 @@ from avsep.scenes.files import read_truth
 from avsep.scenes.matching import true_objects
 from avsep.scenes.rendering import render_scene
 from avsep.scenes.scoring import COLUMNS, INTERVALS, SUMMARY
-from avsep.separating.gates import read_gates
 from avsep.separating.tracks import Object
 from avsep.separating.video import Separator
 from avsep.weights.checkpoints import save_weights
@@ -44,15 +41,19 @@ from models.detector import build_detector
 from models.sound_of_pixels import SoundOfPixels
 from models.vast import VAST
 from stages import evaluate_scenes
-from stages.evaluate_scenes import SCENES, SYSTEMS, TRUE_BOXES
+from stages.evaluate_scenes import SCENES
 from tests.helpers import factories
 from tests.helpers.factories import SPECTROGRAM, UNET, tiny_clip
+from tests.helpers.outcomes import TRAINED
+from tests.helpers.toys import Waves
 from tests.helpers.zero_shot import write_zero_shot
 
 CLASSES = ["cello", "flute", "trumpet", "tuba"]
 RATE = 8000
 WIDTH = 8  # of the ResNet
 FOUND = ["plain_00", "silence_00"]  # the scenes
+TRUE_BOXES = "cyclic_true_boxes"
+SYSTEMS = ("mixture", "oracle", *TRAINED, TRUE_BOXES)
 SYSTEMS_WITH_WEIGHTS = {"baseline", "colearning", "cyclic", "trimodal", "finetune"}
 
 
@@ -73,6 +74,7 @@ def params() -> EvaluateScenesParams:
         detect=Detect(threshold=0.05, nms=0.5, batch=2, phrase="a {}"),
         model=Model(**UNET, sound_channels=2, head_std=None, query_std=None),
         objective=Objective(as_published=False, symmetric=True, max_target=5.0),
+        baseline=demo.baseline,
         vast=Vast(**vast),
         evaluate=demo.evaluate,
         evaluate_scenes=EvaluateScenes(enlarge=1.0, nms=0.3, link=0.3, seen=0.5, overlap=0.5, resamples=50, examples=1),
@@ -203,7 +205,7 @@ def test_any_choice_of_systems_is_scored_as_all_are(systems: tuple[str, ...], pr
 
 def test_a_zero_shot_detector_is_asked_for_the_classes_of_the_scenes(project: Path) -> None:
     save_zero_shot("owlv2", write_zero_shot("owlv2", project / "source"))
-    separator = evaluate_scenes.make_separator(params())
+    separator, _ = evaluate_scenes.make_separator(params())
     players = {player.category for name in FOUND for player in read_truth(SCENES, name).players}
     assert separator.classes == sorted(players)
     network: Any = separator.detector
@@ -221,12 +223,17 @@ def test_no_scenes_leave_empty_tables(tmp_path: Path, monkeypatch: pytest.Monkey
     assert pd.read_csv("metrics/scenes_by_kind.csv").empty and list(Path("metrics/scene_examples").iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{}", '{"gates": {"cyclic": 0.5}}', '{"gates": {"cyclic": "x", "colearning": 1}}']
-)
-def test_missing_gates_are_told(text: str, tmp_path: Path) -> None:
-    (tmp_path / "evaluate.json").write_text(text)
-    with pytest.raises(InputError, match=r"tells no gates of colearning and cyclic .*: run stage evaluate"):
-        read_gates(GROUNDED, tmp_path / "evaluate.json")
-    with pytest.raises(InputError, match="run stage evaluate"):
-        read_gates(GROUNDED, tmp_path / "missing.json")
+def test_a_system_of_waves_is_scored_beside_the_others(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sees(monkeypatch, None)
+    expected, _ = run("baseline")
+    load_systems = evaluate_scenes.load_systems
+    monkeypatch.setattr(evaluate_scenes, "load_systems", lambda *asked: {**load_systems(*asked), "waves": Waves()})
+    Path("metrics/evaluate.json").write_text('{"gates": {"waves": 0.5}}')
+    table, told = run("baseline")
+    assert set(table["system"]) == {"mixture", "oracle", "baseline", "waves"}
+    pd.testing.assert_frame_equal(table[table["system"] != "waves"].reset_index(drop=True), expected, check_dtype=False)
+    own = table[(table["system"] == "waves") & (table["scene"] == "plain_00")]
+    silent = own[(own["role"] == "player") & (own["playing"] == 0)]
+    assert len(silent) and silent["leakage_db"].tolist() == pytest.approx([20 * np.log10(0.5)] * len(silent), abs=1e-3)
+    assert own["passed"].isna().all() and (own["role"] == "nobody").sum() == 1
+    assert "snri" in told["waves"] and Path("metrics/scene_examples/plain_00/object_0_waves.wav").is_file()

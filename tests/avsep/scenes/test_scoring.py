@@ -17,18 +17,19 @@ from avsep.scenes.scoring import (
     detect_kinds,
     intervals,
     level_db,
-    oracle,
     passed,
-    score_controls,
+    references,
+    score_references,
     score_system,
     summarise,
     summarise_detection,
     summarise_kinds,
 )
 from avsep.scoring.intervals import Bootstrap
-from avsep.separating.tracks import Object
 from avsep.separating.windows import Given, Hearing, Windows
+from avsep.systems.system import System
 from tests.helpers.factories import RATE, SAMPLES, SPECTROGRAM
+from tests.helpers.outcomes import tiny_systems
 
 HEARING = Hearing(RATE, SAMPLES, SPECTROGRAM)
 LENGTH = 700
@@ -54,10 +55,6 @@ def scene(*playing: bool, others: tuple[str, ...] = (), noise: float = 0.0) -> S
     return Scene(truth, mixture + noise * np.random.default_rng(0).standard_normal(LENGTH).astype(np.float32), stems)
 
 
-def things(count: int) -> list[Object]:
-    return [Object(label, 0.9, ((2, 1, 20, 16),), (1,)) for label in range(1, count + 1)]
-
-
 def given(*waves: np.ndarray, probabilities: tuple[float, ...] | None = None, mask: float = 0.5) -> Given:
     masks = torch.full((len(waves), WINDOWS, 16, 16), mask)
     stacked = torch.from_numpy(np.array(waves, np.float32).reshape(-1, LENGTH))
@@ -68,9 +65,15 @@ def given(*waves: np.ndarray, probabilities: tuple[float, ...] | None = None, ma
 
 
 def rows(made: Scene, gave: Given, matched: dict[int, int]) -> list[dict[str, Any]]:
-    found = list(score_system(made, "cyclic", gave, things(len(gave.waves)), CLASSES, matched, HEARING))
+    found = list(score_system(made, "cyclic", gave, CLASSES[: len(gave.waves)], matched, HEARING))
     assert all(set(row) <= set(COLUMNS) for row in found)
     return found
+
+
+def from_truth(made: Scene) -> list[dict[str, Any]]:
+    """The rows of the references that scenes have."""
+    systems: dict[str, System] = {name: system for name, system in tiny_systems([]).items() if name != "oracle_binary"}
+    return list(score_references(made, references(systems, made, HEARING)))
 
 
 def test_what_a_player_is_given_is_scored_against_its_stem() -> None:
@@ -131,7 +134,7 @@ def test_the_share_of_a_sound_that_nobody_makes(what: str) -> None:
     assert other["role"] == what and other["passed"] == pytest.approx(0.25, abs=1e-3), "half of its amplitude"
     assert other["level_db"] == pytest.approx(-23.0, abs=0.1)
     assert nobody["role"] == "nobody" and nobody["leakage_db"] == -80, "two halves leave nothing"
-    assert passed(given(), made.stems[f"{what}.wav"], HEARING) == 0
+    assert passed(torch.zeros(0, WINDOWS, 16, 16), made.stems[f"{what}.wav"], HEARING) == 0
 
 
 def test_what_the_masks_leave_is_nobodys() -> None:
@@ -147,14 +150,14 @@ def test_a_silent_scene_has_levels_and_no_ratios() -> None:
     found = rows(made, given(silence, silence, probabilities=(0.0, 0.0)), {0: 0})
     assert [row["role"] for row in found] == ["player", "player", "false", "nobody"]
     assert all(row["given_db"] == -80 and "leakage_db" not in row and "snr" not in row for row in found)
-    assert list(score_controls(made, oracle(made, HEARING, 5.0))) == []
+    assert from_truth(made) == []
     summary = summarise(pd.DataFrame(found, columns=COLUMNS))
     assert summary == {"rejected": 1.0, "given_db": -80.0}
 
 
-def test_controls_are_of_players_who_play() -> None:
+def test_references_are_of_players_who_play() -> None:
     made = scene(True, False, True)
-    found = list(score_controls(made, oracle(made, HEARING, 5.0)))
+    found = from_truth(made)
     assert [(row["system"], row["player"]) for row in found] == [(s, n) for n in (0, 2) for s in ("mixture", "oracle")]
     assert [row["snri"] for row in found if row["system"] == "mixture"] == [0, 0]
     assert all(row["snri"] > 10 for row in found if row["system"] == "oracle"), "the tones lie apart"
@@ -229,5 +232,30 @@ def test_scores_are_of_the_scene_as_it_is_heard() -> None:
     """Codec noise in the mixture is no source's."""
     clean, noisy = scene(True, True), scene(True, True, noise=0.01)
     assert replace(noisy, mixture=clean.mixture).mixture is clean.mixture
-    [mixture, *_] = score_controls(noisy, oracle(noisy, HEARING, 5.0))
+    [mixture, *_] = from_truth(noisy)
     assert mixture["snr"] < 0
+
+
+def test_the_oracle_is_the_stems_masks_and_the_mixture_is_itself() -> None:
+    made = scene(True, True)
+    given_ = references(tiny_systems([]), made, HEARING)
+    assert list(given_) == ["mixture", "oracle", "oracle_binary"]
+    for waves in given_.values():
+        assert list(waves) == list(made.stems) and all(wave.shape == (LENGTH,) for wave in waves.values())
+    assert all(wave is made.mixture for wave in given_["mixture"].values())
+    for stem, wave in made.stems.items():
+        assert np.abs(given_["oracle"][stem] - wave).max() < 0.5 * np.abs(made.mixture - wave).max()
+    assert references(tiny_systems([]), scene(False), HEARING) == {}, "nothing is true of silence"
+
+
+def test_a_system_of_waves_has_all_rows_but_what_masks_tell() -> None:
+    made = scene(True, True, others=("noise",))
+    one, other, noise = made.stems.values()
+    waves = torch.from_numpy(np.stack([one, other]))
+    found = rows(made, Given(None, waves), {0: 0, 1: 1})
+    assert [row["role"] for row in found] == ["player", "player", "noise", "nobody"]
+    assert found[0]["snr"] > 60 and found[0]["sdr"] > 60
+    assert "passed" not in found[2], "what passes of a stem, only masks tell"
+    assert found[3]["given_db"] == pytest.approx(level_db(noise), abs=1e-3), "what nobody was given is the noise"
+    nobody = rows(made, Given(None, waves[:0]), {})[-1]
+    assert nobody["leakage_db"] == pytest.approx(0)

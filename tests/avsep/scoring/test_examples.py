@@ -9,19 +9,18 @@ from avsep.clips.index import OBJECTS, SOUNDING
 from avsep.scoring.examples import write_example
 from avsep.scoring.pairs import score
 from avsep.scoring.separation import SCORES
-from avsep.scoring.systems import ASKED, GROUNDED, SYSTEMS
-from tests.helpers.factories import CLASSES, RATE, tiny_reader, write_data
-from tests.helpers.outcomes import GATES, mixtures_of, separate, told
+from tests.helpers.factories import CLASSES, RATE, write_data
+from tests.helpers.outcomes import GATES, GROUNDED, PHRASES, SYSTEMS, TRAINED, separate, tiny_systems
+from tests.helpers.toys import Waves
 
 
 def test_an_example_holds_what_the_report_shows(tmp_path: Path) -> None:
     videos = write_data(tmp_path / "data")["test"]
     made = separate(videos, batch=3)[1]
     rows, _ = score(made, GATES, 0, CLASSES)
-    write_example(tmp_path / "001", made, rows, tiny_reader(), told(mixtures_of(videos)))
+    write_example(tmp_path / "001", made, rows, RATE, PHRASES)
     sounds = {f"{x}_{s}.wav" for s in GROUNDED for x in OBJECTS}
-    sounds |= {f"{x}_{s}.wav" for s in ("baseline", "oracle", "oracle_binary", "reference") for x in SOUNDING}
-    sounds |= {f"{x}_{s}_{way}.wav" for s in ASKED for way in ("visual", "text") for x in SOUNDING}
+    sounds |= {f"{x}_{s}.wav" for s in (*TRAINED, "oracle", "oracle_binary", "reference") for x in SOUNDING}
     files = {path.name for path in (tmp_path / "001").iterdir()}
     assert files == sounds | {"mixture.wav", "arrays.npz", "example.json"} | {f"{x}.jpg" for x in OBJECTS}
     example = json.loads((tmp_path / "001/example.json").read_text())
@@ -41,11 +40,23 @@ def test_an_example_holds_what_the_report_shows(tmp_path: Path) -> None:
         assert {x: list(scores) for x, scores in objects.items()} == {key: list(SCORES) for key in SOUNDING}
         assert objects["A"]["sdr"] == by_row[system, "A"]["sdr"]
     with np.load(tmp_path / "001/arrays.npz", allow_pickle=False) as arrays:
-        attention = {name: arrays[f"attention_trimodal_{name}"] for name in SOUNDING}
+        attention = {name: arrays[f"attention_trimodal_visual_{name}"] for name in SOUNDING}
         assert all(where.shape == (2, 2) and abs(where.sum() - 1) < 1e-2 for where in attention.values())
         planes = [array for name, array in arrays.items() if not name.startswith("attention")]
         assert all(array.dtype == np.float16 and array.shape == (16, 16) for array in planes)
         assert {"mixture", "target_A", "target_C", "mask_oracle_A", "mask_baseline_C"} <= set(arrays)
         assert {f"mask_{s}_{x}" for s in GROUNDED for x in OBJECTS} <= set(arrays)
         np.testing.assert_allclose(arrays["mask_cyclic_B"], made.masks["cyclic"]["B"], atol=1e-3)
-    assert tiny_reader().rate == RATE
+
+
+def test_an_example_of_waves_without_masks_has_their_sounds(tmp_path: Path) -> None:
+    videos = write_data(tmp_path / "data")["test"]
+    made = separate(videos, 3, {**tiny_systems([]), "waves": Waves()})[0]
+    rows, _ = score(made, {}, 0)
+    write_example(tmp_path / "000", made, rows, RATE, PHRASES)
+    assert {path.name for path in (tmp_path / "000").glob("*_waves.wav")} == {f"{x}_waves.wav" for x in OBJECTS}
+    with np.load(tmp_path / "000/arrays.npz", allow_pickle=False) as arrays:
+        assert not [name for name in arrays if "waves" in name] and "mask_oracle_A" in arrays
+    example = json.loads((tmp_path / "000/example.json").read_text())
+    assert set(example["scores"]) == {"mixture", "oracle", "oracle_binary", "waves"}
+    assert "phrase" not in example["objects"]["A"], "nobody is asked in words"

@@ -9,7 +9,7 @@ import pytest
 from avsep.clips.index import OBJECTS, SOUNDING
 from avsep.errors import InputError
 from avsep.scoring.localisation import COLUMNS, attended, auc, iou, locate, region_of, silent_share, true_box
-from tests.helpers.factories import FPS, FRAMES, tiny_reader, write_data
+from tests.helpers.factories import FPS, FRAMES, write_data
 from tests.helpers.outcomes import separate
 
 
@@ -60,13 +60,13 @@ def test_the_true_box_of_a_time(tmp_path: Path) -> None:
 def test_every_method_is_placed_where_truth_is_known(tmp_path: Path) -> None:
     videos = write_data(tmp_path / "data")["test"]
     made = separate(videos, batch=3)[0]
-    assert locate(made, tiny_reader(), tmp_path / "videos", 0.5, 0) == []
+    assert locate(made, FPS, tmp_path / "videos", 0.5, 0) == []
     for video in videos:
         path = tmp_path / "videos" / video.category / f"{video.id}.truth.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         boxes = [[2, 1, 20, 16]] * (8 * FRAMES // FPS)  # where write_video puts the detections
         path.write_text(json.dumps({"instrument": boxes}))
-    rows = locate(made, tiny_reader(), tmp_path / "videos", 0.5, 0)
+    rows = locate(made, FPS, tmp_path / "videos", 0.5, 0)
     assert all(list(row) == COLUMNS for row in rows)
     by_method = {(row["method"], row["object"]): row for row in rows}
     methods = {"colearning", "cyclic", "detected_box", "trimodal_visual", "trimodal_text"}
@@ -82,4 +82,4 @@ def test_every_method_is_placed_where_truth_is_known(tmp_path: Path) -> None:
             assert row["iou"] == heard[name]
             assert row["silent_share"] == (heard[silent] / (heard[name] + heard[silent]) if heard[name] or heard[silent]
                                            else None)  # fmt: skip
-    assert rows == locate(made, tiny_reader(), tmp_path / "videos", 0.5, 0)
+    assert rows == locate(made, FPS, tmp_path / "videos", 0.5, 0)

@@ -6,11 +6,23 @@ import numpy as np
 import pytest
 
 from avsep.clips.index import OBJECTS, SOUNDING, Video
-from avsep.scoring.pairs import COLUMNS, GATE_CONTROLS, score
+from avsep.scoring.pairs import COLUMNS, UNDEFINED, score
 from avsep.scoring.separation import SCORES, gains, measure
-from avsep.scoring.systems import GROUNDED, SYSTEMS
+from avsep.scoring.silence import FLOOR_DB
 from tests.helpers.factories import CLASSES, write_data
-from tests.helpers.outcomes import GATES, PROBABILITIES, SOLO, outcome
+from tests.helpers.outcomes import (
+    GATE_CONTROLS,
+    GATES,
+    GROUNDED,
+    PROBABILITIES,
+    SOLO,
+    SYSTEMS,
+    mixtures_of,
+    outcome,
+    separate,
+    tiny_systems,
+)
+from tests.helpers.toys import Silent, Waves
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +110,69 @@ def test_only_a_class_with_a_synonym_is_scored_by_it(videos: list[Video]) -> Non
     first = made.videos["A"].category
     rows = score(made, GATES, 0, [first])[0]
     assert [row["class"] for row in rows if row["system"] == "trimodal_synonym"] == [first]
+
+
+# --- Systems that give waves, or silence by themselves
+
+
+def test_waves_without_masks_are_scored(videos: list[Video]) -> None:
+    [made, *_] = separate(videos, 3, {**tiny_systems([]), "waves": Waves(share=0.5)})
+    assert "waves" not in made.masks and set(made.estimates["waves"]) == set(OBJECTS)
+    rows, reason = score(made, {}, 0)
+    assert reason is None
+    own = {row["object"]: row for row in rows if row["system"] == "waves"}
+    assert set(own) == set(OBJECTS) and not any("muted" in row for row in own.values())
+    assert [own[name]["si_sdri"] for name in SOUNDING] == pytest.approx([0, 0], abs=1e-4), "the mixture, half as loud"
+    assert [own[name]["leakage_db"] for name in "BD"] == pytest.approx([20 * np.log10(0.5)] * 2, abs=1e-3)
+
+
+def test_silence_that_a_system_gives_by_itself_has_an_snr_and_no_other_score(videos: list[Video]) -> None:
+    first = mixtures_of(videos)[0]
+    plain = tiny_systems(["cyclic"])
+    [without, *_] = separate(videos, 3, plain)
+    [made, *_] = separate(videos, 3, {**plain, "silent": Silent(f"playing the {first.c.category}")})
+    assert made.probabilities["silent"] == {"A": 1, "B": 1, "C": 0, "D": 1} and not made.estimates["silent"]["C"].any()
+    rows, reason = score(made, {**GATES, "silent": 0.5}, 0)
+    assert reason is None
+    own = {row["object"]: row for row in rows if row["system"] == "silent"}
+    assert (own["C"]["snr"], own["C"]["muted"], own["A"]["muted"]) == (0, 1, 0)
+    mixture = next(row for row in rows if row["system"] == "mixture" and row["object"] == "C")
+    assert own["C"]["snri"] == pytest.approx(-mixture["snr"])
+    assert set(UNDEFINED) == set(SCORES) - {"snr", "snri"}
+    assert all(np.isnan(own["C"][metric]) for metric in UNDEFINED)
+    assert all(np.isfinite(own["A"][metric]) for metric in SCORES), "the other one's scores are its own"
+    others = [row for row in rows if row["system"] != "silent"]
+    expected, _ = score(without, GATES, 0)
+    assert others == expected, "other systems' rows are what they were"
+
+
+def test_silence_for_a_silent_object_leaks_nothing(videos: list[Video]) -> None:
+    first = mixtures_of(videos)[0]
+    silent = Silent(f"playing the {first.b.category}")
+    [made, *_] = separate(videos, 3, {**tiny_systems([]), "silent": silent})
+    rows, reason = score(made, {"silent": 0.0}, 0)
+    own = {row["object"]: row for row in rows if row["system"] == "silent"}
+    assert reason is None and own["B"]["muted"] == 0, "the gate is open"
+    assert own["B"]["leakage_db"] == own["B"]["open_leakage_db"] == FLOOR_DB
+    assert own["D"]["leakage_db"] == pytest.approx(20 * np.log10(0.5), abs=1e-3)
+    assert all(np.isfinite(own[name][metric]) for name in SOUNDING for metric in SCORES)
+
+
+def test_silence_of_a_system_that_says_that_the_object_sounds_cannot_be_scored(videos: list[Video]) -> None:
+    first = mixtures_of(videos)[0]
+    silent = Silent(f"playing the {first.c.category}", says=0.1)
+    [made, *_] = separate(videos, 3, {**tiny_systems([]), "silent": silent})
+    assert not made.estimates["silent"]["C"].any()
+    rows, reason = score(made, {"silent": 0.5}, 0)
+    assert rows == [] and reason == "silent: estimate 1 is silent: BSS-eval is not defined for it"
+
+
+def test_the_rows_come_in_the_order_of_every_table(videos: list[Video]) -> None:
+    made = outcome(videos, samples=600)
+    shuffled = dict(reversed(list(made.estimates.items())))
+    named = list(dict.fromkeys(row["system"] for row in score(replace(made, estimates=shuffled), GATES, 0, CLASSES)[0]))
+    assert named == [*SYSTEMS, *GATE_CONTROLS]
+    later = {**shuffled, "waves": made.estimates["baseline"], "a_wave": made.estimates["baseline"]}
+    named = list(dict.fromkeys(row["system"] for row in score(replace(made, estimates=later), GATES, 0, CLASSES)[0]))
+    assert named.index("finetune_text") + 1 == named.index("a_wave") == named.index("waves") - 1
+    assert named.index("waves") + 1 == named.index("trimodal_synonym")

@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 
 from avsep.clips.index import OBJECTS, SOUNDING
-from avsep.scoring import localisation, many, pairs
+from avsep.scoring import localisation, pairs
+from avsep.scoring import sources as many_sources
 from avsep.scoring.separation import SCORES
 from avsep.scoring.summary import Rows, headline, summarise
-from avsep.scoring.systems import GROUNDED, SYSTEMS
+from tests.helpers.outcomes import GROUNDED, SYSTEMS
 
 VIDEOS = {  # of each mixture's objects
     0: {"A": "cello/1", "B": "tuba/1", "C": "flute/1", "D": "violin/1"},
@@ -49,7 +50,7 @@ def rows() -> pd.DataFrame:
 
 def tables(table: pd.DataFrame, places: pd.DataFrame | None = None, sources: pd.DataFrame | None = None) -> Any:
     places = pd.DataFrame(columns=localisation.COLUMNS) if places is None else places
-    sources = pd.DataFrame(columns=many.COLUMNS) if sources is None else sources
+    sources = pd.DataFrame(columns=many_sources.COLUMNS) if sources is None else sources
     return summarise(Rows(table, PHRASES, places, sources), resamples=50, bins=10, seed=0)
 
 

@@ -1,5 +1,6 @@
 """A long sound among objects: windows that fade into each other, gates, silence, no object at all."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,26 +10,21 @@ from PIL import Image
 
 from avsep.scenes.matching import true_objects
 from avsep.separating.tracks import Object
-from avsep.separating.windows import Given, Hearing, Networks, Sight, Windows, separate
-from models.sound_of_pixels import SoundOfPixels
-from models.vast import VAST
-from tests.helpers import factories
-from tests.helpers.factories import RATE, SAMPLES, SIZE, SPECTROGRAM, UNET, WIDTH, noise, tiny_ccol, tiny_clip
+from avsep.separating.windows import Given, Hearing, Windows, frames_of, separate
+from avsep.systems.system import Answer, HeardMixtures, Sight, System
+from tests.helpers.factories import FPS, RATE, SAMPLES, SPECTROGRAM, noise
+from tests.helpers.outcomes import tiny_systems
+from tests.helpers.toys import Silent, Waves
 
-CLASSES = ["cello", "flute"]
+PHRASES = ["playing the cello", "playing the flute"]
 HEARING = Hearing(RATE, SAMPLES, SPECTROGRAM)
-SIGHT: dict[str, Any] = {
-    "crops": Sight(fps=4, count=3, stride=1, size=SIZE, square=True),
-    "queries": Sight(fps=4, count=1, stride=1, size=64, square=True),
-}
 SYSTEMS = {"baseline", "cyclic", "trimodal_visual", "trimodal_text"}
 
 
 @pytest.fixture(scope="module")
-def networks() -> Networks:
-    torch.manual_seed(0)
-    by_crop = {"baseline": SoundOfPixels(WIDTH, **UNET).eval(), "cyclic": tiny_ccol(1).eval()}
-    return Networks(by_crop, {"trimodal": VAST(3, **factories.VAST).eval()}, tiny_clip(), "playing the {}")
+def systems() -> dict[str, System]:
+    loaded = tiny_systems(["baseline", "cyclic", "trimodal"], frames=3, square=True, vast_frames=1)
+    return {name: system for name, system in loaded.items() if name in SYSTEMS}
 
 
 def frames(count: int = 4) -> list[Image.Image]:
@@ -41,8 +37,18 @@ def things(count: int = 4) -> list[Object]:
     return true_objects(np.array([[box] * count for box in boxes]), 40, 30)
 
 
-def give(networks: Networks, wave: torch.Tensor, objects: list[Object], gate: float = 0.0) -> dict[str, Given]:
-    return separate(networks, wave, frames(), objects, CLASSES, gates={"cyclic": gate}, hearing=HEARING, **SIGHT)
+def give(
+    systems: Mapping[str, System], wave: torch.Tensor, objects: list[Object], gate: float = 0.0
+) -> dict[str, Given]:
+    """The gate is each grounding system's."""
+    gates = {name: gate for name, system in systems.items() if hasattr(system, "ground")}
+    phrases = [PHRASES[one.label - 1] for one in objects]
+    return separate(systems, wave, frames(), objects, phrases, gates=gates, hearing=HEARING, fps=FPS)
+
+
+def masks_of(given: Given) -> torch.Tensor:
+    assert given.masks is not None
+    return given.masks
 
 
 # --- Windows
@@ -70,8 +76,8 @@ def test_windows_fade_into_each_other() -> None:
 
 def test_a_window_shows_the_frames_around_its_middle() -> None:
     windows = Windows(1000, SAMPLES)  # of 0.255 s, each 0.127 s after the other
-    sight = Sight(fps=4, count=3, stride=1, size=8, square=True)
-    numbers = sight.samples(windows, RATE, 4)
+    sight = Sight("x", count=3, stride=1, size=8, square=True, whole=False)
+    numbers = frames_of(windows, sight, RATE, FPS, 4)
     assert numbers.shape == (len(windows.starts), 3)
     assert numbers[0].tolist() == [0, 0, 1] and numbers[-1].tolist() == [2, 3, 3], "past the ends the last one again"
 
@@ -86,53 +92,120 @@ def test_open_masks_let_all_through() -> None:
 # --- Objects
 
 
-def test_each_system_gives_each_object_its_part(networks: Networks) -> None:
+def test_each_system_gives_each_object_its_part(systems: dict[str, System]) -> None:
     wave = 0.1 * noise(700, seed=0)
-    given = give(networks, wave, things())
+    given = give(systems, wave, things())
     assert set(given) == SYSTEMS
     for system, own in given.items():
         assert own.waves.shape == (2, 700) and own.waves.isfinite().all()
-        assert own.masks.shape == (2, len(Windows(700, SAMPLES).starts), 16, 16)
-        torch.testing.assert_close(own.waves[1], HEARING.let_through(own.masks[1], wave))
+        assert masks_of(own).shape == (2, len(Windows(700, SAMPLES).starts), 16, 16)
+        torch.testing.assert_close(own.waves[1], HEARING.let_through(masks_of(own)[1], wave))
         assert (own.probabilities is not None) == (own.muted is not None) == (system == "cyclic")
     assert given["cyclic"].probabilities is not None
     assert ((given["cyclic"].probabilities > 0) & (given["cyclic"].probabilities < 1)).all()
 
 
-def test_an_object_is_given_the_same_whoever_else_is_seen(networks: Networks) -> None:
+def test_an_object_is_given_the_same_whoever_else_is_seen(systems: dict[str, System]) -> None:
     wave = 0.1 * noise(700, seed=0)
-    both, alone = give(networks, wave, things()), give(networks, wave, things()[1:])
+    both, alone = give(systems, wave, things()), give(systems, wave, things()[1:])
     for system in SYSTEMS:
         torch.testing.assert_close(both[system].waves[1], alone[system].waves[0], atol=1e-5, rtol=1e-4)
 
 
-def test_below_the_gate_an_object_is_muted(networks: Networks) -> None:
+def test_below_the_gate_an_object_is_muted(systems: dict[str, System]) -> None:
     wave = 0.1 * noise(700, seed=0)
-    open_ = give(networks, wave, things())["cyclic"]
+    open_ = give(systems, wave, things())["cyclic"]
     assert open_.probabilities is not None
     gate = float(open_.probabilities.median()) + 1e-6
-    gated = give(networks, wave, things(), gate)["cyclic"]
+    gated = give(systems, wave, things(), gate)["cyclic"]
     assert gated.muted is not None and gated.muted.any() and not gated.muted.all()
     assert (gated.muted == (open_.probabilities < gate)).all()
-    assert not gated.masks[gated.muted].any() and (gated.masks[~gated.muted] == open_.masks[~gated.muted]).all()
+    assert not masks_of(gated)[gated.muted].any()
+    assert (masks_of(gated)[~gated.muted] == masks_of(open_)[~gated.muted]).all()
 
 
-def test_silence_gives_no_sound(networks: Networks) -> None:
+def test_silence_gives_no_sound(systems: dict[str, System]) -> None:
     for wave in (torch.zeros(700), 1e-4 * noise(700, seed=0)):
-        for own in give(networks, wave, things()).values():
+        for own in give(systems, wave, things()).values():
             assert not own.waves.any()
             assert own.probabilities is None or not own.probabilities.any()
             assert own.muted is None or own.muted.all()
 
 
-def test_a_window_of_silence_within_sound_is_silent(networks: Networks) -> None:
+def test_a_window_of_silence_within_sound_is_silent(systems: dict[str, System]) -> None:
     wave = 0.1 * noise(4 * SAMPLES, seed=0)
     wave[: 2 * SAMPLES] = 0
-    given = give(networks, wave, things())["cyclic"]
+    given = give(systems, wave, things())["cyclic"]
     assert not given.waves[:, :SAMPLES].any() and given.waves[:, 3 * SAMPLES :].any()
     assert given.muted is not None and given.muted[:, 0].all() and not given.muted[:, -1].any()
 
 
-def test_no_object_is_given_nothing(networks: Networks) -> None:
-    for own in give(networks, 0.1 * noise(700, seed=0), []).values():
-        assert own.waves.shape == (0, 700) and len(own.masks) == 0
+def test_no_object_is_given_nothing(systems: dict[str, System]) -> None:
+    for own in give(systems, 0.1 * noise(700, seed=0), []).values():
+        assert own.waves.shape == (0, 700) and len(masks_of(own)) == 0
+
+
+# --- Any system
+
+
+def test_waves_without_masks_fade_into_each_other_too() -> None:
+    wave = 0.1 * noise(700, seed=0)
+    given = give({"waves": Waves(share=0.5)}, wave, things())["waves"]
+    assert given.masks is None and given.probabilities is None and given.muted is None
+    torch.testing.assert_close(given.waves, 0.5 * wave.expand(2, -1))
+    wave[:600] = 0
+    assert not give({"waves": Waves()}, wave, things())["waves"].waves[:, :300].any()
+    nothing = give({"waves": Waves()}, wave, [])["waves"]
+    assert nothing.waves.shape == (0, 700)
+
+
+def test_an_object_that_a_system_takes_for_silent_is_muted_alone() -> None:
+    wave = 0.1 * noise(700, seed=0)
+    given = give({"silent": Silent(PHRASES[0])}, wave, things(), gate=0.5)["silent"]
+    assert given.muted is not None and given.muted[0].all() and not given.muted[1].any()
+    assert not given.waves[0].any()
+    torch.testing.assert_close(given.waves[1], 0.5 * wave)
+
+
+class Told(Waves):
+    """Waves that keep what the system is told of the windows."""
+
+    def __init__(self) -> None:
+        super().__init__("told")
+        self.heard: list[tuple[Sequence[str], Sequence[int], Any]] = []
+
+    def answer(self, heard: HeardMixtures, asked: Mapping[str, Any]) -> Answer:
+        self.heard.append((heard.names, heard.starts, heard.solo))
+        return super().answer(heard, asked)
+
+
+def test_a_system_is_told_which_mixture_and_where_in_it() -> None:
+    wave, told = 0.1 * noise(700, seed=0), Told()
+    arguments: dict[str, Any] = dict(gates={}, hearing=HEARING, fps=FPS, name="scenes/plain_00")
+    separate({"told": told}, wave, frames(), things(), PHRASES, **arguments)
+    starts = Windows(700, SAMPLES).starts
+    assert told.heard == [(["scenes/plain_00"] * len(starts), starts, {})], "and nothing of the sounds in it"
+
+
+def test_each_frame_of_an_object_is_looked_at_once(systems: dict[str, System], monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many windows it is in, and however many systems look alike."""
+    looked: list[int] = []
+    system: Any = systems["cyclic"]
+    prepare = system.prepare
+
+    def counted(pictures: torch.Tensor, phrase: str) -> Any:
+        looked.append(len(pictures))
+        return prepare(pictures, phrase)
+
+    monkeypatch.setattr(system, "prepare", counted)
+    give({"cyclic": system, "again": system}, 0.1 * noise(1000, seed=0), things())
+    assert looked == [4, 4]
+
+
+def test_an_object_is_asked_for_in_its_own_words(systems: dict[str, System]) -> None:
+    wave = 0.1 * noise(700, seed=0)
+    one, other = things()
+    given = give(systems, wave, [one, other, Object(1, 1.0, other.boxes, other.seen)])
+    text, picture = masks_of(given["trimodal_text"]), masks_of(given["trimodal_visual"])
+    assert torch.equal(text[0], text[2]) and not torch.equal(text[0], text[1])
+    assert torch.equal(picture[1], picture[2]) and not torch.equal(picture[0], picture[1])
