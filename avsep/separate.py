@@ -8,7 +8,9 @@
         soundfile.write(f"{one.number}-{one.category}.wav", one.wave, separator.rate)
 
 The detector finds the objects; one system says which of them sound and gives each its part of the sound, mono at
-`separator.rate`.  It works from any working directory.
+`separator.rate`.  It works from any working directory.  A system that is asked in words needs no picture:
+
+    load(root, system="trimodal_text").ask("song.wav", ["a person playing the violin"])
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,10 +23,12 @@ from numpy.typing import NDArray
 
 from avsep.clips.index import listed_classes
 from avsep.errors import InputError
+from avsep.media.sounds import load_sound
 from avsep.media.wav import Wave
 from avsep.params.loading import load as load_params
 from avsep.params.stages import EvaluateScenesParams
 from avsep.separating.gates import read_gates
+from avsep.separating.tracks import Object
 from avsep.separating.video import Separator, open_video
 from avsep.separating.windows import Hearing, Windows
 from avsep.setup import setup_of
@@ -102,6 +106,22 @@ class VideoSeparator:
         )
         starts = np.array(Windows(len(wave), own.hearing.samples).starts, np.int64)
         return Separated(self.rate, own.fps, wave, starts, own.hearing.samples, found)
+
+    def ask(self, sound: Path | str, phrases: Sequence[str]) -> dict[str, Wave]:
+        """What a sound file of any rate and number of channels holds of each of the phrases, (L,) each.
+
+        Raises InputError for a system that sees objects, a file that is no sound, or a phrase that CLIP cannot read.
+        """
+        own = self.separator
+        system = own.systems[self.system]
+        if system.sight is not None:
+            raise InputError(
+                f"system {self.system} sees objects, and a sound has none: choose one that is asked in words"
+            )
+        wave = load_sound(Path(sound), self.rate)
+        unseen = [Object(label, 1.0, boxes=(), seen=()) for label in range(1, len(phrases) + 1)]
+        given = own.give(wave, (), unseen, phrases)[self.system]
+        return {phrase: given.waves[number].numpy() for number, phrase in enumerate(phrases)}
 
 
 def load(

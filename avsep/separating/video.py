@@ -74,12 +74,25 @@ class Separator:
 
         `categories`: the objects' classes; `name`: of the mixture, as avsep.export writes it.
         """
+        phrases = [phrase_of(category, self.phrase) for category in categories]
+        return self.give(wave, frames, objects, phrases, systems, name)
+
+    def give(
+        self,
+        wave: Wave,
+        frames: Sequence[Image.Image],
+        objects: Sequence[Object],
+        phrases: Sequence[str],
+        systems: Mapping[str, System] | None = None,
+        name: str = "",
+    ) -> dict[str, Given]:
+        """As `separate`, of objects that are asked for by `phrases` where a system is asked in words."""
         return separate(
             self.systems if systems is None else systems,
             torch.from_numpy(wave).to(next(self.detector.parameters()).device),
             frames,
             objects,
-            [phrase_of(category, self.phrase) for category in categories],
+            phrases,
             gates=self.gates,
             hearing=self.hearing,
             fps=self.fps,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 import yaml
 
@@ -123,6 +124,25 @@ def test_a_video_without_an_object_is_all_rest(root: Path, video: Path, monkeypa
     found = load(root)(video)
     assert found.objects == ()
     np.testing.assert_array_equal(found.rest, found.mixture)
+
+
+def test_a_sound_alone_is_asked_in_words(root: Path, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    stereo = (0.1 * random.standard_normal((2 * RATE, 2))).astype(np.float32)
+    soundfile.write(tmp_path / "song.wav", stereo, RATE)
+    separator = load(root, system="trimodal_text")
+    phrases = ["playing the cello", "playing the tuba"]
+    found = separator.ask(tmp_path / "song.wav", phrases)
+    assert list(found) == phrases and not np.allclose(*found.values())
+    assert all(wave.shape == (2 * RATE,) and wave.any() for wave in found.values())
+    soundfile.write(tmp_path / "fast.wav", np.repeat(stereo, 2, axis=0), 2 * RATE)  # another rate comes to ours
+    assert separator.ask(tmp_path / "fast.wav", phrases[:1])[phrases[0]].shape == (2 * RATE,)
+    with pytest.raises(InputError, match="cyclic sees objects"):
+        load(root).ask(tmp_path / "song.wav", phrases)
+    with pytest.raises(InputError, match="the phrase"):
+        separator.ask(tmp_path / "song.wav", ["скрипка"])
+    with pytest.raises(InputError, match=r"none\.wav"):
+        separator.ask(tmp_path / "none.wav", phrases)
 
 
 def test_a_detector_that_is_asked_in_words_looks_for_the_training_classes(
