@@ -95,7 +95,7 @@ def test_a_muted_object_has_an_snr_and_no_other_score(scored: Path) -> None:
 
 
 def test_every_table_holds_them(scored: Path) -> None:
-    silence = pd.read_csv(scored / "metrics/evaluate/silence.csv").set_index("system")
+    silence: Any = pd.read_csv(scored / "metrics/evaluate/silence.csv").set_index("system")
     assert silence.loc["knows", "leakage_db"] == silence.loc["mutes", "leakage_db"] == -80
     assert silence.loc["passes", "leakage_db"] == pytest.approx(0, abs=1e-6)
     assert silence.loc[["knows", "mutes", "passes"], "false_mute_rate"].tolist() == [0, 1, 0]
@@ -107,10 +107,10 @@ def test_every_table_holds_them(scored: Path) -> None:
     assert grounding.loc[["knows", "mutes", "passes"], "balanced_accuracy"].tolist() == [1, 0.5, 0.5]
     assert (grounding["sound"] == "mixture").all(), "they are not asked about solo sounds"
     assert not list((scored / "metrics/evaluate/reliability").glob("*_solo.csv"))
-    scores = pd.read_csv(scored / "metrics/evaluate/scores.csv").set_index(["system", "metric"])
+    scores: Any = pd.read_csv(scored / "metrics/evaluate/scores.csv").set_index(["system", "metric"])
     assert scores.loc[("mutes", "nsdr"), "objects"] == 0 and scores.loc[("mutes", "snr"), "objects"] == 8
     assert np.isnan(scores.loc[("mutes", "nsdr"), "mean"]) and scores.loc[("passes", "nsdr"), "mean"] == 0
-    published = pd.read_csv(scored / "metrics/evaluate/published.csv").set_index("system")
+    published: Any = pd.read_csv(scored / "metrics/evaluate/published.csv").set_index("system")
     assert published.loc["knows", "accuracy_mixture"] == 1 and np.isnan(published.loc["knows", "accuracy_solo"])
     curve = pd.read_csv(scored / "metrics/evaluate/gates/mutes.csv")
     assert curve["si_sdri_heard"].isna().all() and curve["snri_given"].nunique() == 1
