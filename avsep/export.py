@@ -1,9 +1,14 @@
-"""What the pipeline made of the videos, in the published layout, for code that reads that (docs/ccol.md: Files).
+"""What the pipeline made, in files for code that is none of ours.
 
     python -m avsep.export FOLDER
 
-writes, of all videos that data/index lists, audio/<class>/<id>.wav, frames/<class>/<id>.mp4/000001.jpg, ..., and
-detection_results/<class>/<id>.mp4.npy below FOLDER, and the lists as FOLDER/index.
+writes all videos that data/index lists in the published layout (docs/ccol.md: Files), audio/<class>/<id>.wav,
+frames/<class>/<id>.mp4/000001.jpg, ..., and detection_results/<class>/<id>.mp4.npy below FOLDER, and the lists as
+FOLDER/index.
+
+    python -m avsep.export mixtures FOLDER
+
+writes the test mixtures, for another model to be scored on (docs/external.md).
 """
 
 import argparse
@@ -56,11 +61,18 @@ def _copy(file: Path, to: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m avsep.export", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=["mixtures"], help="the test mixtures in place of the videos")
     parser.add_argument("folder", type=Path, help="a new folder")
-    folder = parser.parse_args().folder
+    arguments = parser.parse_args()
+    folder: Path = arguments.folder
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        logging.info("%s: %d videos", folder, export(Path("data"), folder))
+        if arguments.what == "mixtures":
+            from avsep.export_mixtures import export_mixtures  # here, since the videos need no networks
+
+            logging.info("%s: %d mixtures", folder, export_mixtures(folder))
+        else:
+            logging.info("%s: %d videos", folder, export(Path("data"), folder))
     except (InputError, OSError) as error:  # a full disk, say
         sys.exit(f"error: {error}")
 

@@ -7,7 +7,7 @@ systems (avsep/scoring/asking.py) and scored in parallel processes, row by row. 
 avsep/scoring/summary.py.
 
 checkpoints/{baseline,colearning,cyclic,trimodal,finetune}/best.safetensors of those systems,
-checkpoints/pretrained/clip.safetensors for VAST's,
+checkpoints/pretrained/clip.safetensors for VAST's, the folders of evaluate.external,
 data/index/{val,test}_sep.csv, data/videos/**/*.truth.json where there are such
     -> metrics/{pairs,phrases,places,sources,skipped}.csv, metrics/evaluate, metrics/evaluate.json, metrics/examples
 """
@@ -40,7 +40,6 @@ from avsep.scoring.asking import (
     evidence_by_class,
     pair_tasks,
     sounding_probabilities,
-    source_tasks,
 )
 from avsep.scoring.examples import write_example
 from avsep.scoring.grounding import calibrated_gate
@@ -49,6 +48,7 @@ from avsep.scoring.localisation import locate
 from avsep.scoring.summary import DECIMALS, Rows, headline, summarise
 from avsep.setup import setup_of
 from avsep.systems.confidence import Confidence, calibrated
+from avsep.systems.files import OthersWaves
 from avsep.systems.load import load_systems
 from avsep.systems.system import System
 from avsep.training.seeds import seed_everything
@@ -108,7 +108,13 @@ def calibrate(
     else:
         probabilities = sounding_probabilities(questions, questions.batches(read))
         gates = {name: calibrated_gate(values, max_false_mutes) for name, values in probabilities.items()}
+    gates |= dict.fromkeys(others_waves(questions.systems), pairs.ROUNDED)  # which answer yes or no
     return Calibrated(gates, confidence, threshold)
+
+
+def others_waves(systems: Mapping[str, System]) -> dict[str, str]:
+    """The external systems, and the hash of what each answers."""
+    return {name: system.sha256 for name, system in systems.items() if isinstance(system, OthersWaves)}
 
 
 def score_pairs(
@@ -143,17 +149,6 @@ def score_pairs(
             raise InputError(f"none of {total} test mixtures can be scored; the first: {reasons[0]}")
 
 
-def draw_sources(videos: Sequence[Video], numbers: Sequence[int], count: int, seed: int) -> list[list[Task]]:
-    """`count` mixtures of each of the `numbers` of sources. Raises InputError for more sources than classes."""
-    classes = {video.category for video in videos}
-    if numbers and max(numbers) > len(classes):
-        raise InputError(
-            f"params: evaluate.sources asks for {max(numbers)} sources of different classes:"
-            f" the test videos have {len(classes)}"
-        )
-    return [source_tasks(sources.draw(videos, number, count, seed)) for number in numbers]
-
-
 def phrases_of(
     systems: Mapping[str, System],
     videos: Iterable[Video],
@@ -184,7 +179,7 @@ def main(params: EvaluateParams) -> None:
     setup, scored = setup_of(params, params.evaluate.external), Scored()
     systems = load_systems(params.evaluate.systems, setup)
     test, val, videos = read_split("test"), read_split("val"), read_index(Path("data/index/test.csv"))
-    drawn = draw_sources(videos, params.evaluate.sources, params.evaluate.source_mixtures, params.seed)
+    drawn = sources.draw_tasks(videos, params.evaluate.sources, params.evaluate.source_mixtures, params.seed)
     mixed = (video for task in (task for tasks in drawn for task in tasks) for video in task.videos.values())
     seen = {*mixed, *(video for mixture in (*test, *val) for video in mixture)}
     asked = phrases_of(systems, seen, params.vast.phrase, params.evaluate.synonyms, params.evaluate.unmatched)
@@ -225,6 +220,8 @@ def main(params: EvaluateParams) -> None:
             **headline(tables),
             "gates": calibration.gates,
             **({} if calibration.threshold is None else {"phrase_threshold": calibration.threshold}),
+            # DVC cannot watch folders that a param names: a stage that stands on their answers watches this file
+            **({"external": external} if (external := others_waves(systems)) else {}),
             "pairs": {"evaluated": len(test) - left_out, "skipped": left_out},
         },
     )

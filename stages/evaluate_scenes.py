@@ -29,7 +29,7 @@ from avsep.parallel import spread
 from avsep.params.stages import EvaluateScenesParams
 from avsep.run import run
 from avsep.scenes.examples import write_example
-from avsep.scenes.files import list_scenes, read_stem, read_truth, video_path
+from avsep.scenes.files import list_scenes, read_stem, read_truth, shown_classes, video_path
 from avsep.scenes.matching import match, true_objects
 from avsep.scenes.scoring import (
     ALL,
@@ -162,8 +162,7 @@ def make_separator(params: EvaluateScenesParams) -> tuple[Separator, dict[str, S
     """What separates a video, from params, and the systems that are made from the truth. Raises InputError."""
     classes = learned_classes()
     if classes is None:  # asked in words: for what the scenes are rendered of
-        truths = (read_truth(SCENES, name) for name in list_scenes(SCENES))
-        classes = sorted({player.category for truth in truths for player in truth.players})
+        classes = shown_classes(SCENES)
     setup = setup_of(params, params.evaluate.external)
     systems = load_systems(params.evaluate.systems, setup)
     asked = {name: system for name, system in systems.items() if entry_of(name).scenes}

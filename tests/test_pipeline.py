@@ -44,6 +44,7 @@ DOORS = {
     "avsep/run.py": {f"{UNWATCHED}/loading.py"},
     "avsep/setup.py": {f"{UNWATCHED}/stages.py"},
     "avsep/separate.py": {f"{UNWATCHED}/loading.py", f"{UNWATCHED}/stages.py"},
+    "avsep/export_mixtures.py": {f"{UNWATCHED}/loading.py", f"{UNWATCHED}/stages.py"},
 }
 
 # It loads a system by the file that the catalogue names, and so stands for an import of them all.

@@ -109,6 +109,12 @@ def list_scenes(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.mp4"))
 
 
+def shown_classes(folder: Path) -> list[str]:
+    """The classes of all that is in sight in the scenes, sorted. Raises InputError."""
+    truths = (read_truth(folder, name) for name in list_scenes(folder))
+    return sorted({player.category for truth in truths for player in truth.players})
+
+
 def read_stem(folder: Path, name: str, stem: str, rate: int, samples: int) -> Wave:
     """A stem at `rate` Hz, cut or filled with silence to (samples,). Raises InputError."""
     path = folder / name / stem

@@ -24,15 +24,16 @@ def gated(rows: pd.DataFrame, muted: NDArray[np.bool_]) -> dict[str, Array]:
 
     `rows` has `role`, of sounding objects `si_sdri`, `snr` and `snri`, of silent ones `open_leakage_db`, all without
     gate.  `si_sdri_heard` is the mean over those sounding objects that are not muted, NaN if all are: the SI-SDR of
-    silence is not defined.  Its SNR is 0 dB, and so `snri_given` counts all sounding objects: a muted one gains what
-    the mixture lacks of that.
+    silence is not defined, and NaN in the rows of a system that gives silence itself.  Its SNR is 0 dB, and so
+    `snri_given` counts all sounding objects: a muted one gains what the mixture lacks of that.
     """
     sounds = (rows["role"] == "sounding").to_numpy()
     si_sdri, snr, snri = (rows.loc[sounds, name].to_numpy(np.float64) for name in ("si_sdri", "snr", "snri"))
     lost = muted[..., sounds]
     leakage = np.where(muted[..., ~sounds], FLOOR_DB, rows.loc[~sounds, "open_leakage_db"].to_numpy(np.float64))
-    heard = (~lost).sum(-1)
-    kept = np.where(lost, 0.0, si_sdri).sum(-1)
+    unheard = lost | np.isnan(si_sdri)
+    heard = (~unheard).sum(-1)
+    kept = np.where(unheard, 0.0, si_sdri).sum(-1)
     return {
         "false_mute_rate": lost.mean(-1),
         "leakage_db": leakage.mean(-1),

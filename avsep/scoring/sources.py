@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from avsep.clips.index import Video
-from avsep.scoring.asking import Outcome
+from avsep.errors import InputError
+from avsep.scoring.asking import Outcome, Task, source_tasks
 from avsep.scoring.separation import gains, si_sdr, snr
 from avsep.systems.catalogue import MIXTURE, arranged
 
@@ -46,6 +47,17 @@ def draw(videos: Sequence[Video], sources: int, count: int, seed: int) -> list[t
             uses.update([category, mixture[-1].name])
         mixtures.append(tuple(mixture))
     return mixtures
+
+
+def draw_tasks(videos: Sequence[Video], numbers: Sequence[int], count: int, seed: int) -> list[list[Task]]:
+    """`count` mixtures of each of the `numbers` of sources. Raises InputError for more sources than classes."""
+    classes = {video.category for video in videos}
+    if numbers and max(numbers) > len(classes):
+        raise InputError(
+            f"params: evaluate.sources asks for {max(numbers)} sources of different classes:"
+            f" the test videos have {len(classes)}"
+        )
+    return [source_tasks(draw(videos, number, count, seed)) for number in numbers]
 
 
 def score(outcome: Outcome, gates: Mapping[str, float]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ the paired differences of two systems on the same objects.
 """
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,7 +67,7 @@ def headline(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     """What metrics/evaluate.json tells of the tables of `summarise`."""
     mean = tables["scores.csv"].set_index(["system", "metric"])["mean"]
     summary: dict[str, Any] = {
-        system: {metric: float(mean[system, metric]) for metric in ("nsdr", "si_sdri")}
+        system: _numbers({metric: mean[system, metric] for metric in ("nsdr", "si_sdri")})
         for system in mean.index.unique("system")
     }
     grounded = tables["grounding.csv"].query("sound == 'mixture'").set_index("system")
@@ -83,15 +84,24 @@ def headline(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
 
 
 def _picked(table: pd.DataFrame, system: str, *columns: str) -> dict[str, float]:
-    return {column: float(table.loc[system, column]) for column in columns}  # type: ignore[arg-type]
+    return _numbers({column: table.loc[system, column] for column in columns})
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    """Those that are defined: an external system that gives all objects silence has no SDR, and JSON no NaN."""
+    return {name: float(value) for name, value in values.items() if not math.isnan(value)}
 
 
 def scores(pairs: pd.DataFrame, draws: Bootstrap) -> pd.DataFrame:
-    """Each system's separation of the sounding objects, without gate: one row a system and metric."""
+    """Each system's separation of the sounding objects, without gate: one row a system and metric.
+
+    Of an external system that gives some of them silence, `objects` are those for which the metric is defined.
+    """
     rows = []
-    for system, own in _by_system(pairs[pairs["role"] == "sounding"], _separating(pairs)):
-        count = {"objects": len(own), "videos": own["video"].nunique()}
+    for system, sounding in _by_system(pairs[pairs["role"] == "sounding"], _separating(pairs)):
         for metric in SCORES:
+            own = sounding[sounding[metric].notna()]
+            count = {"objects": len(own), "videos": own["video"].nunique()}
             interval = draws.mean(own[metric], own["video"].tolist())
             middle = {"class_balanced": own.groupby("class")[metric].mean().mean(), "median": own[metric].median()}
             rows.append({"system": system, "metric": metric, **count, **_ends(interval, "mean"), **middle})
@@ -186,7 +196,10 @@ def published(pairs: pd.DataFrame) -> pd.DataFrame:
     for system, own in _by_system(pairs, _grounded(pairs)):
         silent = own.loc[own["role"] == "silent", "sdr_as_published"]
         sdr = {"sdr_as_published": own["sdr_as_published"].mean(), "sdr_as_published_silent": silent.mean()}
-        rows.append({"system": system, **published_accuracies(own, ROUNDED), **sdr})
+        accuracies = published_accuracies(own, ROUNDED)
+        if own["solo_probability"].isna().any():  # an external system is not asked about solo sounds
+            accuracies = {"accuracy_mixture": accuracies["accuracy_mixture"]}
+        rows.append({"system": system, **accuracies, **sdr})
     return pd.DataFrame(rows, columns=["system", *ACCURACIES, "sdr_as_published", "sdr_as_published_silent"])
 
 
@@ -223,7 +236,12 @@ def sources(measured: pd.DataFrame, resamples: int, seed: int) -> pd.DataFrame:
         for system, own in _by_system(mixtures, [entry.name for entry in arranged(mixtures["system"].unique())]):
             for metric in (*many_sources.SCORES, *(["muted"] if own["muted"].notna().any() else [])):
                 interval = draws.mean(own[metric], own["video"].tolist())
-                about = {"sources": count, "system": system, "metric": metric, "objects": len(own)}
+                about = {
+                    "sources": count,
+                    "system": system,
+                    "metric": metric,
+                    "objects": int(own[metric].notna().sum()),
+                }
                 rows.append({**about, **_ends(interval, "mean")})
     return pd.DataFrame(rows, columns=["sources", "system", "metric", "objects", "mean", "low", "high"])
 

@@ -5,12 +5,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 from avsep.errors import InputError
-from avsep.systems.catalogue import SYSTEMS
+from avsep.systems.catalogue import Entry, arranged
 
 
 def read_gates(systems: Collection[str], path: Path = Path("metrics/evaluate.json")) -> dict[str, float]:
     """The gates that stage evaluate has calibrated, of those of `systems` that ground. Raises InputError."""
-    grounded = [entry.name for entry in SYSTEMS if entry.grounds and entry.name in systems]
+    grounded = [entry.name for entry in arranged(systems) if isinstance(entry, Entry) and entry.grounds]
     if not grounded:
         return {}
     try:

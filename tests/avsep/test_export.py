@@ -1,15 +1,23 @@
-"""What is exported is the published layout, and can be packed again to the same bytes."""
+"""What is exported: the published layout, which packs to the same bytes again, and what the systems are asked."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
+from avsep.clips.index import OBJECTS, Video, read_index, read_mixtures
+from avsep.clips.mixtures import frame_seconds
 from avsep.errors import InputError
 from avsep.export import export
-from avsep.media.frames import frame_name, pack
-from tests.helpers.factories import CLASSES, FRAMES, read_archive, write_archive, write_data
+from avsep.export_mixtures import export_mixtures
+from avsep.media.frames import frame_name, pack, read_jpeg
+from avsep.media.wav import read_window, write_wav
+from tests.helpers.factories import CLASSES, FPS, FRAMES, RATE, SAMPLES, read_archive, write_archive, write_data
+from tests.helpers.peers import write_project
 
 
 @pytest.fixture
@@ -78,3 +86,78 @@ def test_the_command_tells_in_one_line(data: Path) -> None:
         [*command[:-1], "a_file/out"], cwd=data.parent, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 1 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+# --- The test mixtures
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    write_project(tmp_path)
+    return tmp_path
+
+
+def window(video: Video) -> np.ndarray:
+    return read_window(video.audio, frame_seconds(FRAMES // 2 + 1, FPS), SAMPLES, RATE)
+
+
+def test_the_questions_are_what_evaluation_asks(project: Path) -> None:
+    out = project / "out"
+    assert export_mixtures(out, project) == 4 + 2 + 2
+    asked = json.loads((out / "questions.json").read_text())
+    assert (asked["rate"], asked["window"]) == (RATE, SAMPLES) and "answers.json" in asked["how"]
+    named = [mixture["name"] for mixture in asked["mixtures"]]
+    assert named == [
+        *(f"pairs/{number:03d}" for number in range(4)),
+        *(f"sources_{count}/{number:03d}" for count in (2, 3) for number in range(2)),
+    ]
+    data = project / "data"
+    test = read_mixtures(data / "index/test_sep.csv", read_index(data / "index/test.csv", data), data)
+    for mixture, videos in zip(asked["mixtures"], test, strict=False):
+        assert mixture["sound"] == f"{mixture['name']}/mixture.wav" and mixture["samples"] == SAMPLES
+        wave, rate = soundfile.read(out / mixture["sound"], dtype="float32")
+        assert rate == RATE and soundfile.info(str(out / mixture["sound"])).subtype == "FLOAT"
+        np.testing.assert_array_equal(wave, window(videos.a) / 2 + window(videos.c) / 2)
+        assert mixture["level"] == pytest.approx(np.sqrt(np.mean(wave.astype(np.float64) ** 2)))
+        for one, name, video in zip(mixture["objects"], OBJECTS, videos, strict=True):
+            assert one == {
+                "name": name,
+                "answer": f"{mixture['name']}/{name}.wav",
+                "picture": f"{mixture['name']}/{name}.jpg",
+                "box": [2, 1, 20, 16],
+                "class": video.category,
+                "phrase": f"playing the {video.category}",
+            }, "and nothing of which objects sound"
+            assert (out / one["picture"]).read_bytes() == read_jpeg(video.frames, FRAMES // 2 + 1)
+    three = asked["mixtures"][-1]["objects"]
+    assert [one["name"] for one in three] == ["1", "2", "3"] and len({one["class"] for one in three}) == 3
+
+
+def test_the_same_mixtures_are_the_same_bytes(project: Path) -> None:
+    written = []
+    for name in ("out", "again"):
+        export_mixtures(project / name, project)
+        files = sorted(path for path in (project / name).rglob("*") if path.is_file())
+        written.append({path.relative_to(project / name): path.read_bytes() for path in files})
+    assert written[0] == written[1]
+
+
+def test_mixtures_that_evaluation_does_not_ask_for_are_not_asked(project: Path) -> None:
+    """Of N sources those with a silent one; a pair is asked for, and skipped where it cannot be scored."""
+    for category in CLASSES:
+        write_wav(project / f"data/audio/{category}/{category}_test.wav", np.zeros(RATE * FRAMES // FPS), RATE)
+    assert export_mixtures(project / "out", project) == 4
+    asked = json.loads((project / "out/questions.json").read_text())
+    assert {mixture["level"] for mixture in asked["mixtures"]} == {0}
+
+
+def test_what_a_mixture_lacks_is_one_line_and_nothing_stays(project: Path) -> None:
+    (project / "data/audio/tuba/tuba_test.wav").unlink()
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": ""}
+    command = [sys.executable, "-m", "avsep.export", "mixtures", "out"]
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ") and "tuba_test.wav is missing" in done.stderr
+    assert not (project / "out").exists() and not list(project.glob(".out*"))
+    with pytest.raises(InputError, match="data is there already: name a new folder"):
+        export_mixtures(project / "data", project)

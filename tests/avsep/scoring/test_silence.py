@@ -61,3 +61,11 @@ def test_the_curve_is_the_gate_at_each_threshold() -> None:
         own = gated(ROWS, ROWS["probability"].to_numpy() < row["threshold"])
         assert row.drop("threshold").to_dict() == pytest.approx({n: float(v) for n, v in own.items()}, nan_ok=True)
     assert curve["false_mute_rate"].is_monotonic_increasing and curve["leakage_db"].is_monotonic_decreasing
+
+
+def test_a_system_that_gives_silence_itself_has_means_over_the_others() -> None:
+    """At any gate: an external system's silence has no SI-SDR, and an SNR of 0 dB."""
+    rows = ROWS.assign(si_sdri=[5.0, math.nan, None, None], snr=[8.0, 0.0, None, None], snri=[7.0, -2.0, None, None])
+    for gate, heard, given in ((0.0, 5, 2.5), (0.5, 5, 2.5), (0.95, math.nan, (7 - 8 - 2) / 2)):
+        found = gated(rows, rows["probability"].to_numpy() < gate)
+        assert (found["si_sdri_heard"], found["snri_given"]) == pytest.approx((heard, given), nan_ok=True)
