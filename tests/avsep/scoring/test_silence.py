@@ -65,7 +65,8 @@ def test_the_curve_is_the_gate_at_each_threshold() -> None:
 
 def test_a_system_that_gives_silence_itself_has_means_over_the_others() -> None:
     """At any gate: an external system's silence has no SI-SDR, and an SNR of 0 dB."""
-    rows = ROWS.assign(si_sdri=[5.0, math.nan, None, None], snr=[8.0, 0.0, None, None], snri=[7.0, -2.0, None, None])
+    none = math.nan  # of silent objects
+    rows = ROWS.assign(si_sdri=[5.0, none, none, none], snr=[8.0, 0.0, none, none], snri=[7.0, -2.0, none, none])
     for gate, heard, given in ((0.0, 5, 2.5), (0.5, 5, 2.5), (0.95, math.nan, (7 - 8 - 2) / 2)):
         found = gated(rows, rows["probability"].to_numpy() < gate)
         assert (found["si_sdri_heard"], found["snri_given"]) == pytest.approx((heard, given), nan_ok=True)
