@@ -186,7 +186,7 @@ def extract(
     taken.
     Of `parts`, from and to in seconds, those frames are kept that lie in one of them for all their 1 / fps seconds, and
     the sound of just these: joined, as if they followed one another.
-    What lay at `frames` and `wav` goes first.  Returns the numbers of frames and of samples.
+    What lay at `frames` and `wav` goes.  Returns the numbers of frames and of samples.
     Raises Unusable, leaving nothing behind, also if less came out than the file says it holds; InputError for a fault
     of the machine.
     """
@@ -221,7 +221,7 @@ def extract(
 def take_over(sound: Path, pictures: Path, frames: Path, wav: Path, fps: int, rate: int) -> tuple[int, int]:
     """Writes what others extracted, a sound file and a folder of 000001.jpg, ..., as `extract` would have.
 
-    What lay at `frames` and `wav` goes first.  Returns the numbers of frames and of samples.
+    What lay at `frames` and `wav` goes.  Returns the numbers of frames and of samples.
     Raises Unusable, leaving nothing behind, for frames with a gap, or much longer or shorter than the sound; InputError
     for a fault of the machine.
     """
@@ -243,13 +243,13 @@ def take_over(sound: Path, pictures: Path, frames: Path, wav: Path, fps: int, ra
 
 @contextlib.contextmanager
 def _both_or_neither(frames: Path, wav: Path) -> Iterator[Path]:
-    """An empty folder for frames.zip and sound.wav, which then lie at `frames` and `wav`; what lay there goes first.
+    """An empty folder for frames.zip and sound.wav, which then lie at `frames` and `wav`; what lay there goes.
 
     Its name is another each time.  The work of a cluster's worker goes on for a while when its stage was stopped, and
-    its ffmpeg when it was killed: not in the files of those who do the work again.
+    its ffmpeg when it was killed: not in the files of those who do the work again.  For the same reason what lay there
+    goes at the end: who starts the same work again, and is stopped, must not take away what is done.
     """
     for file in (frames, wav):
-        file.unlink(missing_ok=True)
         file.parent.mkdir(parents=True, exist_ok=True)
     folder = temporary_for(frames.with_name(f"{frames.name}.{uuid.uuid4().hex}"))
     folder.mkdir()
@@ -257,6 +257,10 @@ def _both_or_neither(frames: Path, wav: Path) -> Iterator[Path]:
         yield folder
         os.replace(folder / "frames.zip", frames)
         os.replace(folder / "sound.wav", wav)
+    except Exception:
+        for file in (frames, wav):
+            file.unlink(missing_ok=True)
+        raise
     finally:
         shutil.rmtree(folder)
 

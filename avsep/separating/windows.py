@@ -127,7 +127,7 @@ def _given(
     """What objects are given under the gate, in windows that are audible."""
     heard_at_all = audible.expand(len(names), -1)  # (O, W)
     probabilities = muted = None
-    if gate is not None:
+    if gate is not None and (answer.probability is not None or not names):
         sure = [answer.probability("mixture", name) for name in names] if answer.probability is not None else []
         probabilities = torch.stack(sure) * heard_at_all if sure else wave.new_zeros(heard_at_all.shape)
         muted = (probabilities < gate) | ~heard_at_all

@@ -146,9 +146,9 @@ def test_a_samples_frames_are_cropped_alike(splits: dict[str, list[Video]], monk
     reader = tiny_reader(count=3)
     picture = type(reader).picture
 
-    def noted(self: Any, video: Video, frame: int, view: View | None = None) -> np.ndarray:
+    def noted(self: Any, video: Video, frame: int, view: View | None = None, *how: Any) -> np.ndarray:
         views.append(view)
-        return picture(self, video, frame, view)
+        return picture(self, video, frame, view, *how)
 
     monkeypatch.setattr(type(reader), "picture", noted)
     data = training(splits["train"], reader=reader)
