@@ -13,7 +13,8 @@ The detector finds the objects; one system says which of them sound and gives ea
     load(root, system="trimodal_text").ask("song.wav", ["a person playing the violin"])
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -56,7 +57,7 @@ class Separated:
     """All of a video."""
 
     rate: int  # Hz of all sounds
-    fps: int  # frames a second that were looked at
+    fps: int  # frames a second that were taken
     mixture: Wave  # (L,)
     starts: NDArray[np.int64]  # (W,): each window's first sample
     samples: int  # of a window
@@ -163,6 +164,11 @@ def load(
     return VideoSeparator(separator_of(params, setup, {entry.name: loaded}, found), entry.name)
 
 
+def fps_of(systems: Iterable[System], least: int) -> int:
+    """Frames a second that show each of the systems all that it looks at; `least` without one that sees."""
+    return math.lcm(least, *(system.sight.fps for system in systems if system.sight is not None))
+
+
 def separator_of(
     params: EvaluateScenesParams, setup: Setup, systems: Mapping[str, System], classes: Sequence[str]
 ) -> Separator:
@@ -188,6 +194,6 @@ def separator_of(
         systems=systems,
         gates=read_gates(systems, setup.root / "metrics/evaluate.json"),
         hearing=Hearing(setup.rate, setup.samples, setup.spectrogram),
-        fps=setup.fps,
+        fps=fps_of(systems.values(), setup.fps),
         phrase=setup.phrase,
     )

@@ -18,7 +18,7 @@ from avsep.media.spectrogram import Spectrogram
 from avsep.training.loop import keep_freed_memory
 from avsep.training.masks import weighted_l1
 from models.resnet import FrameFeatures
-from models.sound_of_pixels import SoundOfPixels
+from models.ungated import Ungated
 
 BATCH, SAMPLES, HOP, STEPS = 16, 31752, 504, 12
 
@@ -34,7 +34,7 @@ def median_seconds(step: Callable[[], None]) -> float:
 
 def training_step(channels_last: bool, bfloat16: bool) -> Callable[[], None]:
     torch.manual_seed(0)
-    networks = SoundOfPixels(16, unet_levels=5, unet_channels=16, unet_max_channels=256, embedding=16)
+    networks = Ungated(16, unet_levels=5, unet_channels=16, unet_max_channels=256, embedding=16)
     if channels_last:
         networks.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(networks.separation.parameters(), 1e-3)

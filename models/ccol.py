@@ -81,7 +81,7 @@ class Synthesizer(nn.Module):
 
 
 class Separation(nn.Module):
-    """Mixture and object -> mask. Alone, it is Sound of Pixels (Zhao et al., ECCV 2018)."""
+    """Mixture and object -> mask, as Sound of Pixels has it (Zhao et al., ECCV 2018)."""
 
     def __init__(
         self,

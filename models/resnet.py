@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
 
-def _layer(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+def residual_layer(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
     """Two residual blocks; the first changes the channels and, where `stride` is 2, halves the map."""
     downsample = None
     if stride != 1 or inputs != outputs:
@@ -36,9 +36,9 @@ class Trunk(nn.Module):
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.layer1 = _layer(width, width)
-        self.layer2 = _layer(width, 2 * width, stride=2)
-        self.layer3 = _layer(2 * width, 4 * width, stride=2)
+        self.layer1 = residual_layer(width, width)
+        self.layer2 = residual_layer(width, 2 * width, stride=2)
+        self.layer3 = residual_layer(2 * width, 4 * width, stride=2)
 
     def forward(self, pictures: Tensor) -> Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(pictures))))
@@ -50,7 +50,7 @@ class ResNet18(Trunk):
 
     def __init__(self, width: int = 64, classes: int = 1000):
         super().__init__(width)
-        self.layer4 = _layer(4 * width, 8 * width, stride=2)
+        self.layer4 = residual_layer(4 * width, 8 * width, stride=2)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(8 * width, classes)
         for module in self.modules():
@@ -88,8 +88,8 @@ class FrozenFrames(nn.Module):
         self.batch_statistics = batch_statistics
         self.trunk = Trunk(width)
         self.trunk_dilated = None if shared_trunk else Trunk(width)
-        self.layer4 = _layer(4 * width, 8 * width, stride=2)
-        self.layer4_dilated = _layer(4 * width, 8 * width, stride=1, dilation=2)
+        self.layer4 = residual_layer(4 * width, 8 * width, stride=2)
+        self.layer4_dilated = residual_layer(4 * width, 8 * width, stride=1, dilation=2)
         self.standardise = nn.BatchNorm2d(8 * width, eps=1e-12, affine=False) if standardise else nn.Identity()
         self.requires_grad_(False)
         self.train()  # modules start in training mode, and Lightning leaves modes as they are

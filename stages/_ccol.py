@@ -1,7 +1,8 @@
-"""What CCoL's training stages, and the baseline beside them, make of their params: networks, samples, steps."""
+"""What CCoL's training stages, and the separators beside them, make of their params: networks, samples, steps."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -28,42 +29,63 @@ def ccol_of(params: CcolParams) -> CCoL:
     )
 
 
-def data_of(
+def reader_of(
     params: CcolParams,
-    frames: nn.Module,
     *,
-    seen: Sequence[str],
     objects: bool = True,
-    start: Callable[[Tensor], None] | None = None,
-) -> Callable[[], Samples]:
-    """Makes the samples, when it is called: of crops to objects, or of whole frames, which frozen `frames` see.
-
-    `start`: avsep.training.data.training_data's, for new networks.
-    """
-    reader = ClipReader(
+    fps: int | None = None,
+    count: int | None = None,
+    stride: int | None = None,
+) -> ClipReader:
+    """Reads crops to objects, or whole frames; as CCoL sees them, or as many and as far apart as given."""
+    return ClipReader(
         rate=params.extract.rate,
         samples=params.audio.samples,
-        fps=params.extract.fps,
-        count=params.frames.count,
-        stride=params.frames.stride,
+        fps=fps or params.frames.fps,
+        kept_fps=params.extract.fps,
+        count=count or params.frames.count,
+        stride=stride or params.frames.stride,
         resize=params.frames.resize,
         size=params.frames.size,
         square=params.frames.square,
         objects=objects,
     )
+
+
+def data_of(
+    params: CcolParams,
+    frames: nn.Module,
+    stage: str,
+    *,
+    seen: Sequence[str],
+    start: Callable[[Tensor], None] | None = None,
+    **others: Any,
+) -> Callable[[], Samples]:
+    """Makes the samples, when it is called: as CCoL has them, but for `others`, keywords of training_data.
+
+    `frames` sees them.  `start`: training_data's, for new networks.
+    """
     return partial(
         training_data,
-        reader,
-        frames,
+        frames=frames,
         heard=SOUNDING,
         seen=seen,
-        repeats=params.train.repeats,
-        gain=params.train.gain,
-        augment=params.frames.augment,
-        cache=params.frames.cache,
-        seed=params.seed,
-        device=params.device,
+        stage=stage,
         start=start,
+        **{
+            "reader": reader_of(params),
+            "seed": params.seed,
+            "repeats": params.train.repeats,
+            "gain": params.train.gain,
+            "augment": params.frames.augment,
+            "partners": params.train.partners,
+            "margin": params.train.margin,
+            "jitter": params.train.jitter,
+            "cache": params.frames.cache,
+            "device": params.device,
+            "devices": params.train.devices,
+            **others,
+        },
     )
 
 

@@ -11,9 +11,10 @@ from avsep.clips.datasets import ClipReader
 from avsep.clips.index import SOUNDING
 from avsep.params.stages import VastParams
 from avsep.training.data import INDEX, training_data
+from avsep.training.optimizers import optimizer
 from avsep.training.phase import Group, Objective, Phase, Samples, Schedule
 from avsep.training.seeds import seed_everything
-from avsep.training.vast import optimizer, see, sentences_of, validate
+from avsep.training.vast import see, sentences_of, validate
 from avsep.weights.captions import CAPTIONS
 from avsep.weights.checkpoints import load_into, load_weights
 from avsep.weights.clip import CLIP
@@ -47,7 +48,7 @@ def vast_phase(
         objective=objective,
         validate=partial(validate, spectrogram=spectrogram_of(params)),
         groups={"separation": Group(list(networks.unet.parameters()), params.train.lr * lr)},
-        data=data_of(params, teacher),
+        data=data_of(params, teacher, stage),
         see=partial(see, clip=clip, rows=rows, sentences=torch.cat([captions, phrases])),
         spectrogram=spectrogram_of(params),
         schedule=schedule,
@@ -55,12 +56,13 @@ def vast_phase(
     )
 
 
-def data_of(params: VastParams, teacher: FrozenCLIP) -> Callable[[], Samples]:
+def data_of(params: VastParams, teacher: FrozenCLIP, stage: str) -> Callable[[], Samples]:
     """Makes the samples, when it is called: of whole frames, which CLIP sees; nothing is augmented."""
     reader = ClipReader(
         rate=params.extract.rate,
         samples=params.audio.samples,
-        fps=params.extract.fps,
+        fps=params.vast.fps,
+        kept_fps=params.extract.fps,
         count=params.vast.frames,
         stride=params.vast.stride,
         resize=params.clip.image_size,
@@ -73,12 +75,17 @@ def data_of(params: VastParams, teacher: FrozenCLIP) -> Callable[[], Samples]:
         teacher,
         heard=SOUNDING,
         seen=SOUNDING,
+        seed=params.seed,
+        stage=stage,
         repeats=params.train.repeats,
         gain=params.train.gain,
-        augment=False,
+        augment="none",
+        partners=params.train.partners,
+        margin=params.vast.margin,
+        jitter=params.train.jitter,
         cache=params.vast.cache,
-        seed=params.seed,
         device=params.device,
+        devices=params.train.devices,
     )
 
 

@@ -1,15 +1,16 @@
-"""Sound of Pixels on the same data and steps: what separation reaches without grounding.
+"""Sound of Pixels, as its authors have it, on the same data: what separation reached before grounding.
 
-Zhao et al., ECCV 2018.  The U-Net, the synthesizer and the frozen ResNet are CCoL's; nothing is gated, and the
-silent objects are not seen:
+Zhao et al., ECCV 2018.  U-Net, synthesizer and ResNet learn together; whole frames are seen, and no silent objects.
+Whichever of the two sounds is louder in a bin has it (baseline.masks: binary), and BCEw is the cross entropy with the
+loss weight of each bin; or, as CCoL's separation, with ratio masks (ratio):
 
-    L = (L1w(M_A, T_A) + L1w(M_C, T_C)) / 2
-
-It sees whole frames, as published (baseline.frames: whole), or the crops that CCoL sees (objects).
+    L = (BCEw(M_A, [2 a_A > mix]) + BCEw(M_C, [2 a_C > mix])) / 2          binary
+    L = (L1w(M_A, T_A) + L1w(M_C, T_C)) / 2                                 ratio
 
 checkpoints/pretrained, data/index -> checkpoints/baseline
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -19,30 +20,46 @@ from torch import Tensor
 
 from avsep.clips.index import SOUNDING
 from avsep.clips.mixtures import Heard
+from avsep.media.spectrogram import Spectrogram
 from avsep.params.stages import BaselineParams
 from avsep.run import run
 from avsep.scoring import validation
 from avsep.training.data import INDEX, see
 from avsep.training.loop import learn
-from avsep.training.masks import weighted_l1
-from avsep.training.phase import Group, Phase
+from avsep.training.masks import weighted_cross_entropy, weighted_l1
+from avsep.training.optimizers import optimizer
+from avsep.training.phase import Group, Phase, Schedule
 from avsep.training.seeds import seed_everything
 from avsep.weights.checkpoints import load_weights
-from models.resnet import FrameFeatures
-from models.sound_of_pixels import SoundOfPixels
-from stages._ccol import data_of, schedule_of
+from models.sound_of_pixels import FrameMaps, SoundOfPixels
+from stages._ccol import data_of, reader_of
 from stages._training import machine_of, spectrogram_of
 
 START = Path("checkpoints/pretrained/resnet18.safetensors")
 
 
 def objective(
-    networks: SoundOfPixels, heard: Heard, seen: dict[str, FrameFeatures], *, max_target: float = 5.0
+    networks: SoundOfPixels, heard: Heard, seen: dict[str, FrameMaps], *, max_target: float = 5.0
 ) -> dict[str, Tensor]:
     """The loss, a scalar."""
-    masks = networks.separate(heard.log_mixture, seen)
-    losses = [weighted_l1(masks[name], heard.target(name, max_target), heard.weight) for name in SOUNDING]
+    masks = networks.separate(heard.mixture, seen)
+    if networks.binary:
+        losses = [weighted_cross_entropy(masks[name], heard.louder(name), heard.weight) for name in SOUNDING]
+    else:
+        losses = [weighted_l1(masks[name], heard.target(name, max_target), heard.weight) for name in SOUNDING]
     return {"loss": torch.stack(losses).mean()}
+
+
+def validate(
+    networks: SoundOfPixels,
+    heard: Heard,
+    seen: dict[str, FrameMaps],
+    waves: Mapping[str, Tensor],
+    *,
+    spectrogram: Spectrogram,
+) -> dict[str, Tensor]:
+    """By the masks as they are used."""
+    return validation.improvements(networks.let_through(networks.separate(heard.mixture, seen)), waves, spectrogram)
 
 
 def phase(params: BaselineParams) -> Phase:
@@ -51,17 +68,24 @@ def phase(params: BaselineParams) -> Phase:
     Raises InputError.
     """
     seed_everything(params.seed)
+    lr, given = params.train.lr, params.baseline
     networks = SoundOfPixels(
         params.resnet.width,
         unet_levels=params.model.unet_levels,
         unet_channels=params.model.unet_channels,
         unet_max_channels=params.model.unet_max_channels,
         embedding=params.model.embedding,
-        query_std=params.model.query_std,
-        batch_statistics=params.objective.as_published,
+        init_std=given.init_std,
+        binary=given.masks == "binary",
+        frozen=given.lr_resnet == 0,
     )
     networks.frames.load_resnet(load_weights(START))
-    lr, given = params.train.lr, params.baseline
+    groups = {
+        "separation": Group(networks.separation.hearing(), lr * given.lr_separation),
+        "frames": Group(networks.separation.seeing(), lr * given.lr_frames),
+    }
+    if given.lr_resnet > 0:
+        groups["resnet"] = Group(list(networks.frames.parameters()), lr * given.lr_resnet)
     return Phase(
         stage="baseline",
         params=asdict(params),
@@ -69,15 +93,29 @@ def phase(params: BaselineParams) -> Phase:
         seed=params.seed,
         networks=networks,
         objective=partial(objective, max_target=params.objective.max_target),
-        validate=partial(validation.separation, spectrogram=spectrogram_of(params)),
-        groups={
-            "separation": Group(networks.separation.hearing(), lr * given.lr_separation),
-            "frames": Group(networks.separation.seeing(), lr * given.lr_frames),
-        },
-        data=data_of(params, networks.frames, seen=SOUNDING, objects=given.frames == "objects", start=networks.start),
-        see=partial(see, networks.frames, FrameFeatures),
+        validate=partial(validate, spectrogram=spectrogram_of(params)),
+        groups=groups,
+        data=data_of(
+            params,
+            networks.frames,
+            "baseline",
+            seen=SOUNDING,
+            reader=reader_of(params, objects=False, fps=given.fps, count=given.frames, stride=given.stride),
+            repeats=given.repeats,
+            partners=given.partners,
+            margin=given.margin,
+            cache=given.cache,
+        ),
+        see=partial(see, networks.frames, FrameMaps),
         spectrogram=spectrogram_of(params),
-        schedule=schedule_of(params, epochs=given.epochs, milestones=given.milestones, monitor=given.monitor),
+        schedule=Schedule(
+            epochs=given.epochs,
+            batch=given.batch,
+            decay=params.train.decay,
+            milestones=given.milestones,
+            monitor=given.monitor,
+            optimizer=optimizer(given.optimizer, given.momentum, given.weight_decay),
+        ),
         machine=machine_of(params),
     )
 

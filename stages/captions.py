@@ -30,7 +30,6 @@ import avsep.media.frames
 import models.clip
 from avsep.clips.datasets import ClipReader
 from avsep.clips.index import Video, read_index
-from avsep.clips.mixtures import centre_frame
 from avsep.files.ledgers import digest, fingerprint
 from avsep.files.metrics import write_made, write_metrics
 from avsep.media.frames import read_jpeg
@@ -52,9 +51,13 @@ def main(params: CaptionsParams) -> None:
     clip = teacher_of(params).to(params.device)
     videos = read_index(INDEX)
     weights = digest([CLIP])
-    middle = {video: centre_frame(video.frame_count, params.extract.fps, 1, 1, None) for video in videos}
+    reader = ClipReader(
+        rate=1, samples=1, fps=params.vast.fps, kept_fps=params.extract.fps, count=1, stride=1, objects=False,
+        resize=params.clip.image_size, size=params.clip.image_size,
+    )  # fmt: skip
+    middle = {video: reader.middle(video) for video in videos}
     made_from = fingerprints(
-        middle,
+        {video: reader.kept(video, frame) for video, frame in middle.items()},
         {
             "seed": params.seed,
             "threads": params.threads,
@@ -72,10 +75,6 @@ def main(params: CaptionsParams) -> None:
     todo = [video for video in videos if video.name not in captions]
     logging.info("captions: %d of %d videos to describe", len(todo), len(videos))
 
-    reader = ClipReader(
-        rate=1, samples=1, fps=params.extract.fps, count=1, stride=1, objects=False,
-        resize=params.clip.image_size, size=params.clip.image_size,
-    )  # fmt: skip
     std = float(clip.clip.token_embedding.weight.std())
     batches = [todo[at : at + params.captions.batch] for at in range(0, len(todo), params.captions.batch)]
     for batch in progress(batches, "captions", len(batches), "batch"):

@@ -95,7 +95,7 @@ def phase(params: ColearningParams) -> Phase:
             "separation": Group(networks.separation.hearing(), lr * given.lr_separation),
             "frames": Group(networks.separation.seeing(), lr * given.lr_frames),
         },
-        data=data_of(params, networks.frames, seen=OBJECTS),
+        data=data_of(params, networks.frames, "colearning", seen=OBJECTS),
         see=partial(see, networks.frames, FrameFeatures),
         spectrogram=spectrogram_of(params),
         schedule=schedule_of(params, epochs=given.epochs, milestones=given.milestones, monitor=given.monitor),

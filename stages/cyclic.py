@@ -131,7 +131,7 @@ def phase(params: CyclicParams) -> Phase:
             "separation": Group(networks.separation.hearing(), lr * given.lr_separation),
             "frames": Group(networks.separation.seeing(), lr * given.lr_frames),
         },
-        data=data_of(params, networks.frames, seen=OBJECTS),
+        data=data_of(params, networks.frames, "cyclic", seen=OBJECTS),
         see=partial(see, networks.frames, FrameFeatures),
         spectrogram=spectrogram_of(params),
         schedule=schedule_of(params, epochs=given.epochs, milestones=given.milestones, monitor=given.monitor),

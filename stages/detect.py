@@ -1,7 +1,8 @@
-"""Stage detect: objects in each frame, from data/frames to data/detection_results/<class>/<id>.mp4.npy.
+"""Stage detect: objects in each frame that CCoL sees, from data/frames to data/detection_results/<class>/<id>.mp4.npy.
 
-The rows are those of avsep/media/detections.py, sorted by frame, then by falling confidence.  As many videos are looked
-through at once as there are processors for `threads` threads each, here or on a cluster (docs/lab.md); on a GPU one.
+Of the frames that were kept (extract.fps) those are looked at that CCoL sees (frames.fps).  The rows are those of
+avsep/media/detections.py, sorted by frame, then by falling confidence.  As many videos are looked through at once as
+there are processors for `threads` threads each, here or on a cluster (docs/lab.md); on a GPU one.
 A video is looked through again only if its frames, the detector, the params, the code, or what was found changed;
 data/detect.csv keeps what each result was made from.  metrics/detect.json counts what was found, and the frames without
 an object.  Detections that came with imported frames are taken over, as the detector's own.
@@ -36,7 +37,7 @@ from avsep.files.ledgers import Item, Ledger, digest, fingerprint, prune
 from avsep.files.metrics import write_made, write_metrics
 from avsep.media import detections, frames
 from avsep.media.detections import Rows, read_detections, write_detections
-from avsep.media.frames import ARCHIVE, count_frames, read_frame
+from avsep.media.frames import ARCHIVE, count_frames, kept_frame, read_frame
 from avsep.parallel import spread
 from avsep.params.stages import DetectParams
 from avsep.progress import progress
@@ -112,7 +113,7 @@ def main(params: DetectParams) -> None:
             write_detections(video.result, rows)
             ledger.record(video.item, made_from[video.item], [video.result], frames=str(video.frames))
         prune(RESULTS, {video.result for video in videos})
-    write_metrics("detect", {**summary(videos, given, classes), "unknown_classes": unknown})
+    write_metrics("detect", {**summary(videos, given, classes, step_of(params)), "unknown_classes": unknown})
     made, seconds = len(others) + len(own), time.monotonic() - start
     write_made("detect", made=made, kept=len(videos) - made, gone=gone, seconds=seconds)
 
@@ -156,6 +157,7 @@ def made_with(params: DetectParams, asked: Sequence[str] | None) -> tuple[list[P
         "torch": torch.__version__,
         "torchvision": torchvision.__version__,
         "pillow": version("pillow"),  # it decodes the frames
+        "step": step_of(params),
         "detect": [params.detect.threshold, params.detect.nms, params.detect.batch],
     }
     if asked is None:
@@ -215,22 +217,35 @@ def look_through_all(
     videos: Sequence[Video], params: DetectParams, classes: Sequence[str]
 ) -> Iterator[tuple[Video, Rows]]:
     """Each video with its rows, as it is done."""
-    work = partial(look_through, loading=loading_of(params, classes), size=params.detect.batch)
+    work = partial(look_through, loading=loading_of(params, classes), size=params.detect.batch, step=step_of(params))
     there = [video._replace(archive=video.archive.absolute()) for video in videos]
     jobs = None if params.device == "cpu" else 1
     found = spread(work, there, desc="detect", unit="video", inner_threads=params.threads, jobs=jobs)
     yield from zip(videos, found, strict=True)
 
 
-def look_through(video: Video, loading: Loading, size: int) -> Rows:
+def step_of(params: DetectParams) -> int:
+    return params.extract.fps // params.frames.fps
+
+
+def look_through(video: Video, loading: Loading, size: int, step: int) -> Rows:
     """The rows (N, 7) of a video, `size` of its frames seen at once. Raises InputError.
 
-    All of them are of the one video: a result must not depend on which others are redone.
+    All of them are of the one video: a result must not depend on which others are redone.  Of `step` frames one is
+    looked at, which CCoL sees.
     """
-    return look(loaded(loading), (read_frame(video.archive, number) for number in range(1, video.frames + 1)), size)
+    numbers = seen_frames(video.frames, step)
+    rows = look(loaded(loading), (read_frame(video.archive, number) for number in numbers), size)
+    rows[:, 0] = np.array([0, *numbers], rows.dtype)[rows[:, 0].astype(int)]
+    return rows
 
 
-def summary(videos: Sequence[Video], given: Collection[Item], classes: Sequence[str]) -> dict[str, object]:
+def seen_frames(frames: int, step: int) -> list[int]:
+    """The numbers of those that are looked at."""
+    return [min(kept_frame(frame, step), frames) for frame in range(1, max(1, frames // step) + 1)]
+
+
+def summary(videos: Sequence[Video], given: Collection[Item], classes: Sequence[str], step: int) -> dict[str, object]:
     """Counts for metrics/detect.json; `detections` by class, the most confident of each frame in `first` alone.
 
     Those that were `given` count classes of their own, of which nothing is known: they stand in `frames` alone.
@@ -246,7 +261,7 @@ def summary(videos: Sequence[Video], given: Collection[Item], classes: Sequence[
             continue
         every.update(classes[int(label) - 1] for label in rows[:, 1])
         first.update(classes[int(label) - 1] for label in rows[firsts, 1])
-    frames = sum(video.frames for video in videos)
+    frames = sum(video.frames if video.item in given else len(seen_frames(video.frames, step)) for video in videos)
     return {
         "videos": len(videos),
         **({"taken_over": sum(video.item in given for video in videos)} if given else {}),

@@ -141,7 +141,7 @@ def score_pairs(
             scored.pairs += rows
             if calibration.threshold is not None:
                 scored.phrases += phrases.phrase_rows(outcome, asked, calibration.threshold)
-            scored.places += locate(outcome, reader.fps, Path("data/videos"), pairs.ROUNDED, seed)
+            scored.places += locate(outcome, reader.kept_fps, Path("data/videos"), pairs.ROUNDED, seed)
             if len(list(folder.iterdir())) < examples:
                 write_example(folder / f"{outcome.number:03d}", outcome, rows, reader.rate, asked)
         if not scored.pairs:

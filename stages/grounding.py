@@ -69,7 +69,7 @@ def phase(params: GroundingParams) -> Phase:
         objective=partial(objective, symmetric=params.objective.symmetric),
         validate=validate,
         groups={"grounding": Group(list(networks.grounding.parameters()), lr * given.lr_grounding)},
-        data=data_of(params, networks.frames, seen=OBJECTS, start=networks.start),
+        data=data_of(params, networks.frames, "grounding", seen=OBJECTS, start=networks.start),
         see=partial(see, networks.frames, FrameFeatures),
         spectrogram=spectrogram_of(params),
         schedule=schedule_of(params, epochs=given.epochs, milestones=given.milestones, monitor=given.monitor),

@@ -24,8 +24,9 @@ from avsep.clips.mixtures import Heard
 from avsep.params.stages import TrimodalParams
 from avsep.run import run
 from avsep.training.loop import learn
+from avsep.training.masks import in_float32
 from avsep.training.phase import Phase
-from avsep.training.vast import VISUAL, in_float32, mask_losses, separate, weighted_sum
+from avsep.training.vast import VISUAL, mask_losses, separate, weighted_sum
 from models.clip import LOGIT_SCALE
 from models.vast import VAST, Seen, attention_logits
 from stages._vast import schedule_of, vast_phase

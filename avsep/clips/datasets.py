@@ -1,9 +1,10 @@
-"""Samples for the networks: a function of (seed, epoch, index) alone, whoever loads them and in what order."""
+"""Samples for the networks: a function of (seed, stage, epoch, index) alone, whoever loads them and in what order."""
 
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -12,16 +13,22 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from avsep.clips import mixtures
-from avsep.clips.index import Mixture, Video
+from avsep.clips.index import OBJECTS, Mixture, Video
 from avsep.media.detections import most_confident, read_detections, squared
-from avsep.media.frames import crop_and_resize, normalise, read_frame
+from avsep.media.frames import crop_and_resize, kept_frame, normalise, read_frame
 from avsep.media.wav import Wave, read_window
 
 AUDIBLE = 1e-3  # root mean square, re full scale, from which a window counts as sound
 DRAWS = 10  # of a window, until one is audible
 
+Augment = Literal["video", "sample", "none"]  # a view for each video, one for all of a sample, or the middle square
 Decode = Callable[[Path, int], Image.Image]  # a video's archive and the number of a frame
-Features = Mapping[tuple[str, int], tuple[Tensor, ...]]  # (video's name, frame) -> frozen features of that frame
+Features = Mapping[tuple[str, int], tuple[Tensor, ...]]  # (video's name, frame that is seen) -> frozen features of it
+
+
+def seeds_of(seed: int, stage: str) -> list[int]:
+    """Where a stage's draws start: phases that hear the same mixtures again would learn them by heart."""
+    return [seed, zlib.crc32(stage.encode())]
 
 
 def root_mean_square(wave: Wave) -> float:
@@ -29,7 +36,7 @@ def root_mean_square(wave: Wave) -> float:
 
 
 class View(NamedTuple):
-    """How a sample's frames are cropped: fractions 0 to 1 across and down, and whether they are mirrored."""
+    """How a video's frames are cropped: fractions 0 to 1 across and down, and whether they are mirrored."""
 
     across: float = 0.5
     down: float = 0.5
@@ -42,7 +49,8 @@ class ClipReader:
 
     rate: int  # Hz
     samples: int  # of a window
-    fps: int  # frames per second of video
+    fps: int  # frames a second that are seen
+    kept_fps: int  # frames a second of the video's archive, a multiple of `fps`
     count: int  # frames of a sample
     stride: int  # between them
     resize: int  # pixels, see avsep.media.frames
@@ -50,24 +58,38 @@ class ClipReader:
     square: bool = False  # crop to the square around a detection
     objects: bool = True  # crop to the most confident detection; False: the whole frame
 
-    def sound(self, video: Video, frame: int) -> Wave:
-        """The window (samples,) around a frame."""
-        return read_window(video.audio, mixtures.frame_seconds(frame, self.fps), self.samples, self.rate)
+    def sound(self, video: Video, frame: int, within: float = 0.5) -> Wave:
+        """The window (samples,) around a frame, or around another moment `within` it, see mixtures.frame_seconds."""
+        return read_window(video.audio, mixtures.frame_seconds(frame, self.fps, within), self.samples, self.rate)
+
+    def frame_count(self, video: Video) -> int:
+        """How many frames there are to be seen."""
+        return max(1, video.frame_count // self.step)
+
+    @property
+    def step(self) -> int:
+        """Kept frames for each one that is seen."""
+        return self.kept_fps // self.fps
+
+    def kept(self, video: Video, frame: int) -> int:
+        """The number of a frame in the video's archive and among its detections."""
+        return min(kept_frame(frame, self.step), video.frame_count)
 
     def middle(self, video: Video) -> int:
         """The frame around which a video is seen and heard in validation and test."""
-        return mixtures.centre_frame(video.frame_count, self.fps, self.count, self.stride, None)
+        return mixtures.centre_frame(self.frame_count(video), self.fps, self.count, self.stride, None)
 
     def frames_around(self, video: Video, centre: int) -> list[int]:
-        return mixtures.sample_frames(centre, self.count, self.stride, video.frame_count)
+        return mixtures.sample_frames(centre, self.count, self.stride, self.frame_count(video))
 
     def picture(self, video: Video, frame: int, view: View | None = None, decode: Decode = read_frame) -> np.ndarray:
         """A frame as the networks see it, (3, size, size). Without a view: evaluation's middle square."""
-        picture = decode(video.frames, frame)
+        number = self.kept(video, frame)
+        picture = decode(video.frames, number)
         box = None
         if self.objects:
             rows = read_detections(video.detections, video.frame_count)
-            detection = most_confident(rows, frame, *picture.size)
+            detection = most_confident(rows, number, *picture.size)
             if detection is not None:
                 box = squared(detection.box, *picture.size) if self.square else detection.box
         resize = self.size if view is None else self.resize
@@ -92,7 +114,11 @@ class _Mixtures(Dataset[dict[str, Any]]):
         self.reader, self.heard, self.seen, self.features = reader, heard, seen, features
 
     def _sample(
-        self, videos: Mapping[str, Video], waves: Mapping[str, Wave], centres: Mapping[str, int], view: View | None
+        self,
+        videos: Mapping[str, Video],
+        waves: Mapping[str, Wave],
+        centres: Mapping[str, int],
+        views: Mapping[str, View] | None = None,
     ) -> dict[str, Any]:
         sample: dict[str, Any] = {
             "waves": mixtures.mixed({n: torch.from_numpy(wave).float() for n, wave in waves.items()})
@@ -100,7 +126,9 @@ class _Mixtures(Dataset[dict[str, Any]]):
         sample["videos"] = {name: videos[name].name for name in self.seen}
         frames = {name: self.reader.frames_around(videos[name], centres[name]) for name in self.seen}
         if self.features is None:
-            sample["pictures"] = {name: self.reader.pictures(videos[name], frames[name], view) for name in self.seen}
+            sample["pictures"] = {
+                name: self.reader.pictures(videos[name], frames[name], views and views[name]) for name in self.seen
+            }
             return sample
         sample["features"] = {
             name: tuple(
@@ -115,7 +143,9 @@ class _Mixtures(Dataset[dict[str, Any]]):
 class TrainingMixtures(_Mixtures):
     """Each video in turn as A, `repeats` times an epoch, with fresh windows, gains and partners.
 
-    Items are asked for by (epoch, index), as `EpochSampler` does.
+    Items are asked for by (epoch, index), as `EpochSampler` does.  `stage`: whose mixtures they are, as each draws its
+    own.  `margin`: seconds at both ends of a video that hold no window's middle.  `jitter`: that middle is any moment
+    of its centre frame.
     """
 
     def __init__(
@@ -126,14 +156,19 @@ class TrainingMixtures(_Mixtures):
         heard: Sequence[str],
         seen: Sequence[str],
         seed: int,
+        stage: str,
         repeats: int,
         gain: tuple[float, float],
-        augment: bool,
+        augment: Augment,
+        partners: mixtures.Partners = "videos",
+        margin: float = 1.0,
+        jitter: bool = False,
         features: Features | None = None,
     ) -> None:
         super().__init__(reader, heard, seen, features)
-        self.videos, self.seed, self.repeats = videos, seed, repeats
-        self.gain, self.augment = gain, augment
+        self.videos, self.seeds, self.repeats = videos, seeds_of(seed, stage), repeats
+        self.gain, self.augment, self.partners = gain, augment, partners
+        self.margin, self.jitter = margin, jitter
         self.classes: dict[str, list[Video]] = {}
         for video in videos:
             self.classes.setdefault(video.category, []).append(video)
@@ -143,27 +178,34 @@ class TrainingMixtures(_Mixtures):
 
     def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]:
         epoch, index = item
-        random = np.random.default_rng([self.seed, epoch, index])
-        mixture = mixtures.draw_partners(self.videos[index % len(self.videos)], self.classes, random)
-        videos = dict(zip("ABCD", mixture, strict=True))
+        random = np.random.default_rng([*self.seeds, epoch, index])
+        first = self.videos[index % len(self.videos)]
+        mixture = mixtures.draw_partners(first, self.classes, random, self.partners)
+        videos = dict(zip(OBJECTS, mixture, strict=True))
         waves, centres = {}, {}
-        for name, video in videos.items():  # in the same order whichever are seen, so that all phases hear the same
+        for name, video in videos.items():  # in the same order whichever are seen
             centres[name] = self._centre(video, random)
             if name in self.heard:
                 centres[name], wave = self._audible(video, centres[name], random)
                 waves[name] = np.clip(wave * random.uniform(*self.gain), -1, 1)
-        view = View(random.random(), random.random(), bool(random.integers(2))) if self.augment else None
-        return self._sample(videos, waves, centres, view)
+        return self._sample(videos, waves, centres, self._views(random))
+
+    def _views(self, random: np.random.Generator) -> dict[str, View] | None:
+        if self.augment == "none":
+            return None
+        drawn = [View(random.random(), random.random(), bool(random.integers(2))) for _ in OBJECTS]
+        return dict(zip(OBJECTS, drawn if self.augment == "video" else drawn[:1] * len(OBJECTS), strict=True))
 
     def _centre(self, video: Video, random: np.random.Generator) -> int:
         reader = self.reader
-        return mixtures.centre_frame(video.frame_count, reader.fps, reader.count, reader.stride, random)
+        count = reader.frame_count(video)
+        return mixtures.centre_frame(count, reader.fps, reader.count, reader.stride, random, self.margin)
 
     def _audible(self, video: Video, centre: int, random: np.random.Generator) -> tuple[int, Wave]:
         """A window in which the video sounds: silence has no target to learn from. After DRAWS, the loudest."""
         drawn = []
         for _ in range(DRAWS):
-            wave = self.reader.sound(video, centre)
+            wave = self.reader.sound(video, centre, random.random() if self.jitter else 0.5)
             level = root_mean_square(wave)
             if level >= AUDIBLE:
                 return centre, wave
@@ -193,7 +235,7 @@ class FixedMixtures(_Mixtures):
 
     def audible(self, mixture: Mixture) -> bool:
         """Whether every heard video sounds in its window: a silent one has no ratio to be scored by."""
-        heard = [video for name, video in zip("ABCD", mixture, strict=True) if name in self.heard]
+        heard = [video for name, video in zip(OBJECTS, mixture, strict=True) if name in self.heard]
         return all(root_mean_square(self.reader.sound(video, self.reader.middle(video))) >= AUDIBLE for video in heard)
 
     def only_audible(self) -> "FixedMixtures":
@@ -202,17 +244,18 @@ class FixedMixtures(_Mixtures):
         return FixedMixtures(kept, self.reader, heard=self.heard, seen=self.seen, features=self.features)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        videos = dict(zip("ABCD", self.mixtures[index], strict=True))
+        videos = dict(zip(OBJECTS, self.mixtures[index], strict=True))
         centres = {name: self.reader.middle(video) for name, video in videos.items()}
         waves = {name: self.reader.sound(videos[name], centres[name]) for name in self.heard}
-        return self._sample(videos, waves, centres, view=None)
+        return self._sample(videos, waves, centres)
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """(epoch, index) over a dataset in an order that is a function of (seed, epoch), a share of it for each process."""
+    """(epoch, index) over a dataset in an order that is a function of (seed, stage, epoch), a share of it for each
+    process."""
 
-    def __init__(self, length: int, seed: int, rank: int = 0, processes: int = 1) -> None:
-        self.length, self.seed, self.rank, self.processes = length, seed, rank, processes
+    def __init__(self, length: int, seed: int, stage: str, rank: int = 0, processes: int = 1) -> None:
+        self.length, self.seeds, self.rank, self.processes = length, seeds_of(seed, stage), rank, processes
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -223,6 +266,6 @@ class EpochSampler(Sampler[tuple[int, int]]):
         return self.length // self.processes
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
+        order = np.random.default_rng([*self.seeds, self.epoch]).permutation(self.length)
         share = order[self.rank :: self.processes][: len(self)]
         return iter([(self.epoch, int(index)) for index in share])

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,29 +13,44 @@ from avsep.clips.index import Mixture, Video
 from avsep.media import spectrogram
 from avsep.media.spectrogram import Spectrogram
 
+Partners = Literal["videos", "classes", "any"]
 
-def draw_partners(first: Video, classes: Mapping[str, Sequence[Video]], random: np.random.Generator) -> Mixture:
-    """The mixture A, B, C, D of `first` as A and three videos of three other classes.
 
-    Raises ValueError for fewer than 4 classes.
+def draw_partners(
+    first: Video, classes: Mapping[str, Sequence[Video]], random: np.random.Generator, partners: Partners = "videos"
+) -> Mixture:
+    """The mixture A, B, C, D of `first` as A and three videos that are drawn.
+
+    `partners`: videos, uniform over those of the classes that are not in the mixture yet (CCoL, VAST); classes, another
+    class and then one of its videos; any, uniform over all videos, `first` among them (Sound of Pixels).
+    Raises ValueError for fewer than 4 classes, but with any.
     """
-    others = sorted(set(classes) - {first.category})
-    drawn = [classes[others[i]] for i in random.choice(len(others), size=3, replace=False)]
-    b, c, d = (videos[int(random.integers(len(videos)))] for videos in drawn)
-    return Mixture(first, b, c, d)
+    if partners == "classes":
+        others = sorted(set(classes) - {first.category})
+        drawn = [classes[others[i]] for i in random.choice(len(others), size=3, replace=False)]
+        return Mixture(first, *(_one_of(videos, random) for videos in drawn))
+    mixture = [first]
+    while len(mixture) < 4:
+        taken = set() if partners == "any" else {video.category for video in mixture}
+        mixture.append(_one_of([v for name, videos in classes.items() if name not in taken for v in videos], random))
+    return Mixture(*mixture)
 
 
-def centre_frame(frame_count: int, fps: int, count: int, stride: int, random: np.random.Generator | None) -> int:
+def _one_of(videos: Sequence[Video], random: np.random.Generator) -> Video:
+    return videos[int(random.integers(len(videos)))]
+
+
+def centre_frame(
+    frame_count: int, fps: int, count: int, stride: int, random: np.random.Generator | None, margin: float = 1.0
+) -> int:
     """The middle one of a sample's `count` frames, from 1 on.
 
-    At random, uniform over the frames that keep a margin of a second, and of the sample's own frames, at both
-    ends; without `random`, as for validation and test, the video's middle.
+    At random, uniform over the frames that keep `margin` seconds, and room for the sample's own frames, at both ends;
+    the video's middle without `random`, as for validation and test, and where a video is too short for that.
     """
-    if random is None:
-        return min(frame_count // 2 + 1, frame_count)
-    margin = max(fps, (count // 2) * stride)
-    first, last = 1 + margin, frame_count - margin
-    if first > last:
+    keep = max(int(fps * margin), (count // 2) * stride)
+    first, last = 1 + keep, frame_count - keep
+    if random is None or first > last:
         return min(frame_count // 2 + 1, frame_count)
     return int(random.integers(first, last + 1))
 
@@ -44,9 +60,14 @@ def sample_frames(centre: int, count: int, stride: int, frame_count: int) -> lis
     return [min(max(centre + (i - count // 2) * stride, 1), frame_count) for i in range(count)]
 
 
-def frame_seconds(frame: int, fps: int) -> float:
-    """The middle of the time that a frame stands for."""
-    return (frame - 0.5) / fps
+def frame_seconds(frame: int, fps: int, within: float = 0.5) -> float:
+    """A moment of the time that a frame stands for: its middle, or the share `within` of it before its end."""
+    return (frame - within) / fps
+
+
+def frame_at(seconds: float, fps: int, frame_count: int) -> int:
+    """The frame that stands for a moment."""
+    return min(int(seconds * fps) + 1, frame_count)
 
 
 def mixed(waves: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -78,6 +99,10 @@ class Heard:
     def weight(self) -> Tensor:
         """The separation loss's weight of each bin: louder bins count more."""
         return self.log_mixture.clamp(1e-3, 10)
+
+    def louder(self, name: str) -> Tensor:
+        """The binary mask of source `name`: 1 where it has more than half of the mixture's magnitude."""
+        return (2 * self.solo[name] > self.mixture).float()
 
     def target(self, name: str, maximum: float) -> Tensor:
         """The ratio mask that would give source `name` back."""

@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,8 @@ _DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, Val
 ARCHIVE = ".zip"  # what a video's archive is called beyond the published name of its folder of frames
 OPEN = 32  # archives that a process keeps open: a sample reads neighbouring frames of a few videos
 
+Numbers = TypeVar("Numbers", int, Any)  # of frames: an int, an array or a tensor
+
 Box = tuple[int, int, int, int]
 """x1, y1, x2, y2 in whole pixels, ends excluded."""
 
@@ -39,6 +42,11 @@ Box = tuple[int, int, int, int]
 def frame_name(number: int) -> str:
     """What frame `number` of a video is called; the first is 1."""
     return f"{number:06d}.jpg"
+
+
+def kept_frame(frame: Numbers, step: int) -> Numbers:
+    """Which frame of an archive shows `frame`, where one of `step` frames is seen: one in the middle of its time."""
+    return (frame - 1) * step + (step + 1) // 2
 
 
 def pack(folder: Path, path: Path, decode: bool = False) -> int:

@@ -138,12 +138,13 @@ class Spectrogram:
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
 class Frames:
+    fps: Count
     count: Count
     stride: Count
     resize: Count
     size: Count
     square: bool
-    augment: bool
+    augment: Literal["video", "sample", "none"]
     cache: bool
 
 
@@ -195,6 +196,9 @@ class Train:
     devices: Count
     nodes: Count
     gain: tuple[NotNegative, NotNegative]
+    partners: Literal["videos", "classes"]
+    margin: NotNegative
+    jitter: bool
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
@@ -231,7 +235,30 @@ class Cyclic:
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
 class Baseline:
-    frames: Literal["whole", "objects"]
+    fps: Count
+    frames: Count
+    stride: Count
+    cache: bool
+    partners: Literal["any", "videos", "classes"]
+    margin: NotNegative
+    masks: Literal["binary", "ratio"]
+    init_std: Positive | None
+    batch: Count
+    repeats: Count
+    optimizer: Literal["sgd", "adam"]
+    momentum: Share
+    weight_decay: NotNegative
+    epochs: Count
+    milestones: list[Count]
+    lr_separation: NotNegative
+    lr_frames: NotNegative
+    lr_resnet: NotNegative
+    monitor: Literal["val/snri", "val/si_sdri"]
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
+class Ungated:
+    sees: Literal["objects", "whole"]
     epochs: Count
     milestones: list[Count]
     lr_separation: NotNegative
@@ -243,8 +270,10 @@ class Baseline:
 class Vast:
     unet_levels: Annotated[int, Field(ge=2)]
     unet_channels: Count
+    fps: Count
     frames: Count
     stride: Count
+    margin: NotNegative
     cache: bool
     masked: Literal["log", "linear"]
     phrase: str
@@ -355,6 +384,7 @@ class Params:
     colearning: Colearning
     cyclic: Cyclic
     baseline: Baseline
+    ungated: Ungated
     vast: Vast
     captions: Captions
     trimodal: Trimodal

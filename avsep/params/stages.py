@@ -29,6 +29,7 @@ from avsep.params.sections import (
     Spectrogram,
     Train,
     Trimodal,
+    Ungated,
     Vast,
     Videos,
 )
@@ -65,6 +66,8 @@ class DetectParams:
     threads: int
     videos: Videos
     resnet: ResNet
+    extract: Extract
+    frames: Frames
     detector: Detector
     detect: Detect
 
@@ -93,7 +96,7 @@ class TrainingParams:
 
 @dataclass(frozen=True, kw_only=True)
 class CcolParams(TrainingParams):
-    """What CCoL's training stages and the baseline read."""
+    """What CCoL's training stages, and its separation alone, read."""
 
     resnet: ResNet
     frames: Frames
@@ -116,7 +119,14 @@ class CyclicParams(CcolParams):
 
 
 @dataclass(frozen=True, kw_only=True)
+class UngatedParams(CcolParams):
+    ungated: Ungated
+
+
+@dataclass(frozen=True, kw_only=True)
 class BaselineParams(CcolParams):
+    """Sound of Pixels sees pictures of CCoL's size, by a ResNet like CCoL's."""
+
     baseline: Baseline
 
 
@@ -165,6 +175,7 @@ class SystemsParams:
     model: Model
     objective: Objective
     baseline: Baseline
+    ungated: Ungated
     vast: Vast
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from avsep.clips.datasets import AUDIBLE, ClipReader, root_mean_square
 from avsep.clips.index import OBJECTS, PAIRS, SILENT, SOUNDING, Mixture, Video
-from avsep.clips.mixtures import mixed
+from avsep.clips.mixtures import frame_at, frame_seconds, mixed
 from avsep.media.detections import Detection, most_confident, read_detections
 from avsep.media.frames import read_frame
 from avsep.media.spectrogram import Spectrogram
@@ -69,7 +69,7 @@ def source_tasks(mixtures: Iterable[Sequence[Video]]) -> list[Task]:
 class MiddleFrame:
     """The frame around which a video is seen and heard in every test mixture."""
 
-    number: int
+    number: int  # in the video's archive
     width: int
     height: int
     detection: Detection | None  # the most confident one
@@ -224,15 +224,16 @@ class Questions:
         """Shows a video to all systems, each sight once: its frames are decoded here, and nowhere else."""
         decode = functools.cache(read_frame)
         seen = {}
+        seconds = frame_seconds(self.reader.middle(video), self.reader.fps)
         for sight, prepare in self._sights().items():
-            reader = sight.reader(self.reader.rate, self.reader.samples, self.reader.fps)
-            frames = reader.frames_around(video, reader.middle(video))
+            reader = sight.reader(self.reader.rate, self.reader.samples, self.reader.kept_fps)
+            frames = reader.frames_around(video, frame_at(seconds, sight.fps, reader.frame_count(video)))
             pictures = reader.pictures(video, frames, decode=decode).to(self.device)
             seen[sight] = prepare(pictures, self.phrases.of(video.category))
         self._seen[video.name] = seen
         if len(self._seen) > KEPT:
             self._seen.popitem(last=False)
-        number = self.reader.middle(video)
+        number = self.reader.kept(video, self.reader.middle(video))
         width, height = decode(video.frames, number).size
         found = most_confident(read_detections(video.detections, video.frame_count), number, width, height)
         self._middles[video.name] = MiddleFrame(number, width, height, found)

@@ -93,7 +93,7 @@ def locate(outcome: Outcome, fps: int, videos: Path, threshold: float, seed: int
     """The rows of metrics/places.csv for one mixture: for each sounding object what each method takes for its place.
 
     Grounded is the box of the most confident detection (the whole frame without one) of each object whose probability
-    reaches `threshold`.  `fps`: frames a second.  Nothing for objects whose true boxes are not known.
+    reaches `threshold`.  `fps`: frames a second of its archives.  Nothing for objects whose true boxes are not known.
     """
     random = np.random.default_rng([seed, outcome.number])
     rows = []

@@ -15,7 +15,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from avsep.clips.datasets import AUDIBLE
-from avsep.clips.mixtures import sample_frames
+from avsep.clips.mixtures import frame_at, sample_frames
+from avsep.media.frames import kept_frame
 from avsep.media.spectrogram import Spectrogram
 from avsep.separating.tracks import Object
 from avsep.systems.system import Answer, Sight, System, at_frames, hear_mixtures, together
@@ -146,10 +147,12 @@ def _given(
 
 
 def frames_of(windows: Windows, sight: Sight, rate: int, fps: int, frames: int) -> Tensor:
-    """The frames around each window's middle, of `frames`, from 0: (W, N)."""
-    middles = [(start + windows.samples / 2) / rate for start in windows.starts]
-    centres = [min(int(seconds * fps) + 1, frames) for seconds in middles]
-    return torch.tensor([sample_frames(centre, sight.count, sight.stride, frames) for centre in centres]) - 1
+    """The frames that a sight sees around each window's middle, of `frames`, `fps` a second, from 0: (W, N)."""
+    step, middles = fps // sight.fps, [(start + windows.samples / 2) / rate for start in windows.starts]
+    count = max(1, frames // step)
+    centres = [frame_at(seconds, sight.fps, count) for seconds in middles]
+    seen = torch.tensor([sample_frames(centre, sight.count, sight.stride, count) for centre in centres])
+    return kept_frame(seen, step).clamp(max=frames) - 1
 
 
 def _stack(masks: Sequence[Tensor], wave: Tensor, windows: Windows, hearing: Hearing) -> Tensor:

@@ -12,6 +12,7 @@ SOLID: tuple[float, ...] = ()
 DASHED = (3.7, 1.6)
 DOTTED = (1.0, 1.65)
 SPARSE = (1.0, 3.0)
+SPARSE_DASHES = (3.7, 3.7)
 DASH_DOT = (6.4, 1.6, 1.0, 1.6)
 DASH_DOT_DOT = (3.0, 1.6, 1.0, 1.6, 1.0, 1.6)
 
@@ -85,6 +86,15 @@ SYSTEMS = (
         module="sound_of_pixels",
         stage="baseline",
         everywhere=True,
+    ),
+    Entry(
+        "ungated",
+        "CCoL's separation alone",
+        ("#7d6a00", "#d8c24a"),
+        SPARSE_DASHES,
+        module="ungated",
+        stage="ungated",
+        method="CCoL",
     ),
     Entry(
         "colearning",
@@ -194,6 +204,7 @@ TRAINING = (
     Drawn("colearning", "Co-learning", ("#2460c8", "#7fabff"), DASHED),
     Drawn("cyclic", "Cyclic co-learning", ("#0b7a70", "#4fcdbf")),
     Drawn("baseline", "Sound of Pixels (baseline)", ("#b4570b", "#f0a35a"), DOTTED),
+    Drawn("ungated", "CCoL's separation alone", ("#7d6a00", "#d8c24a"), SPARSE_DASHES),
     Drawn("trimodal", "VAST", ("#c0246a", "#ff86b6")),
     Drawn("finetune", "VAST fine-tuned", ("#5f7a0c", "#b3d24c"), DASH_DOT),
 )

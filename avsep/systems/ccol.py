@@ -44,5 +44,5 @@ def load(entries: Sequence[Entry], setup: Setup) -> Iterator[System]:
             shared_trunk=not any(name.startswith("frames.trunk_dilated.") for name in weights),
         )
         load_into(network, weights, path)
-        sight = Sight(str(entry.stage), setup.frames, setup.stride, setup.size, setup.square, whole=False)
+        sight = Sight(str(entry.stage), setup.fps, setup.frames, setup.stride, setup.size, setup.square, whole=False)
         yield CCoLSystem(entry.name, network.to(setup.device).eval(), sight)

@@ -1,7 +1,4 @@
-"""Sound of Pixels (Zhao et al., ECCV 2018): gives each object its part of the mixture; it grounds none.
-
-It sees whole frames, as published, or the crops that CCoL sees (baseline.frames).
-"""
+"""Sound of Pixels (Zhao et al.; ECCV 2018): gives each object what it looks as if it sounded like, silent or not."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -10,19 +7,18 @@ from torch import Tensor
 from avsep.systems.catalogue import Entry
 from avsep.systems.system import Answer, HeardMixtures, Setup, Sight, System
 from avsep.weights.checkpoints import load_into, load_weights
-from models.resnet import FrameFeatures
-from models.sound_of_pixels import SoundOfPixels
+from models.sound_of_pixels import FrameMaps, SoundOfPixels
 
 
 class SoundOfPixelsSystem:
     def __init__(self, name: str, network: SoundOfPixels, sight: Sight) -> None:
         self.name, self.network, self.sight = name, network, sight
 
-    def prepare(self, pictures: Tensor, phrase: str) -> FrameFeatures:
+    def prepare(self, pictures: Tensor, phrase: str) -> FrameMaps:
         return self.network.frames(pictures)
 
-    def answer(self, heard: HeardMixtures, asked: Mapping[str, FrameFeatures]) -> Answer:
-        return Answer(masks=self.network.separate(heard.log_mixture, asked))
+    def answer(self, heard: HeardMixtures, asked: Mapping[str, FrameMaps]) -> Answer:
+        return Answer(masks=self.network.let_through(self.network.separate(heard.mixture, asked)))
 
 
 def load(entries: Sequence[Entry], setup: Setup) -> Iterator[System]:
@@ -35,10 +31,12 @@ def load(entries: Sequence[Entry], setup: Setup) -> Iterator[System]:
             unet_channels=setup.unet_channels,
             unet_max_channels=setup.unet_max_channels,
             embedding=setup.embedding,
-            query_std=setup.query_std,
+            binary=setup.baseline_binary,
         )
         load_into(network, load_weights(path), path)
         sight = Sight(
-            *(str(entry.stage), setup.frames, setup.stride, setup.size, setup.square), whole=setup.baseline_whole
+            *(str(entry.stage), setup.baseline_fps, setup.baseline_frames, setup.baseline_stride, setup.size),
+            square=setup.square,
+            whole=True,
         )
-        yield SoundOfPixelsSystem(entry.name, network.to(setup.device).eval(), sight)
+        yield SoundOfPixelsSystem(entry.name, network.to(setup.device).eval().requires_grad_(False), sight)

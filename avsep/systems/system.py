@@ -31,18 +31,20 @@ class Sight:
     video."""
 
     network: str  # whose: checkpoints/<network>
+    fps: int  # frames a second that it looks at
     count: int  # frames of a sample
     stride: int  # between them
     size: int  # pixels of the squares that the network sees
     square: bool  # crops to the square around a box, not to the box itself
     whole: bool  # of a video with one object, sees the whole frame; of several, each one's crop
 
-    def reader(self, rate: int, samples: int, fps: int) -> ClipReader:
-        """Reads what is seen and heard of a video with one object, of which there are `fps` frames a second."""
+    def reader(self, rate: int, samples: int, kept_fps: int) -> ClipReader:
+        """Reads what is seen and heard of a video with one object, of which `kept_fps` frames a second are kept."""
         return ClipReader(
             rate=rate,
             samples=samples,
-            fps=fps,
+            fps=self.fps,
+            kept_fps=kept_fps,
             count=self.count,
             stride=self.stride,
             resize=self.size,
@@ -177,8 +179,8 @@ class Setup:
     max_target: float  # of the oracle's ratio masks
     rate: int  # Hz
     samples: int  # of a window
-    fps: int  # frames a second
-    # CCoL and Sound of Pixels
+    kept_fps: int  # frames a second of a video's archive
+    # CCoL and the separators beside it
     resnet_width: int
     unet_levels: int
     unet_channels: int
@@ -187,15 +189,22 @@ class Setup:
     query_std: float | None
     sound_channels: int
     head_std: float | None
+    fps: int
     frames: int
     stride: int
     size: int
     square: bool
-    baseline_whole: bool
+    ungated_whole: bool
+    # Sound of Pixels
+    baseline_fps: int
+    baseline_frames: int
+    baseline_stride: int
+    baseline_binary: bool
     # VAST
     clip: Mapping[str, Any]  # models.clip.build_clip's
     vast_levels: int
     vast_channels: int
+    vast_fps: int
     vast_frames: int
     vast_stride: int
     masked: str  # see models.vast.VAST.embed
@@ -206,8 +215,8 @@ class Setup:
     @property
     def reader(self) -> ClipReader:
         """Reads what is heard of a video, and objects as CCoL sees them."""
-        return Sight("", self.frames, self.stride, self.size, self.square, whole=False).reader(
-            self.rate, self.samples, self.fps
+        return Sight("", self.fps, self.frames, self.stride, self.size, self.square, whole=False).reader(
+            self.rate, self.samples, self.kept_fps
         )
 
 

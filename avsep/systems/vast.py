@@ -93,7 +93,7 @@ def load(entries: Sequence[Entry], setup: Setup) -> Iterator[System]:
     clip = load_teacher(setup.root / CLIP, **setup.clip).to(setup.device)
     words, networks = Words(clip), dict[str, VAST]()
     side: int = setup.clip["image_size"]
-    view = Sight("pretrained/clip", setup.vast_frames, setup.vast_stride, side, square=True, whole=True)
+    view = Sight("pretrained/clip", setup.vast_fps, setup.vast_frames, setup.vast_stride, side, square=True, whole=True)
     for entry in entries:
         path = setup.root / f"checkpoints/{entry.stage}/best.safetensors"
         if str(path) not in networks:

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from avsep.clips.datasets import ClipReader, Features, FixedMixtures, TrainingMixtures
+from avsep.clips.datasets import Augment, ClipReader, Features, FixedMixtures, TrainingMixtures
 from avsep.clips.index import Video, read_index, read_mixtures
+from avsep.clips.mixtures import Partners
 from avsep.errors import InputError
 from avsep.progress import progress
 from avsep.training.distributed import own_device
@@ -27,16 +28,21 @@ def training_data(
     *,
     heard: Sequence[str],
     seen: Sequence[str],
+    seed: int,
+    stage: str,
     repeats: int,
     gain: tuple[float, float],
-    augment: bool,
+    augment: Augment,
+    partners: Partners,
+    margin: float,
+    jitter: bool,
     cache: bool,
-    seed: int,
     device: str,
     devices: int = 1,
     start: Callable[[Tensor], None] | None = None,
 ) -> tuple[TrainingMixtures, FixedMixtures]:
-    """The random mixtures of the training videos and the fixed ones of validation's, seen by frozen `frames`.
+    """The random mixtures of the training videos (see TrainingMixtures) and the fixed ones of validation's, seen by
+    `frames`.
 
     `cache`: the frozen features of all frames are computed now, once by each of a machine's `devices` processes.
     Before that, `start` is given the middle pictures of START_PICTURES training videos, evenly spaced, or of all if
@@ -55,7 +61,7 @@ def training_data(
         start(torch.cat([reader.pictures(video, [reader.middle(video)]) for video in shown]))
     features = None
     if cache:
-        every_frame = [(video, frame) for video in train for frame in range(1, video.frame_count + 1)]
+        every_frame = [(video, frame) for video in train for frame in range(1, reader.frame_count(video) + 1)]
         middle = [(video, frame) for video in val for frame in reader.frames_around(video, reader.middle(video))]
         features = frozen_features(frames, reader, [*every_frame, *middle], device, devices)
     return (
@@ -65,9 +71,13 @@ def training_data(
             heard=heard,
             seen=seen,
             seed=seed,
+            stage=stage,
             repeats=repeats,
             gain=gain,
             augment=augment,
+            partners=partners,
+            margin=margin,
+            jitter=jitter,
             features=features,
         ),
         FixedMixtures(mixtures, reader, heard=heard, seen=seen, features=features),

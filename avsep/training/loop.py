@@ -307,7 +307,7 @@ def learn(phase: Phase) -> None:
         default_root_dir=resume.path,
     )
     warnings.filterwarnings("ignore", ".*in eval mode at the start of training")  # the frozen frame encoders
-    sampler = EpochSampler(length, phase.seed, trainer.global_rank, trainer.world_size)
+    sampler = EpochSampler(length, phase.seed, stage, trainer.global_rank, trainer.world_size)
     if resume.checkpoint:
         # Lightning makes its first iterator before it tells the sampler the epoch that it goes on with
         state = torch.load(resume.checkpoint, weights_only=True, map_location="cpu")

@@ -3,8 +3,7 @@
 The objectives themselves stand in stages/trimodal.py and stages/finetune.py.
 """
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -46,12 +45,6 @@ def mask_losses(masks: Masks, heard: Heard, max_target: float) -> dict[str, Tens
 def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> dict[str, Tensor]:
     """The loss beside its terms."""
     return {"loss": torch.stack([weights[name] * term for name, term in terms.items()]).sum(), **terms}
-
-
-def in_float32(values: Tensor) -> torch.autocast:
-    """A context in which products of matrices are float32's, whatever train.precision, on the device of `values`."""
-    kind = values.device.type
-    return torch.autocast(kind if torch.amp.is_autocast_available(kind) else "cpu", enabled=False)
 
 
 def validate(
@@ -106,10 +99,3 @@ def sentences_of(teacher: FrozenCLIP, phrase: str) -> Sentences:
     rows = {video.name: row for row, video in enumerate(videos)}
     rows.update({video.name: len(videos) + classes.index(video.category) for video in unseen})
     return Sentences(captions, phrases, rows)
-
-
-def optimizer(name: str, momentum: float, weight_decay: float) -> Callable[..., torch.optim.Optimizer]:
-    """SGD with momentum, as published, or Adam, which has its own."""
-    if name == "sgd":
-        return partial(torch.optim.SGD, momentum=momentum, weight_decay=weight_decay)
-    return partial(torch.optim.Adam, weight_decay=weight_decay)

@@ -55,7 +55,7 @@ def tiny_clip(seed: int = 0) -> FrozenCLIP:
 
 
 def tiny_reader(**options: Any) -> ClipReader:
-    sizes = dict(rate=RATE, samples=SAMPLES, fps=FPS, count=1, stride=1, resize=20, size=SIZE)
+    sizes = dict(rate=RATE, samples=SAMPLES, fps=FPS, kept_fps=FPS, count=1, stride=1, resize=20, size=SIZE)
     return ClipReader(**{**sizes, **options})
 
 

@@ -27,6 +27,7 @@ from avsep.systems.system import Setup, System
 from avsep.weights.checkpoints import save_weights
 from avsep.weights.clip import CLIP
 from models.sound_of_pixels import SoundOfPixels
+from models.ungated import Ungated
 from models.vast import VAST
 from tests.helpers import factories
 from tests.helpers.factories import FPS, RATE, SAMPLES, SIZE, SPECTROGRAM, UNET, WIDTH, tiny_ccol, tiny_clip
@@ -77,7 +78,7 @@ def outcome(videos: list[Video], number: int = 0, samples: int = 2000) -> Outcom
 def networks() -> dict[str, torch.nn.Module]:
     """Of each stage whose weights a system takes."""
     torch.manual_seed(0)
-    made: dict[str, torch.nn.Module] = {"baseline": SoundOfPixels(WIDTH, **UNET)}
+    made: dict[str, torch.nn.Module] = {"baseline": SoundOfPixels(WIDTH, **UNET), "ungated": Ungated(WIDTH, **UNET)}
     made |= {"colearning": tiny_ccol(1), "cyclic": tiny_ccol(2)}
     made |= {stage: VAST(3, **factories.VAST) for stage in ("trimodal", "finetune")}
     return {name: network.eval() for name, network in made.items()}
@@ -94,9 +95,10 @@ def tiny_setup(root: Path = Path(), **options: Any) -> Setup:
     """What systems of the size of `networks` are made with."""
     values: dict[str, Any] = {
         **dict(root=root, device="cpu", spectrogram=SPECTROGRAM, max_target=5.0),
-        **dict(rate=RATE, samples=SAMPLES, fps=FPS, frames=1, stride=1, size=SIZE, square=False),
-        **dict(resnet_width=WIDTH, query_std=None, baseline_whole=True, **factories.MODEL),
-        **dict(clip=factories.CLIP, vast_levels=3, vast_channels=2, vast_frames=2, vast_stride=1),
+        **dict(rate=RATE, samples=SAMPLES, kept_fps=FPS, fps=FPS, frames=1, stride=1, size=SIZE, square=False),
+        **dict(resnet_width=WIDTH, query_std=None, ungated_whole=False, **factories.MODEL),
+        **dict(baseline_fps=FPS, baseline_frames=1, baseline_stride=1, baseline_binary=False),
+        **dict(clip=factories.CLIP, vast_levels=3, vast_channels=2, vast_fps=FPS, vast_frames=2, vast_stride=1),
         **dict(masked="linear", phrase=PHRASES.template),
     }
     return Setup(**{**values, **options})

@@ -10,7 +10,7 @@ from torch import nn
 from avsep.clips.index import OBJECTS, SOUNDING
 from models.ccol import CCoL, Grounding, Separation, SoundEncoder, Synthesizer
 from models.resnet import FrameFeatures
-from models.sound_of_pixels import SoundOfPixels
+from models.ungated import Ungated
 from tests.helpers.factories import UNET, WIDTH, noise, tiny_ccol, tiny_heard, tiny_seen
 
 
@@ -43,8 +43,8 @@ def test_an_object_is_seen_as_the_maximum_over_frames_and_positions() -> None:
     torch.testing.assert_close(masks["B"], expected)
 
 
-@pytest.mark.parametrize("kind", [CCoL, SoundOfPixels])
-def test_queries_start_apart(kind: type[CCoL | SoundOfPixels]) -> None:
+@pytest.mark.parametrize("kind", [CCoL, Ungated])
+def test_queries_start_apart(kind: type[CCoL | Ungated]) -> None:
     torch.manual_seed(0)
     networks = kind(WIDTH, **UNET, query_std=2.0)
     pictures = noise(24, 3, 32, 32, seed=0)
@@ -145,7 +145,7 @@ def test_masks_are_between_0_and_1_and_each_depends_on_its_own_object() -> None:
 
 def test_sound_of_pixels_separates_as_ccol_with_the_same_weights() -> None:
     networks = tiny_ccol().eval()
-    baseline = SoundOfPixels(WIDTH, **UNET).eval()
+    baseline = Ungated(WIDTH, **UNET).eval()
     baseline.load_state_dict({k: v for k, v in networks.state_dict().items() if not k.startswith("grounding.")})
     heard, seen = tiny_heard(2), tiny_seen(networks, 2)
     two = {name: seen[name] for name in SOUNDING}

@@ -25,7 +25,7 @@ from tests.helpers.factories import tiny_ccol
 from tests.helpers.outcomes import GATE_CONTROLS, GROUNDED, REFERENCES, WRONG
 from tests.helpers.published_files import ccol_files, vast_files, write_published
 
-WITH_WEIGHTS = ("baseline", "colearning", "cyclic", "trimodal", "finetune")
+WITH_WEIGHTS = ("baseline", "ungated", "colearning", "cyclic", "trimodal", "finetune")
 ASKED = ("trimodal", "finetune")  # by a picture or a phrase
 
 

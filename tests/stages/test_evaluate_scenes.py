@@ -39,6 +39,7 @@ from avsep.weights.detectors import look, save_zero_shot
 from models.ccol import CCoL
 from models.detector import build_detector
 from models.sound_of_pixels import SoundOfPixels
+from models.ungated import Ungated
 from models.vast import VAST
 from stages import evaluate_scenes
 from stages.evaluate_scenes import SCENES
@@ -54,12 +55,12 @@ WIDTH = 8  # of the ResNet
 FOUND = ["plain_00", "silence_00"]  # the scenes
 TRUE_BOXES = "cyclic_true_boxes"
 SYSTEMS = ("mixture", "oracle", *TRAINED, TRUE_BOXES)
-SYSTEMS_WITH_WEIGHTS = {"baseline", "colearning", "cyclic", "trimodal", "finetune"}
+SYSTEMS_WITH_WEIGHTS = {"baseline", "ungated", "colearning", "cyclic", "trimodal", "finetune"}
 
 
 def params() -> EvaluateScenesParams:
     demo = read(Path(__file__).parents[2] / "params.yaml")
-    vast = {**vars(demo.vast), "unet_levels": 3, "unet_channels": 2, "frames": 1, "phrase": "playing the {}"}
+    vast = {**vars(demo.vast), "unet_levels": 3, "unet_channels": 2, "fps": 2, "frames": 1, "phrase": "playing the {}"}
     return EvaluateScenesParams(
         seed=0,
         device="cpu",
@@ -70,11 +71,12 @@ def params() -> EvaluateScenesParams:
         extract=Extract(rate=RATE, fps=2),
         audio=Audio(samples=16 * 255),
         spectrogram=Spectrogram(**{**asdict(SPECTROGRAM), "n_fft": 1022, "hop": 272}),
-        frames=Frames(count=1, stride=1, resize=16, size=16, square=True, augment=False, cache=True),
+        frames=Frames(fps=2, count=1, stride=1, resize=16, size=16, square=True, augment="none", cache=True),
         detect=Detect(threshold=0.05, nms=0.5, batch=2, phrase="a {}"),
         model=Model(**UNET, sound_channels=2, head_std=None, query_std=None),
         objective=Objective(as_published=False, symmetric=True, max_target=5.0),
         baseline=demo.baseline,
+        ungated=demo.ungated,
         vast=Vast(**vast),
         evaluate=demo.evaluate,
         evaluate_scenes=EvaluateScenes(enlarge=1.0, nms=0.3, link=0.3, seen=0.5, overlap=0.5, resamples=50, examples=1),
@@ -84,7 +86,7 @@ def params() -> EvaluateScenesParams:
 def write_weights() -> None:
     """Random networks, as the training stages leave them, and gates, as stage evaluate does."""
     torch.manual_seed(0)
-    networks: dict[str, torch.nn.Module] = {"baseline": SoundOfPixels(WIDTH, **UNET)}
+    networks: dict[str, torch.nn.Module] = {"baseline": SoundOfPixels(WIDTH, **UNET), "ungated": Ungated(WIDTH, **UNET)}
     for system in ("colearning", "cyclic"):
         networks[system] = CCoL(WIDTH, **factories.MODEL)
     for system in ("trimodal", "finetune"):

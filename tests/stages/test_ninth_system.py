@@ -47,7 +47,8 @@ class Toy:
 
 def load(entries: Sequence[Entry], setup: Setup) -> Iterator[System]:
     for entry in entries:
-        yield Toy(entry.name, Sight(entry.name, setup.frames, setup.stride, setup.size, setup.square, whole=False))
+        sight = Sight(entry.name, setup.fps, setup.frames, setup.stride, setup.size, setup.square, whole=False)
+        yield Toy(entry.name, sight)
 '''
 TITLE = "Toy, which is red"
 LINE = f'    Entry("toy", "{TITLE}", ("#7a1022", "#ff9aa8"), module="toy", stage="toy", method="Toy", grounds=True),\n'

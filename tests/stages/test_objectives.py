@@ -15,8 +15,9 @@ from avsep.training.losses import gate, gated_separation, negative, positive
 from avsep.training.masks import weighted_l1
 from models.ccol import CCoL
 from models.resnet import FrameFeatures
-from stages import baseline, colearning, cyclic, grounding
-from tests.helpers.factories import noise, part_of_batch, tiny_ccol, tiny_heard, tiny_seen
+from models.sound_of_pixels import SoundOfPixels
+from stages import baseline, colearning, cyclic, grounding, ungated
+from tests.helpers.factories import SIZE, UNET, WIDTH, noise, part_of_batch, tiny_ccol, tiny_heard, tiny_seen
 
 B = 6
 PHASES: dict[str, Callable[..., dict[str, Tensor]]] = {
@@ -167,12 +168,48 @@ def test_weights_of_the_terms() -> None:
     assert alone["loss"].item() == pytest.approx(separation, rel=1e-5)
 
 
-def test_the_baselines_loss_is_the_formula() -> None:
+def test_the_loss_of_separation_alone_is_the_formula() -> None:
     heard = tiny_heard(B)
     networks = given(heard)
     hands = [ByHand(networks, heard, b) for b in range(B)]
     expected = np.mean([(h.l1(h.mask("A"), "A") + h.l1(h.mask("C"), "C")) / 2 for h in hands])
-    assert baseline.objective(networks, heard, {})["loss"].item() == pytest.approx(expected, rel=1e-5)  # type: ignore[arg-type]
+    assert ungated.objective(networks, heard, {})["loss"].item() == pytest.approx(expected, rel=1e-5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_the_loss_of_sound_of_pixels_is_the_formula(binary: bool) -> None:
+    heard = tiny_heard(B)
+    torch.manual_seed(0)
+    networks = SoundOfPixels(WIDTH, **UNET, binary=binary)
+    pictures = {n: noise(B, 2, 3, SIZE, SIZE, seed=i) for i, n in enumerate(SOUNDING)}
+    seen = {name: networks.frames(picture) for name, picture in pictures.items()}
+    masks = {
+        name: mask.detach().double().numpy() for name, mask in networks.eval().separate(heard.mixture, seen).items()
+    }
+    mixture = heard.mixture.double().numpy()
+    weight = np.log1p(mixture).clip(1e-3, 10)
+    losses = []
+    for name in SOUNDING:
+        solo, mask = heard.solo[name].double().numpy(), masks[name]
+        if binary:
+            louder = solo > 0.5 * mixture
+            losses.append(-(weight * np.where(louder, np.log(mask), np.log(1 - mask))).mean())
+        else:
+            losses.append((weight * np.abs(mask - (solo / mixture).clip(0, 5))).mean())
+    loss = baseline.objective(networks, heard, seen)["loss"]
+    assert loss.item() == pytest.approx(np.mean(losses), rel=1e-4)
+    loss.backward()
+    assert all(p.grad is not None and p.grad.any() for p in networks.frames.trunk.parameters()), "its ResNet learns"
+
+
+def test_a_frozen_sound_of_pixels_learns_nothing_of_its_frames() -> None:
+    heard = tiny_heard(B)
+    networks = SoundOfPixels(WIDTH, **UNET, frozen=True).train()
+    before = {name: value.clone() for name, value in networks.frames.state_dict().items()}
+    seen = {name: networks.frames(noise(B, 2, 3, SIZE, SIZE, seed=i)) for i, name in enumerate(SOUNDING)}
+    baseline.objective(networks, heard, seen)["loss"].backward()
+    assert all(p.grad is None for p in networks.frames.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in networks.frames.state_dict().items())
 
 
 def test_what_cyclic_tells_grounding() -> None:

@@ -37,9 +37,9 @@ from avsep.weights.phrases import tokenise
 from models import clip
 from models.ccol import CCoL
 from models.resnet import ResNet18
-from models.sound_of_pixels import SoundOfPixels
+from models.ungated import Ungated
 from models.vast import visual_query
-from stages import baseline, captions, colearning, cyclic, evaluate, finetune, grounding, trimodal
+from stages import baseline, captions, colearning, cyclic, evaluate, finetune, grounding, trimodal, ungated
 from tests.helpers import factories
 
 ROOT = Path(__file__).parents[2]
@@ -55,12 +55,13 @@ PHASES: dict[str, tuple[Callable[[Any], Phase], Any]] = {
     "colearning": (colearning.phase, params.ColearningParams),
     "cyclic": (cyclic.phase, params.CyclicParams),
     "baseline": (baseline.phase, params.BaselineParams),
+    "ungated": (ungated.phase, params.UngatedParams),
     "trimodal": (trimodal.phase, params.TrimodalParams),
     "finetune": (finetune.phase, params.FinetuneParams),
 }
 # in the pipeline's order
 STAGES: dict[str, tuple[Callable[[Any], None], Any]] = {
-    **{stage: trained(*PHASES[stage]) for stage in ("grounding", "colearning", "cyclic", "baseline")},
+    **{stage: trained(*PHASES[stage]) for stage in ("grounding", "colearning", "cyclic", "baseline", "ungated")},
     "captions": (captions.main, params.CaptionsParams),
     **{stage: trained(*PHASES[stage]) for stage in ("trimodal", "finetune")},
     "evaluate": (evaluate.main, params.EvaluateParams),
@@ -70,15 +71,33 @@ TRAINED = tuple(PHASES)
 TINY: dict[str, dict[str, Any]] = {
     "resnet": {"width": factories.WIDTH},
     "extract": {"rate": factories.RATE, "fps": factories.FPS},
+    "baseline": {
+        "fps": factories.FPS,
+        "frames": 1,
+        "stride": 1,
+        "margin": 1.0,
+        "batch": 5,
+        "repeats": 2,
+        "epochs": 1,
+        "milestones": [],
+    },
     "audio": {"samples": factories.SAMPLES},
     "spectrogram": asdict(factories.SPECTROGRAM),
-    "frames": {"count": 1, "stride": 1, "resize": 20, "size": factories.SIZE, "augment": False, "cache": True},
+    "frames": {
+        "fps": factories.FPS,
+        "count": 1,
+        "stride": 1,
+        "resize": 20,
+        "size": factories.SIZE,
+        "augment": "none",
+        "cache": True,
+    },
     "model": factories.MODEL,
     "train": {"batch": 5, "repeats": 2, "workers": 0},
     "clip": factories.CLIP,
-    "vast": {"unet_levels": 3, "unet_channels": 2, "frames": 1, "batch": 5},
+    "vast": {"unet_levels": 3, "unet_channels": 2, "fps": factories.FPS, "frames": 1, "batch": 5},
     "captions": {"steps": 3, "batch": 3},
-    **{stage: {"epochs": 1, "milestones": []} for stage in TRAINED},
+    **{stage: {"epochs": 1, "milestones": []} for stage in TRAINED if stage != "baseline"},
     "evaluate": {"batch": 3, "examples": 1, "sources": [2, 3], "source_mixtures": 3, "resamples": 20},
     "report": {"mixtures": 1},
 }
@@ -140,7 +159,7 @@ def test_each_stage_leaves_weights_curves_and_metrics(stage: str) -> None:
 
 def test_the_frozen_encoders_are_the_pretrained_ones_throughout() -> None:
     resnet = load_weights(grounding.START)
-    for stage in ("grounding", "colearning", "cyclic", "baseline"):
+    for stage in ("grounding", "colearning", "cyclic", "baseline", "ungated"):
         weights = load_weights(f"checkpoints/{stage}/weights.safetensors")
         assert torch.equal(weights["frames.trunk.conv1.weight"], resnet["conv1.weight"])
         for name in ("running_mean", "running_var"):
@@ -167,12 +186,12 @@ def test_each_phase_moves_its_networks_from_where_the_one_before_left_them() -> 
         assert (one[weight] - other[weight]).abs().max() < 2 * steps
 
 
-@pytest.mark.parametrize("stage", ["grounding", "baseline"])
+@pytest.mark.parametrize("stage", ["grounding", "ungated"])
 def test_queries_start_apart_on_the_maps_that_are_cached(stage: str) -> None:
     """Else training would see other maps than evaluation."""
     phase = phase_of(stage)
     networks, (train, _) = phase.networks, phase.data()
-    assert isinstance(networks, CCoL | SoundOfPixels) and isinstance(train, datasets.TrainingMixtures)
+    assert isinstance(networks, CCoL | Ungated) and isinstance(train, datasets.TrainingMixtures)
     mean = networks.state_dict()["frames.standardise.running_mean"]
     assert mean.abs().max() > 0
     assert train.features is not None

@@ -12,16 +12,16 @@ def shares(p: Params) -> Iterator[str]:
 
 def centre_frames(p: Params) -> Iterator[str]:
     """Frames lie around the one at the middle of a window of sound: docs/ccol.md, centre frame."""
-    margins = {
-        "frames.count, frames.stride": p.frames.count // 2 * p.frames.stride,
-        "vast.frames, vast.stride": p.vast.frames // 2 * p.vast.stride,
+    spans = {
+        "frames.count, frames.stride, frames.fps": p.frames.count // 2 * p.frames.stride / p.frames.fps,
+        "baseline.frames, baseline.stride, baseline.fps": p.baseline.frames // 2 * p.baseline.stride / p.baseline.fps,
+        "vast.frames, vast.stride, vast.fps": p.vast.frames // 2 * p.vast.stride / p.vast.fps,
     }
-    for names, frames in margins.items():
-        margin = max(p.extract.fps, frames)
-        if p.index.min_seconds * p.extract.fps < 2 * margin:
+    for names, seconds in spans.items():
+        if p.index.min_seconds < 2 * seconds:
             yield (
-                f"index.min_seconds is {p.index.min_seconds:g}: a centre frame needs {margin} frames at both sides"
-                f" (extract.fps, {names}), so {2 * margin / p.extract.fps:g} s"
+                f"index.min_seconds is {p.index.min_seconds:g}: a centre frame needs {seconds:g} s of frames at both"
+                f" sides ({names}), so {2 * seconds:g} s"
             )
 
 

@@ -16,7 +16,11 @@ def as_published(p: Params) -> Iterator[str]:
 def batches(p: Params) -> Iterator[str]:
     """Each process takes the same share of a batch."""
     processes = p.train.devices * p.train.nodes
-    for name, batch in (("train.batch", p.train.batch), ("vast.batch", p.vast.batch)):
+    for name, batch in (
+        ("train.batch", p.train.batch),
+        ("baseline.batch", p.baseline.batch),
+        ("vast.batch", p.vast.batch),
+    ):
         if batch % processes:
             yield f"{name} is {batch}: no multiple of train.devices x train.nodes, {processes}"
 

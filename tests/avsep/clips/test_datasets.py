@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from avsep.clips import mixtures
-from avsep.clips.datasets import AUDIBLE, EpochSampler, FixedMixtures, TrainingMixtures, View
+from avsep.clips.datasets import AUDIBLE, ClipReader, EpochSampler, FixedMixtures, TrainingMixtures, View
 from avsep.clips.index import OBJECTS, SOUNDING, Mixture, Video
 from avsep.errors import InputError
 from avsep.media.frames import normalise, read_frame
@@ -31,7 +31,7 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Video]]:
 
 def training(videos: list[Video], **options: Any) -> TrainingMixtures:
     settings: dict[str, Any] = dict(
-        heard=SOUNDING, seen=OBJECTS, seed=0, repeats=REPEATS, gain=(0.5, 1.5), augment=True
+        heard=SOUNDING, seen=OBJECTS, seed=0, stage="cyclic", repeats=REPEATS, gain=(0.5, 1.5), augment="video"
     )
     reader = options.pop("reader", tiny_reader(count=2))
     return TrainingMixtures(videos, reader, **{**settings, **options})
@@ -85,7 +85,7 @@ def test_epochs_indices_and_seeds_differ(splits: dict[str, list[Video]]) -> None
 @pytest.mark.parametrize("workers", [1, 2])
 def test_any_number_of_workers_gives_the_same_batches(splits: dict[str, list[Video]], workers: int) -> None:
     data = training(splits["train"])
-    sampler = EpochSampler(len(data), seed=0)
+    sampler = EpochSampler(len(data), seed=0, stage="cyclic")
     sampler.set_epoch(3)
     load = partial(DataLoader[Sample], data, 4, sampler=sampler)
     alone, together = list(load()), list(load(num_workers=workers))
@@ -113,16 +113,70 @@ def test_an_epoch_visits_each_video_as_a_in_turn_with_three_other_classes(
     assert len({m[1:] for m in drawn}) > 5
 
 
-def test_the_baseline_hears_what_ccol_hears(splits: dict[str, list[Video]]) -> None:
+def test_what_is_heard_does_not_depend_on_what_is_seen(splits: dict[str, list[Video]]) -> None:
     ccol = training(splits["train"])
-    baseline = training(splits["train"], seen=SOUNDING, reader=tiny_reader(objects=False, count=2))
+    alone = training(splits["train"], seen=SOUNDING, reader=tiny_reader(objects=False, count=2))
     for index in range(len(ccol)):
-        a, b = ccol[2, index], baseline[2, index]
+        a, b = ccol[2, index], alone[2, index]
         assert all(torch.equal(a["waves"][name], b["waves"][name]) for name in SOUNDING)
 
 
+def test_each_stage_draws_its_own_mixtures(splits: dict[str, list[Video]]) -> None:
+    one, other = training(splits["train"], stage="colearning"), training(splits["train"], stage="cyclic")
+    same = [torch.equal(one[0, i]["waves"]["C"], other[0, i]["waves"]["C"]) for i in range(len(one))]
+    assert not any(same)
+    assert list(EpochSampler(50, 0, "colearning")) != list(EpochSampler(50, 0, "cyclic"))
+
+
+def test_views_are_drawn_for_each_video_or_once(
+    splits: dict[str, list[Video]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same video as all four objects shows whether its views differ."""
+    video = splits["train"][0]
+    monkeypatch.setattr(mixtures, "draw_partners", lambda *_: Mixture(video, video, video, video))
+    monkeypatch.setattr(TrainingMixtures, "_centre", lambda *_: 6)
+
+    def kinds(augment: str) -> int:
+        pictures = training(splits["train"], augment=augment)[0, 0]["pictures"]
+        return len({pictures[name].numpy().tobytes() for name in OBJECTS})
+
+    assert (kinds("video"), kinds("sample"), kinds("none")) == (4, 1, 1)
+
+
+def test_jitter_hears_any_moment_of_the_centre_frame(
+    splits: dict[str, list[Video]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[float] = []
+    read = ClipReader.sound
+
+    def sound(reader: ClipReader, video: Video, frame: int, within: float = 0.5) -> Any:
+        heard.append(within)
+        return read(reader, video, frame, within)
+
+    monkeypatch.setattr(ClipReader, "sound", sound)
+    plain, jittered = training(splits["train"]), training(splits["train"], jitter=True)
+    for index in range(len(plain)):
+        plain[0, index]
+    assert set(heard) == {0.5}
+    heard.clear()
+    for index in range(len(jittered)):
+        jittered[0, index]
+    assert len(set(heard)) == len(heard) and 0 <= min(heard) < 0.2 and 0.8 < max(heard) < 1
+
+
+def test_a_reader_of_fewer_frames_sees_those_in_the_middle_of_their_time(splits: dict[str, list[Video]]) -> None:
+    """Of FPS = 4 frames a second one: the 12 kept ones give 3, and each is heard where it would be among them alone."""
+    video = splits["train"][0]
+    every, one = tiny_reader(count=3), tiny_reader(fps=1, count=3)
+    assert (one.frame_count(video), one.frames_around(video, 2)) == (3, [1, 2, 3])
+    assert [one.kept(video, frame) for frame in (1, 2, 3)] == [2, 6, 10]
+    assert np.array_equal(one.picture(video, 2), every.picture(video, 6))
+    assert np.array_equal(one.sound(video, 2), tiny_reader(fps=1, kept_fps=1).sound(video, 2))
+    assert one.middle(video) == 2
+
+
 def test_gains_are_drawn_for_each_source(splits: dict[str, list[Video]]) -> None:
-    data = partial(training, splits["train"], augment=False)
+    data = partial(training, splits["train"], augment="none")
     plain, gained = data(gain=(1.0, 1.0)), data(gain=(0.5, 1.5))
     ratios = []
     for index in range(len(plain)):
@@ -142,12 +196,12 @@ def test_a_gain_is_clipped_at_full_scale_before_the_mixture(splits: dict[str, li
 
 
 def test_a_samples_frames_are_cropped_alike(splits: dict[str, list[Video]], monkeypatch: pytest.MonkeyPatch) -> None:
-    views: list[View | None] = []
+    views: list[tuple[str, View | None]] = []
     reader = tiny_reader(count=3)
     picture = type(reader).picture
 
     def noted(self: Any, video: Video, frame: int, view: View | None = None, *how: Any) -> np.ndarray:
-        views.append(view)
+        views.append((video.name, view))
         return picture(self, video, frame, view, *how)
 
     monkeypatch.setattr(type(reader), "picture", noted)
@@ -155,9 +209,9 @@ def test_a_samples_frames_are_cropped_alike(splits: dict[str, list[Video]], monk
     for index in range(4):
         views.clear()
         data[0, index]
-        assert len(views) == 12 and len(set(views)) == 1
-    training(splits["train"], reader=reader, augment=False)[0, 0]
-    assert views[-1] is None
+        assert len(views) == 12 and len(set(views)) == 4, "one view of each video"
+    training(splits["train"], reader=reader, augment="none")[0, 0]
+    assert views[-1][1] is None
 
 
 def test_silent_windows_are_drawn_again(tmp_path: Path) -> None:
@@ -263,8 +317,8 @@ def test_features_are_those_of_the_pictures(splits: dict[str, list[Video]]) -> N
     wanted = [(video, frame) for video in splits["train"] for frame in range(1, video.frame_count + 1)]
     features = frozen_features(frames, reader, [*wanted, wanted[0]], "cpu", batch=7)
     assert set(features) == {(video.name, frame) for video, frame in wanted}
-    pictures = training(splits["train"], reader=reader, augment=False)
-    computed = training(splits["train"], reader=reader, augment=False, features=features)
+    pictures = training(splits["train"], reader=reader, augment="none")
+    computed = training(splits["train"], reader=reader, augment="none", features=features)
     for index in range(4):
         a, b = pictures[1, index], computed[1, index]
         assert "pictures" not in b
@@ -281,7 +335,7 @@ def test_features_are_those_of_the_pictures(splits: dict[str, list[Video]]) -> N
 
 def test_an_epochs_order_is_a_function_of_seed_and_epoch() -> None:
     def order(seed: int, epoch: int) -> list[tuple[int, int]]:
-        sampler = EpochSampler(20, seed)
+        sampler = EpochSampler(20, seed, "cyclic")
         sampler.set_epoch(epoch)
         return list(sampler)
 
@@ -293,7 +347,7 @@ def test_an_epochs_order_is_a_function_of_seed_and_epoch() -> None:
 
 @pytest.mark.parametrize(("length", "processes"), [(20, 4), (23, 4)])
 def test_processes_share_an_epoch(length: int, processes: int) -> None:
-    samplers = [EpochSampler(length, 0, rank, processes) for rank in range(processes)]
+    samplers = [EpochSampler(length, 0, "cyclic", rank, processes) for rank in range(processes)]
     shares = [list(sampler) for sampler in samplers]
     assert {len(share) for share in shares} == {len(samplers[0])} == {length // processes}
     together = [item for share in shares for item in share]

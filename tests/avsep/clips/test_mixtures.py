@@ -30,6 +30,25 @@ def test_partners_are_of_three_other_classes_and_all_occur() -> None:
     assert set(met) == {v.name for c, members in classes.items() if c != "flute" for v in members}
 
 
+def test_partners_by_video_or_by_class_or_any() -> None:
+    """One class has 18 of 21 videos: among videos it is drawn as often as it has them, among classes as the others."""
+    first, *others = CLASSES[:4]
+    classes = {c: [video(Path("data"), c, f"{c}_{i}", 12) for i in range(18 if c == others[0] else 1)] for c in others}
+    classes[first] = [video(Path("data"), first, "0", 12)]
+    random = np.random.default_rng(0)
+
+    def share(partners: mixtures.Partners) -> float:
+        drawn = [mixtures.draw_partners(classes[first][0], classes, random, partners) for _ in range(300)]
+        assert partners == "any" or all(len({v.category for v in mixture}) == 4 for mixture in drawn)
+        return float(np.mean([mixture.b.category == others[0] for mixture in drawn]))
+
+    assert share("videos") == pytest.approx(18 / 20, abs=0.06)
+    assert share("classes") == pytest.approx(1 / 3, abs=0.09)
+    assert share("any") == pytest.approx(18 / 21, abs=0.07)
+    met = {mixtures.draw_partners(classes[first][0], classes, random, "any").c.category for _ in range(300)}
+    assert first in met, "its own class too"
+
+
 def test_fewer_than_four_classes_end_with_an_error() -> None:
     classes = {c: v for c, v in videos().items() if c in CLASSES[:3]}
     with pytest.raises(ValueError):
@@ -44,6 +63,13 @@ def test_a_training_centre_keeps_its_margin_at_both_ends(fps: int, count: int, s
     random = np.random.default_rng(0)
     drawn = {mixtures.centre_frame(20, fps, count, stride, random) for _ in range(500)}
     assert drawn == set(range(1 + margin, 20 - margin + 1))
+
+
+def test_a_margin_in_seconds() -> None:
+    random = np.random.default_rng(0)
+    drawn = {mixtures.centre_frame(40, 2, 3, 1, random, margin=8.0) for _ in range(300)}
+    assert drawn == set(range(17, 25))
+    assert mixtures.centre_frame(30, 2, 3, 1, random, margin=8.0) == 16, "too short: its middle"
 
 
 def test_the_fixed_centre() -> None:

@@ -338,7 +338,7 @@ def test_systems_of_one_sight_share_what_it_makes_of_a_video(
     separate(videos, 2, systems, replace(PHRASES, synonyms={}))
     seeing = Counter(name for name, count in made if count)
     # fine-tuned, it sees with the same CLIP
-    assert seeing == {"baseline": 5, "colearning": 5, "cyclic": 5, "trimodal_visual": 5}
+    assert seeing == {"baseline": 5, "ungated": 5, "colearning": 5, "cyclic": 5, "trimodal_visual": 5}
     words = Counter(name for name, count in made if not count)
     assert {name: words[name] for name in ("trimodal_text", "finetune_text")} == {
         "trimodal_text": 5,
@@ -367,7 +367,7 @@ def test_of_n_sources_all_sound_and_nobody_looks(videos: list[Video], systems: d
 
 def test_an_object_without_a_detection_is_seen_whole(videos: list[Video]) -> None:
     """In every other frame nothing was detected."""
-    reader = Sight("x", 1, 1, 16, square=False, whole=False).reader(RATE, SAMPLES, FPS)
-    whole = Sight("x", 1, 1, 16, square=False, whole=True).reader(RATE, SAMPLES, FPS)
+    reader = Sight("x", FPS, 1, 1, 16, square=False, whole=False).reader(RATE, SAMPLES, FPS)
+    whole = Sight("x", FPS, 1, 1, 16, square=False, whole=True).reader(RATE, SAMPLES, FPS)
     assert torch.equal(reader.pictures(videos[0], [2]), whole.pictures(videos[0], [2]))
     assert not torch.equal(reader.pictures(videos[0], [7]), whole.pictures(videos[0], [7]))

@@ -1,6 +1,7 @@
 """A long sound among objects: windows that fade into each other, gates, silence, no object at all."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from avsep.clips.index import video
 from avsep.scenes.matching import true_objects
 from avsep.separating.tracks import Object
 from avsep.separating.windows import Given, Hearing, Windows, frames_of, separate
@@ -76,10 +78,21 @@ def test_windows_fade_into_each_other() -> None:
 
 def test_a_window_shows_the_frames_around_its_middle() -> None:
     windows = Windows(1000, SAMPLES)  # of 0.255 s, each 0.127 s after the other
-    sight = Sight("x", count=3, stride=1, size=8, square=True, whole=False)
+    sight = Sight("x", fps=FPS, count=3, stride=1, size=8, square=True, whole=False)
     numbers = frames_of(windows, sight, RATE, FPS, 4)
     assert numbers.shape == (len(windows.starts), 3)
     assert numbers[0].tolist() == [0, 0, 1] and numbers[-1].tolist() == [2, 3, 3], "past the ends the last one again"
+
+
+def test_a_sight_of_fewer_frames_sees_those_in_the_middle_of_their_time() -> None:
+    """Of FPS = 4 frames a second one, as training's reader sees them."""
+    windows = Windows(3 * RATE, RATE)
+    sight = Sight("x", fps=1, count=3, stride=1, size=8, square=True, whole=False)
+    numbers = frames_of(windows, sight, RATE, FPS, 3 * FPS)
+    assert numbers[0].tolist() == [1, 1, 5] and numbers[-1].tolist() == [5, 9, 9]
+    reader = sight.reader(RATE, RATE, FPS)
+    clip = video(Path("data"), "flute", "0", 3 * FPS)
+    assert [reader.kept(clip, frame) - 1 for frame in reader.frames_around(clip, 1)] == numbers[0].tolist()
 
 
 def test_open_masks_let_all_through() -> None:

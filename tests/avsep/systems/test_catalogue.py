@@ -25,7 +25,7 @@ from avsep.systems.catalogue import (
 ALL_CONTROLS = (*CONTROLS, *GATE_CONTROLS, *SCENE_CONTROLS)
 NAMES = [one.name for one in (*SYSTEMS, *ALL_CONTROLS)]
 ORDER = [
-    *("mixture", "oracle", "oracle_binary", "baseline", "colearning", "cyclic", "cyclic_true_boxes"),
+    *("mixture", "oracle", "oracle_binary", "baseline", "ungated", "colearning", "cyclic", "cyclic_true_boxes"),
     *("trimodal_visual", "trimodal_text", "finetune_visual", "finetune_text", "aasp", "zebra"),
     *("trimodal_synonym", "baseline_wrong_picture", "cyclic_wrong_picture", "trimodal_wrong_picture"),
     *("trimodal_wrong_text", "always_sounding", "never_sounding", "chance"),

@@ -11,7 +11,7 @@ from avsep.systems.system import Sight, hear_sources, together
 from avsep.weights.checkpoints import save_weights
 from models.ccol import CCoL
 from models.resnet import FrameFeatures
-from tests.helpers.factories import SIZE, SPECTROGRAM, noise, tiny_ccol, tiny_waves
+from tests.helpers.factories import FPS, SIZE, SPECTROGRAM, noise, tiny_ccol, tiny_waves
 from tests.helpers.outcomes import tiny_setup
 
 
@@ -67,4 +67,4 @@ def test_it_grounds_without_separating(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_it_sees_as_params_say(tmp_path: Path) -> None:
     system = loaded(tmp_path, tiny_ccol(3), frames=3, stride=2, square=True)
-    assert system.sight == Sight("cyclic", 3, 2, SIZE, square=True, whole=False)
+    assert system.sight == Sight("cyclic", FPS, 3, 2, SIZE, square=True, whole=False)

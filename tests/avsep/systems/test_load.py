@@ -107,4 +107,4 @@ def test_systems_of_one_file_share_networks(systems: dict[str, System]) -> None:
 
 def test_networks_are_made_to_be_asked(systems: dict[str, System]) -> None:
     networks = [cast(Any, system).network for system in systems.values() if hasattr(system, "network")]
-    assert len(networks) == 7 and not any(network.training for network in networks)
+    assert len(networks) == 8 and not any(network.training for network in networks)

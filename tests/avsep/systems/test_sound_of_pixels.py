@@ -10,7 +10,7 @@ from avsep.systems.sound_of_pixels import SoundOfPixelsSystem, load
 from avsep.systems.system import Sight, hear_sources, together
 from avsep.weights.checkpoints import save_weights
 from models.sound_of_pixels import SoundOfPixels
-from tests.helpers.factories import SIZE, SPECTROGRAM, noise, tiny_waves
+from tests.helpers.factories import FPS, SIZE, SPECTROGRAM, noise, tiny_waves
 from tests.helpers.outcomes import networks, tiny_setup
 
 
@@ -22,22 +22,30 @@ def loaded(root: Path, network: torch.nn.Module, **options: object) -> SoundOfPi
 
 
 @torch.no_grad()
-def test_it_answers_what_its_network_says_and_grounds_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("binary", [True, False])
+def test_it_answers_what_its_network_says_and_grounds_nothing(binary: bool, tmp_path: Path) -> None:
     network = networks()["baseline"]
     assert isinstance(network, SoundOfPixels)
-    system = loaded(tmp_path, network)
+    system = loaded(tmp_path, network, baseline_binary=binary)
     heard = hear_sources(tiny_waves(2), SPECTROGRAM)
     pictures = {name: noise(2, 1, 3, SIZE, SIZE, seed=n) for n, name in enumerate("ABCD")}
     asked = {name: together([system.prepare(one, "") for one in own]) for name, own in pictures.items()}
     answer = system.answer(heard, asked)
-    expected = network.separate(heard.log_mixture, {name: network.frames(own) for name, own in pictures.items()})
+    expected = network.separate(heard.mixture, {name: network.frames(own) for name, own in pictures.items()})
     assert set(answer.masks) == set("ABCD") and answer.probability is None
     for name, mask in expected.items():
-        torch.testing.assert_close(answer.masks[name], mask, atol=1e-5, rtol=1e-4)
+        if binary:
+            assert set(answer.masks[name].unique().tolist()) <= {0.0, 1.0}
+            sure = (mask - 0.5).abs() > 1e-4
+            assert sure.any()
+            torch.testing.assert_close(answer.masks[name][sure], (mask > 0.5).float()[sure])
+        else:
+            torch.testing.assert_close(answer.masks[name], mask, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("whole", [True, False])
-def test_it_sees_whole_frames_as_published_or_crops(whole: bool, tmp_path: Path) -> None:
-    system = loaded(tmp_path, networks()["baseline"], baseline_whole=whole)
-    assert system.sight == Sight("baseline", 1, 1, SIZE, square=False, whole=whole)
-    assert system.sight.reader(1000, 255, 4).objects != whole
+def test_it_sees_whole_frames_at_its_own_rate(tmp_path: Path) -> None:
+    system = loaded(tmp_path, networks()["baseline"], kept_fps=8, baseline_fps=2, baseline_frames=3, baseline_stride=5)
+    assert system.sight == Sight("baseline", 2, 3, 5, SIZE, square=False, whole=True)
+    reader = system.sight.reader(1000, 255, 8)
+    assert not reader.objects and (reader.fps, reader.step) == (2, 4)
+    assert Sight("baseline", FPS, 3, 5, SIZE, square=False, whole=True) != system.sight

@@ -63,21 +63,21 @@ def test_frames_are_taken_of_each_window() -> None:
 def test_a_sight_crops_to_the_box_or_to_the_square_around_it(square: bool) -> None:
     random = np.random.default_rng(0)
     frames = [Image.fromarray(random.integers(0, 256, (30, 40, 3), dtype=np.uint8)) for _ in range(2)]
-    found = Sight("x", 1, 1, 8, square, whole=False).crops(frames, [(4, 10, 24, 18), (0, 0, 40, 30)])
+    found = Sight("x", FPS, 1, 1, 8, square, whole=False).crops(frames, [(4, 10, 24, 18), (0, 0, 40, 30)])
     assert found.shape == (2, 3, 8, 8) and found.dtype == torch.float32
     around = (4, 4, 24, 24) if square else (4, 10, 24, 18)
     np.testing.assert_array_equal(found[0], normalise(crop_and_resize(frames[0], around, 8, 8)))
 
 
 def test_a_sight_reads_what_it_sees() -> None:
-    reader = Sight("x", 3, 2, 8, square=True, whole=True).reader(RATE, SAMPLES, FPS)
+    reader = Sight("x", FPS, 3, 2, 8, square=True, whole=True).reader(RATE, SAMPLES, FPS)
     assert (reader.rate, reader.samples, reader.fps) == (RATE, SAMPLES, FPS)
     assert (reader.count, reader.stride, reader.size, reader.resize) == (3, 2, 8, 8)
     assert reader.square and not reader.objects
-    assert Sight("x", 3, 2, 8, square=True, whole=False).reader(RATE, SAMPLES, FPS).objects
-    same, other = Sight("x", 1, 1, 8, False, whole=True), Sight("y", 1, 1, 8, False, whole=True)
-    assert same == Sight("x", 1, 1, 8, False, whole=True) != other, "what another network sees is another sight"
-    assert tiny_setup().reader == Sight("", 1, 1, SIZE, False, whole=False).reader(RATE, SAMPLES, FPS)
+    assert Sight("x", FPS, 3, 2, 8, square=True, whole=False).reader(RATE, SAMPLES, FPS).objects
+    same, other = Sight("x", FPS, 1, 1, 8, False, whole=True), Sight("y", FPS, 1, 1, 8, False, whole=True)
+    assert same == Sight("x", FPS, 1, 1, 8, False, whole=True) != other, "what another network sees is another sight"
+    assert tiny_setup().reader == Sight("", FPS, 1, 1, SIZE, False, whole=False).reader(RATE, SAMPLES, FPS)
 
 
 # --- What is heard

@@ -111,7 +111,7 @@ def samples_of(splits: dict[str, list[Video]], *_: Any) -> Samples:
         seed=0,
         repeats=9,
         gain=(0.5, 1.5),
-        augment=True,
+        augment="video",
     )
     return drawn, FixedMixtures(mixtures, tiny_reader(), heard=SOUNDING, seen=OBJECTS)
 

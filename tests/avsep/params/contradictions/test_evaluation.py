@@ -16,7 +16,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "report.mixtures": changed(report__mixtures=9),
     "evaluate.sources is [2, 2]: names a number twice": changed(evaluate__sources=[2, 2]),
     "evaluate.sources is [2, 12]: videos.classes has 11": changed(evaluate__sources=[2, 12]),
-    "evaluate.systems.1 is 'x': input should be 'baseline', 'colearning', 'cyclic', 'trimodal' or 'finetune'": changed(
+    "evaluate.systems.1 is 'x': input should be 'baseline', 'ungated', 'colearning', 'cyclic', 'trimodal' or": changed(
         evaluate__systems=["cyclic", "x"]
     ),
     "evaluate.systems is ['cyclic', 'cyclic']: names a system twice": changed(evaluate__systems=["cyclic", "cyclic"]),

@@ -8,9 +8,10 @@ from avsep.params.contradictions import splits
 from tests.helpers.params import assert_refused, changed, never_refusing
 
 REFUSED: dict[str, dict[str, Any]] = {
-    "index.min_seconds is 6: a centre frame needs 5 frames": changed(frames__count=11),
+    "index.min_seconds is 6: a centre frame needs 5 s of frames": changed(frames__count=11),
     "index.val + index.test": changed(index__val=0.5, index__test=0.5),
-    "index.min_seconds is 6: a centre frame needs 4 frames": changed(vast__stride=4),
+    "index.min_seconds is 6: a centre frame needs 4 s of frames": changed(vast__stride=4),
+    "(baseline.frames, baseline.stride, baseline.fps), so 8 s": changed(baseline__stride=4),
 }
 
 

@@ -1,0 +1,45 @@
+"""Sound of Pixels (Zhao et al., ECCV 2018): gives each object its part of the mixture; it grounds none.
+
+It sees whole frames, as published, or the crops that CCoL sees (baseline.frames).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from torch import Tensor
+
+from avsep.systems.catalogue import Entry
+from avsep.systems.system import Answer, HeardMixtures, Setup, Sight, System
+from avsep.weights.checkpoints import load_into, load_weights
+from models.resnet import FrameFeatures
+from models.ungated import Ungated
+
+
+class UngatedSystem:
+    def __init__(self, name: str, network: Ungated, sight: Sight) -> None:
+        self.name, self.network, self.sight = name, network, sight
+
+    def prepare(self, pictures: Tensor, phrase: str) -> FrameFeatures:
+        return self.network.frames(pictures)
+
+    def answer(self, heard: HeardMixtures, asked: Mapping[str, FrameFeatures]) -> Answer:
+        return Answer(masks=self.network.separate(heard.log_mixture, asked))
+
+
+def load(entries: Sequence[Entry], setup: Setup) -> Iterator[System]:
+    """With the best weights of their stages. Raises InputError."""
+    for entry in entries:
+        path = setup.root / f"checkpoints/{entry.stage}/best.safetensors"
+        network = Ungated(
+            setup.resnet_width,
+            unet_levels=setup.unet_levels,
+            unet_channels=setup.unet_channels,
+            unet_max_channels=setup.unet_max_channels,
+            embedding=setup.embedding,
+            query_std=setup.query_std,
+        )
+        load_into(network, load_weights(path), path)
+        sight = Sight(
+            *(str(entry.stage), setup.fps, setup.frames, setup.stride, setup.size, setup.square),
+            whole=setup.ungated_whole,
+        )
+        yield UngatedSystem(entry.name, network.to(setup.device).eval(), sight)
