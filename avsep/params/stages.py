@@ -39,6 +39,7 @@ class VideosParams:
     seed: int
     videos: Videos
     download: Download
+    index: Index
 
 
 @dataclass(frozen=True, kw_only=True)

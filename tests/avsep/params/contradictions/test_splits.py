@@ -10,6 +10,11 @@ from tests.helpers.params import assert_refused, changed, never_refusing
 REFUSED: dict[str, dict[str, Any]] = {
     "index.min_seconds is 6: a centre frame needs 5 frames": changed(frames__count=11),
     "index.val + index.test": changed(index__val=0.5, index__test=0.5),
+    "index.lists is published: videos.source is demo, and imported alone": changed(index__lists="published"),
+    "index.lists is published: videos.source is folder": changed(
+        index__lists="published", videos__source="folder", videos__path="/videos"
+    ),
+    "index.allow_leaks is true: index.lists split never": changed(index__allow_leaks=True),
     "index.min_seconds is 6: a centre frame needs 4 frames": changed(vast__stride=4),
 }
 
