@@ -27,7 +27,7 @@ from avsep.errors import InputError
 from avsep.files.hashes import Hashes
 from avsep.files.ledgers import Item, Ledger, file_hash, prune
 from avsep.files.metrics import write_made, write_metrics
-from avsep.files.names import printable, refuse_few
+from avsep.files.names import count, printable, refuse_few
 from avsep.files.whole import write_rows
 from avsep.media.ffmpeg import Unusable, probe
 from avsep.parallel import spread
@@ -219,9 +219,9 @@ def list_imported(path: Path, hashes: Hashes, by_lists: bool) -> Found:
     named = None if place is None else published.read_lists(place).keys()
     found = imported.survey(path, where, named)
     if named is not None and found.missing:
-        logging.warning("videos: %d of %d listed videos are not there", found.missing, len(named))
+        logging.warning("videos: %s of %d that the lists name not there", count(found.missing, "video"), len(named))
     if found.unlisted:
-        logging.warning("videos: %d videos are in no list, and not used", found.unlisted)
+        logging.warning("videos: %s in no list, and so not used", count(found.unlisted, "video"))
     row_of = partial(imported.row_of, hashes=hashes)
     listed = list(spread(row_of, found.sources, desc="reading", unit="video", threads=True, local=True))
     prune(VIDEOS, [MANIFEST])

@@ -61,14 +61,11 @@ def sentences(leaks: Sequence[Leak], named: int | None = NAMED) -> list[str]:
         same = [leak.video for leak in shared if leak.video == leak.other_video]
         alike = [f"{leak.video} as {leak.other_video}" for leak in shared if leak.video != leak.other_video]
         if same:
-            told.append(
-                f"{_videos(same)} {'is' if len(same) == 1 else 'are'} in both {first} and {second}: {_first(same, named)}"
-            )
+            what = "1 video is" if len(same) == 1 else f"{len(same)} videos are"
+            told.append(f"{what} in both {first} and {second}: {_first(same, named)}")
         if alike:
-            verb = "sounds" if len(alike) == 1 else "sound"
-            told.append(
-                f"{_videos(alike)} of {second} {verb} the same, byte for byte, as one of {first}: {_first(alike, named)}"
-            )
+            what = f"1 video of {second} sounds" if len(alike) == 1 else f"{len(alike)} videos of {second} sound"
+            told.append(f"{what} the same, byte for byte, as one of {first}: {_first(alike, named)}")
     return told
 
 
@@ -80,10 +77,6 @@ def tell_leaks(leaks: Sequence[Leak]) -> None:
 
 def _between(leaks: Iterable[Leak], first: str, second: str) -> list[Leak]:
     return [leak for leak in leaks if {leak.part, leak.other_part} == {first, second}]
-
-
-def _videos(names: Sequence[str]) -> str:
-    return "1 video" if len(names) == 1 else f"{len(names)} videos"
 
 
 def _first(names: Sequence[str], named: int | None) -> str:

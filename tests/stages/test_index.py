@@ -218,7 +218,7 @@ def test_one_video_under_two_names_in_two_splits_stops_the_run(data: Path) -> No
     index.main(PARAMS)
     train, test = (read_index(Path(f"data/index/{part}.csv"))[0] for part in ("train", "test"))
     shutil.copy(train.audio, test.audio)
-    with pytest.raises(InputError, match="sounds the same, byte for byte, .*: one video under two names; remove one"):
+    with pytest.raises(InputError, match=r"sounds the same, byte for byte, .*: one video under two names; remove one"):
         index.main(PARAMS)
     assert files() == ["rejected.csv"]
 
