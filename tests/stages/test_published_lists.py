@@ -217,6 +217,13 @@ def test_leaks_that_are_allowed_are_told(project: Project, caplog: pytest.LogCap
     )
 
 
+def test_a_video_in_two_lists_is_exported_once(project: Project, tmp_path: Path) -> None:
+    leaking(project)
+    project.run("videos", "index", allow_leaks=True)
+    assert export(Path("data"), tmp_path / "exported") == 20
+    assert (tmp_path / "exported/index/test.csv").read_bytes() == Path("data/index/test.csv").read_bytes()
+
+
 def test_one_sound_under_two_names_leaks_too(project: Project) -> None:
     shutil.copy(project.layout / "audio/cello/y1.wav", project.layout / "audio/cello/-t.wav")
     with pytest.raises(
