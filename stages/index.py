@@ -37,8 +37,8 @@ from avsep.media.wav import duration, loudest_db
 from avsep.parallel import spread
 from avsep.params.stages import IndexParams
 from avsep.run import run
-from avsep.sources.manifest import LISTS, MANIFEST, VIDEOS, read_manifest
-from avsep.sources.published import MIXTURES, Key, Lists, read_lists, shown
+from avsep.sources.manifest import MANIFEST, VIDEOS, read_manifest
+from avsep.sources.published import LISTS, MIXTURES, Key, Lists, read_lists, shown
 
 ROOT = Path("data")
 INDEX = ROOT / "index"

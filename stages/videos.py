@@ -37,7 +37,7 @@ from avsep.run import run
 from avsep.sources import folder, imported, published
 from avsep.sources.download import ARRIVED, ARRIVING, COLUMNS, DOWNLOADS, LEDGER, Settings, adopt, deliver, download
 from avsep.sources.lists import Listed, read_lists
-from avsep.sources.manifest import LISTS, MANIFEST, VIDEOS, Row, read_manifest, write_manifest, write_parts
+from avsep.sources.manifest import MANIFEST, VIDEOS, Row, read_manifest, write_manifest, write_parts
 
 HASHES = Path("data/.hashes")  # of files, as later stages know them too
 # What stages remove files from, be they a user's or not.
@@ -226,7 +226,7 @@ def list_imported(path: Path, hashes: Hashes, by_lists: bool) -> Found:
     listed = list(spread(row_of, found.sources, desc="reading", unit="video", threads=True, local=True))
     prune(VIDEOS, [MANIFEST])
     if place is not None:
-        published.keep_lists(place, LISTS)
+        published.keep_lists(place, published.LISTS)
     counts = {
         "missing": found.missing,
         "unlisted": found.unlisted,

@@ -18,7 +18,6 @@ from avsep.files.whole import write_rows
 
 VIDEOS = Path("data/videos")
 MANIFEST = VIDEOS / "manifest.csv"
-LISTS = VIDEOS / "lists"  # the published ones, if they are the splits (avsep/sources/published.py)
 HEADER = ["class", "id", "file", "seconds", "sha256", "parts", "detections"]
 OWN = ("demo", "ids")  # sources whose videos lie in data/videos
 

@@ -16,9 +16,11 @@ from typing import NamedTuple
 from avsep.errors import InputError
 from avsep.files.names import printable
 from avsep.files.whole import whole_folder
+from avsep.sources.manifest import VIDEOS
 
 SPLITS = ("train", "val", "test")
 MIXTURES = "test_sep"
+LISTS = VIDEOS / "lists"  # where stage videos keeps them, if they are the splits
 FILES = [f"{name}.csv" for name in (*SPLITS, MIXTURES)]
 
 Key = tuple[str, str]
