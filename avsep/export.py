@@ -35,7 +35,8 @@ def export(root: Path, folder: Path) -> int:
     """
     if folder.exists():
         raise InputError(f"{folder} is there already: name a new folder")
-    videos = [video for split in SPLITS for video in read_index(root / f"index/{split}.csv", root)]
+    # once, if it is in two of them
+    videos = list(dict.fromkeys(video for split in SPLITS for video in read_index(root / f"index/{split}.csv", root)))
     with whole_folder(folder) as temporary:
         _write(root, videos, temporary)
     return len(videos)

@@ -4,6 +4,11 @@ A video that cannot be used is set aside: data/index/rejected.csv and the metric
 split by video within each class, and the validation and test mixtures are fixed.  What was written is read back
 and checked: no video, by its name or by its sound, is in two splits.
 
+With `index.lists` published the lists that stage videos kept say what trains, validates and tests, and which test
+mixtures there are; missing.csv and the metrics tell what of them cannot be had.  Validation's mixtures are made here in
+either case.  Such lists may share videos: the run stops, or, if `index.allow_leaks` is true, leaks.csv names them, and
+this stage and those that give figures warn of them.
+
 contents.csv tells what the usable videos' sound, frames and detections are, as hashes: later stages depend on
 data/index alone, and change with whatever it points to.
 """
@@ -12,14 +17,15 @@ import contextlib
 import csv
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from avsep.clips.index import Video, read_index, read_mixtures, video, write_index, write_mixtures
-from avsep.clips.splits import Splits, check_disjoint, fixed_mixtures, split
+from avsep.clips.index import Mixture, Video, read_index, read_mixtures, video, write_index, write_mixtures
+from avsep.clips.leaks import LEAKS, counts, tell_leaks, write_leaks
+from avsep.clips.splits import Splits, check_disjoint, fixed_mixtures, refuse_few_classes, split
 from avsep.errors import InputError
 from avsep.files.ledgers import Item, digest, recorded_outputs
 from avsep.files.metrics import write_metrics
@@ -31,10 +37,20 @@ from avsep.media.wav import duration, loudest_db
 from avsep.parallel import spread
 from avsep.params.stages import IndexParams
 from avsep.run import run
+from avsep.sources.manifest import MANIFEST, VIDEOS, read_manifest
+from avsep.sources.published import LISTS, MIXTURES, Key, Lists, read_lists, shown
 
 ROOT = Path("data")
 INDEX = ROOT / "index"
+MISSING = INDEX / "missing.csv"
 OUTLAST = 0.5  # seconds that frames may go on after the sound's end, beside half a frame of rounding
+
+# What to do about a video that is in two splits: of ours, and of published lists.
+ONE_VIDEO = "one video under two names; remove one of them"
+SHARED = (
+    "figures of such lists tell little of videos that are new; take each out of one of the lists, or set"
+    " index.allow_leaks to true, and it is told wherever there are figures"
+)
 
 
 class Rejected(NamedTuple):
@@ -48,6 +64,24 @@ class Rejected(NamedTuple):
     @property
     def kind(self) -> str:
         return self.reason.partition(":")[0]
+
+
+class Missing(NamedTuple):
+    """What a row of a published list names and cannot be had: of a mixture's row, each of its videos."""
+
+    list: str
+    row: int  # line of the list
+    video: str  # as the list has it
+    why: str
+
+
+class Published(NamedTuple):
+    """What is left of the published lists."""
+
+    splits: Splits
+    mixtures: list[Mixture]  # of test
+    missing: list[Missing]
+    counts: dict[str, dict[str, int]]  # by list, for the metrics
 
 
 def main(params: IndexParams) -> None:
@@ -69,29 +103,42 @@ def main(params: IndexParams) -> None:
             logging.warning("set aside: %s: %s", one.name, reason)
             rejected.append(Rejected(one.category, one.id, "index", reason))
     rejected.sort()
+    published = by_lists(usable, rejected) if index.lists == "published" else None
     with whole_folder(INDEX) as folder:  # at first alone: it explains why the run stops, if it does
-        write_rejected(folder / "rejected.csv", rejected)
+        write_told(folder, rejected, published)
     refuse_many(rejected, total, index.max_rejected)
 
-    splits = split(usable, val=index.val, test=index.test, seed=params.seed)
+    if published is None:
+        splits = split(usable, val=index.val, test=index.test, seed=params.seed)
+        tested = fixed_mixtures(splits.test, index.test_mixtures, params.seed, "test")
+    else:
+        tell_missing(published.counts)
+        splits, tested = published.splits, published.mixtures
+        refuse_few_left(splits, tested)
+    mixtures = {"val": fixed_mixtures(splits.val, index.val_mixtures, params.seed, "val"), "test": tested}
+    used = sorted({one for members in splits for one in members})
     with whole_folder(INDEX) as folder:
-        write_rejected(folder / "rejected.csv", rejected)
-        write_contents(folder / "contents.csv", sorted(usable), recorded_outputs(ROOT / "extract.csv"), detected)
+        write_told(folder, rejected, published)
+        write_contents(folder / "contents.csv", used, recorded_outputs(ROOT / "extract.csv"), detected)
         for part, members in splits._asdict().items():
             write_index(folder / f"{part}.csv", members)
-        mixtures = {
-            "val": fixed_mixtures(splits.val, index.val_mixtures, params.seed, "val"),
-            "test": fixed_mixtures(splits.test, index.test_mixtures, params.seed, "test"),
-        }
         for part, rows in mixtures.items():
             write_mixtures(folder / f"{part}_sep.csv", rows)
         # what later stages will read, not what was meant
         written = Splits(*(read_index(folder / f"{part}.csv", ROOT) for part in Splits._fields))
-        check_disjoint(*written)
         for part in mixtures:
             read_mixtures(folder / f"{part}_sep.csv", getattr(written, part), ROOT)
-    counts = {part: len(rows) for part, rows in mixtures.items()}
-    write_metrics("index", {**summary(written, rejected), "mixtures": counts})
+        leaks = check_disjoint(written, allow=index.allow_leaks, hint=ONE_VIDEO if published is None else SHARED)
+        write_leaks(folder / LEAKS.name, leaks)
+    tell_leaks(leaks)
+    write_metrics(
+        "index",
+        {
+            **summary(written, rejected),
+            "mixtures": {part: len(rows) for part, rows in mixtures.items()},
+            **({} if published is None else {"lists": published.counts, "leaks": counts(leaks)}),
+        },
+    )
 
 
 def read_extracted(path: Path) -> tuple[list[Video], list[Rejected]]:
@@ -167,6 +214,85 @@ def problem(known: tuple[Video, str | None], fps: int, rate: int, min_seconds: f
     return None
 
 
+def by_lists(usable: Iterable[Video], rejected: Iterable[Rejected]) -> Published:
+    """What the published lists name and is usable: the videos sorted, as of any split, the mixtures in their order.
+
+    Raises InputError if stage videos kept no such lists.
+    """
+    if not LISTS.is_dir():
+        raise InputError(f"{LISTS} is missing: run stage videos with index.lists published")
+    lists = read_lists(LISTS)
+    items = {(file.parent.name, file.stem): row.item for row, file in read_manifest(MANIFEST, VIDEOS)}
+    of_item = {(one.category, one.id): one for one in usable}
+    there = {key: of_item[item] for key, item in items.items() if item in of_item}
+    reasons = {(one.category, one.id): f"set aside by stage {one.stage}: {one.reason}" for one in rejected}
+    why = {
+        key: reasons.get(items[key], "not extracted") if key in items else "not in the folder"
+        for key in lists.keys() - there.keys()
+    }
+    return resolved(lists, there, why)
+
+
+def resolved(lists: Lists, there: Mapping[Key, Video], why: Mapping[Key, str]) -> Published:
+    """The lists' videos that are `there`, and `why` each other one is not."""
+    missing: list[Missing] = []
+    found: dict[str, dict[str, int]] = {}
+    splits = {}
+    for part, rows in lists.videos.items():
+        missing += [Missing(part, row.line, shown(row.key), why[row.key]) for row in rows if row.key in why]
+        members = [(row, there[row.key]) for row in rows if row.key in there]
+        splits[part] = sorted(one for _, one in members)
+        other = sum(int(row.frames) != one.frame_count for row, one in members)
+        found[part] = {
+            "rows": len(rows),
+            "used": len(members),
+            "missing": len(rows) - len(members),
+            "other_frames": other,
+        }
+    mixtures = []
+    for mixed in lists.mixtures:
+        if lacking := [key for key in mixed.keys if key in why]:
+            missing += [Missing(MIXTURES, mixed.line, shown(key), why[key]) for key in lacking]
+        else:
+            mixtures.append(Mixture(*(there[key] for key in mixed.keys)))
+    total = len(lists.mixtures)
+    found[MIXTURES] = {"rows": total, "used": len(mixtures), "missing": total - len(mixtures)}
+    return Published(Splits(**splits), mixtures, missing, found)
+
+
+def tell_missing(found: Mapping[str, Mapping[str, int]]) -> None:
+    """A line on each list of which not all can be had, or of which the frames are other ones."""
+    for name, told in found.items():
+        if told["missing"]:
+            what = "name a video that is not there" if name == MIXTURES else "have no video"
+            logging.warning(
+                "index: %d of %d rows of %s.csv %s, and are left out: %s",
+                told["missing"],
+                told["rows"],
+                name,
+                what,
+                MISSING,
+            )
+        if told.get("other_frames"):
+            logging.warning(
+                "index: %d of %d videos of %s.csv have not the number of frames that it says: what is there counts",
+                told["other_frames"],
+                told["used"],
+                name,
+            )
+
+
+def refuse_few_left(splits: Splits, mixtures: Sequence[Mixture]) -> None:
+    """Raises InputError if what is left of the published lists can train, validate or test nothing."""
+    for part, members in splits._asdict().items():
+        if not members:
+            raise InputError(f"no video of {part}.csv can be used: {MISSING} says why")
+    if not mixtures:
+        raise InputError(f"no mixture of {MIXTURES}.csv is left: {MISSING} says why")
+    for part in ("train", "val"):
+        refuse_few_classes((one.category for one in getattr(splits, part)), f" in {part}.csv")
+
+
 def refuse_many(rejected: list[Rejected], total: int, share: float) -> None:
     """Raises InputError if more than this share of all videos is set aside."""
     if len(rejected) > share * total:
@@ -188,8 +314,11 @@ def summary(splits: Splits, rejected: list[Rejected]) -> dict[str, object]:
     }
 
 
-def write_rejected(path: Path, rejected: Iterable[Rejected]) -> None:
-    write_rows(path, [("class", "id", "stage", "reason"), *rejected])
+def write_told(folder: Path, rejected: Iterable[Rejected], published: Published | None) -> None:
+    """What is not used, and why."""
+    write_rows(folder / "rejected.csv", [("class", "id", "stage", "reason"), *rejected])
+    if published is not None:
+        write_rows(folder / MISSING.name, [Missing._fields, *published.missing])
 
 
 def write_contents(

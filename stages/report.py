@@ -1,13 +1,14 @@
 """Shows what came out: one HTML page with sound, pictures, masks, tables and curves.
 
 metrics/*.json, metrics/evaluate, metrics/{pairs,phrases,skipped,scenes,scenes_by_kind,scenes_found}.csv,
-metrics/examples, the training stages' curves, data/index/rejected.csv
+metrics/examples, the training stages' curves, data/index/{rejected,leaks}.csv
 -> metrics/report/index.html
 """
 
 from collections.abc import Collection
 from pathlib import Path
 
+from avsep.clips.leaks import read_leaks, sentences, tell_leaks
 from avsep.errors import InputError
 from avsep.files.metrics import write_metrics
 from avsep.files.whole import write_text
@@ -36,6 +37,8 @@ def told(training: Collection[str]) -> list[str]:
 
 
 def main(params: ReportParams) -> None:
+    leaks = read_leaks()
+    tell_leaks(leaks)
     measured, scenes = read_measured(METRICS), read_scenes(METRICS)
     rejected = tables.read_table(Path("data/index/rejected.csv"), tables.REJECTED)
     training = {stage: tables.read_curves(METRICS / stage.name / "plots" / "metrics") for stage in trained()}
@@ -50,6 +53,7 @@ def main(params: ReportParams) -> None:
     drawn = charts.draw(METRICS, pairs, training, measured)
 
     html = page.render(
+        leaks=sentences(leaks, named=None),
         measured=measured,
         charts=drawn,
         scenes=scenes,

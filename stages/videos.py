@@ -6,7 +6,8 @@ Param `videos.source` says where they come from:
 - ids: a published list's videos are downloaded (avsep/sources/lists.py, download.py).  data/downloads, which DVC does
   not keep, holds what is not whole yet, and says in unavailable.csv which could not be had, and why;
 - folder: <class>/<anything>.<container> of the user's (avsep/sources/folder.py).  The files stay where they are;
-- imported: what others have extracted, in the published layout (avsep/sources/imported.py).
+- imported: what others have extracted, in the published layout (avsep/sources/imported.py).  With `index.lists`
+  published the folder's own lists go to data/videos/lists, for stage index (avsep/sources/published.py).
 
 DVC watches `videos.path`: the list, the folder, or the code that renders the demo.  Whether a video can be used is for
 stage extract to find out.
@@ -26,14 +27,14 @@ from avsep.errors import InputError
 from avsep.files.hashes import Hashes
 from avsep.files.ledgers import Item, Ledger, file_hash, prune
 from avsep.files.metrics import write_made, write_metrics
-from avsep.files.names import printable, refuse_few
+from avsep.files.names import count, printable, refuse_few
 from avsep.files.whole import write_rows
 from avsep.media.ffmpeg import Unusable, probe
 from avsep.parallel import spread
 from avsep.params.stages import VideosParams
 from avsep.progress import progress
 from avsep.run import run
-from avsep.sources import folder, imported
+from avsep.sources import folder, imported, published
 from avsep.sources.download import ARRIVED, ARRIVING, COLUMNS, DOWNLOADS, LEDGER, Settings, adopt, deliver, download
 from avsep.sources.lists import Listed, read_lists
 from avsep.sources.manifest import MANIFEST, VIDEOS, Row, read_manifest, write_manifest, write_parts
@@ -68,7 +69,7 @@ def main(params: VideosParams) -> None:
     elif v.source == "folder":
         found = list_folder(Path(v.path), hashes)
     else:
-        found = list_imported(Path(v.path), hashes)
+        found = list_imported(Path(v.path), hashes, params.index.lists == "published")
     hashes.close()
     rows = sorted(found.rows)
     write_manifest(MANIFEST, rows)
@@ -210,16 +211,28 @@ def list_folder(path: Path, hashes: Hashes) -> Found:
     return Found(listed, ignored, {})
 
 
-def list_imported(path: Path, hashes: Hashes) -> Found:
-    """What others have extracted, where it is."""
+def list_imported(path: Path, hashes: Hashes, by_lists: bool) -> Found:
+    """What others have extracted, where it is. `by_lists`: the folder's lists are the splits, and are kept."""
     where = f"videos.path is {path}"
     refuse_no_folder(path, where, "give a folder of audio/, frames/ and, if there are any, detection_results/")
-    sources, ignored, missing = imported.survey(path, where)
+    place = published.find_lists(path, where) if by_lists else None
+    named = None if place is None else published.read_lists(place).keys()
+    found = imported.survey(path, where, named)
+    if named is not None and found.missing:
+        logging.warning("videos: %s of %d that the lists name not there", count(found.missing, "video"), len(named))
+    if found.unlisted:
+        logging.warning("videos: %s in no list, and so not used", count(found.unlisted, "video"))
     row_of = partial(imported.row_of, hashes=hashes)
-    listed = list(spread(row_of, sources, desc="reading", unit="video", threads=True, local=True))
+    listed = list(spread(row_of, found.sources, desc="reading", unit="video", threads=True, local=True))
     prune(VIDEOS, [MANIFEST])
-    counts = {"missing": missing, "with_detections": sum(bool(row.detections) for row in listed)}
-    return Found(listed, ignored, {"imported": counts})
+    if place is not None:
+        published.keep_lists(place, published.LISTS)
+    counts = {
+        "missing": found.missing,
+        "unlisted": found.unlisted,
+        "with_detections": sum(bool(row.detections) for row in listed),
+    }
+    return Found(listed, found.ignored, {"imported": counts})
 
 
 def refuse_no_folder(path: Path, where: str, hint: str) -> None:

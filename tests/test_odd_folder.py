@@ -22,6 +22,7 @@ RATE, FPS = 11025, 1
 SECONDS = 6
 SIDE = 48
 INDEX = Index(
+    lists="split", allow_leaks=False,
     val=0.3, test=0.3, min_seconds=4.0, max_rejected=0.1, silence_db=-60.0, val_mixtures=2, test_mixtures=2
 )  # fmt: skip
 
@@ -52,7 +53,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = dataclasses.replace(DEMO, source="folder", path=str(folder))
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(project)
-        videos.main(VideosParams(seed=0, videos=source, download=DOWNLOAD))
+        videos.main(VideosParams(seed=0, videos=source, download=DOWNLOAD, index=INDEX))
         extract.main(ExtractParams(videos=source, extract=Extract(rate=RATE, fps=FPS)))
         detect_nothing()
         audio = Audio(samples=RATE)

@@ -486,6 +486,16 @@ def test_the_music_profile_takes_each_detector(
     assert read(compose(tmp_path / "params.yaml", *own)).pretrained.detector == detector
 
 
+def test_the_music_profile_takes_the_published_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the command of docs/ccol.md."""
+    monkeypatch.setattr(devices, "missing_device", lambda name, count: None)
+    text = (ROOT / "docs/ccol.md").read_text(encoding="utf-8").split("## With the published lists")[1]
+    command = re.search(r"dvc exp run (.*?)--name", text, re.DOTALL)
+    assert command
+    given = read(compose(tmp_path / "params.yaml", *re.findall(r"-S (\S+)", command[1])))
+    assert given.index.lists == "published" and given.index.allow_leaks and given.videos.source == "imported"
+
+
 def test_open_images_is_asked_for_the_published_detectors_classes_and_for_musics() -> None:
     published = (
         "accordion banjo cello drum flute guitar harmonica harp horn oboe piano saxophone trombone trumpet violin"

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from avsep.clips.index import Mixture, Video
+from avsep.clips.leaks import TOGETHER, Leak, sentences
 from avsep.errors import InputError
 
 Choice = TypeVar("Choice")
@@ -40,7 +41,7 @@ def split(videos: Iterable[Video], val: float, test: float, seed: int) -> Splits
                 f"class {category} has {len(members)} usable video{'s' * (len(members) != 1)}: train, val and test"
                 " need one each; add videos, or leave the class out"
             )
-    _refuse_few_classes(classes)
+    refuse_few_classes(classes)
     splits = Splits([], [], [])
     for members in classes.values():
         order = sorted(members, key=lambda v: hashlib.sha256(f"{seed}/{v.name}".encode()).digest())
@@ -53,24 +54,35 @@ def split(videos: Iterable[Video], val: float, test: float, seed: int) -> Splits
     return Splits(*(sorted(part) for part in splits))
 
 
-def check_disjoint(train: Iterable[Video], val: Iterable[Video], test: Iterable[Video]) -> None:
-    """Raises InputError, naming the video, if one is in two splits: by its name, or by the bytes of its sound."""
-    names: dict[str, str] = {}
-    sounds: dict[bytes, tuple[str, str]] = {}
-    for part, videos in (("train", train), ("val", val), ("test", test)):
-        for video in videos:
-            if names.setdefault(video.name, part) != part:
-                raise InputError(
-                    f"{video.name} is in two splits, {names[video.name]} and {part}: run stage index again"
-                )
-            with video.audio.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").digest()
-            other, where = sounds.setdefault(content, (video.name, part))
-            if where != part:
-                raise InputError(
-                    f"{video.name} ({part}) sounds the same, byte for byte, as {other} ({where}):"
-                    " one video under two names; remove one of them"
-                )
+def find_leaks(splits: Splits) -> list[Leak]:
+    """Each video of a later split that an earlier one has too: by its name, or by the bytes of its sound."""
+    sounds = {video: _content(video) for part in splits for video in part}
+    leaks = []
+    for first, second in TOGETHER:
+        earlier, later = getattr(splits, first), getattr(splits, second)
+        names = {video.name for video in earlier}
+        of_sound = {sounds[video]: video.name for video in reversed(earlier)}
+        for video in later:
+            other = video.name if video.name in names else of_sound.get(sounds[video])
+            if other is not None:
+                leaks.append(Leak(second, video.name, first, other))
+    return leaks
+
+
+def check_disjoint(splits: Splits, allow: bool = False, hint: str = "remove one of each two") -> list[Leak]:
+    """The videos that are in two splits: none, unless they are allowed.
+
+    Raises InputError, naming the first of them and how many they are, and ending with `hint`.
+    """
+    leaks = find_leaks(splits)
+    if leaks and not allow:
+        raise InputError(f"{'; '.join(sentences(leaks))}: {hint}")
+    return leaks
+
+
+def _content(video: Video) -> bytes:
+    with video.audio.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def fixed_mixtures(videos: Iterable[Video], count: int, seed: int, part: str) -> list[Mixture]:
@@ -83,7 +95,7 @@ def fixed_mixtures(videos: Iterable[Video], count: int, seed: int, part: str) ->
     classes: dict[str, list[Video]] = {}
     for video in sorted(videos):
         classes.setdefault(video.category, []).append(video)
-    _refuse_few_classes(classes)
+    refuse_few_classes(classes, f" in {part}")
     random = np.random.default_rng([seed, zlib.crc32(part.encode())])  # else val would rehearse test's classes
     heard_pairs: Counter[tuple[str, str]] = Counter()
     silent_beside: Counter[tuple[str, str]] = Counter()
@@ -121,9 +133,10 @@ def _rarest(choices: Sequence[Choice], uses: Sequence[tuple[int, ...]], random: 
     return equal[random.integers(len(equal))]
 
 
-def _refuse_few_classes(classes: Iterable[str]) -> None:
-    names = sorted(classes)
+def refuse_few_classes(classes: Iterable[str], where: str = "") -> None:
+    """Raises InputError if no mixture can be made of videos of these classes; `where` they are: ` in val`, say."""
+    names = sorted(set(classes))
     if len(names) < 4:
         raise InputError(
-            f"{len(names)} classes of usable videos ({', '.join(names)}): a mixture needs 4 different ones"
+            f"{len(names)} classes of usable videos{where} ({', '.join(names)}): a mixture needs 4 different ones"
         )

@@ -158,6 +158,8 @@ class Detect:
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
 class Index:
+    lists: Literal["split", "published"]
+    allow_leaks: bool
     val: Annotated[float, Field(gt=0, lt=1)]
     test: Annotated[float, Field(gt=0, lt=1)]
     min_seconds: Positive

@@ -40,6 +40,7 @@ class VideosParams:
     seed: int
     videos: Videos
     download: Download
+    index: Index
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -334,6 +334,7 @@ def data_uri(kind: str, content: bytes) -> str:
 
 def render(
     *,
+    leaks: Sequence[str],
     measured: Measured,
     charts: Charts,
     scenes: Scenes | None,
@@ -342,7 +343,7 @@ def render(
     rejected: pd.DataFrame,
     stages: Mapping[str, Sequence[tuple[str, Any]]],
 ) -> str:
-    """The whole page. `charts` are SVG; all else is escaped."""
+    """The whole page. `leaks`: sentences on the videos that splits share. `charts` are SVG; all else is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -365,6 +366,7 @@ def render(
         gate_names=GATES,
         accepted_names=ACCEPTED,
         source_names=MORE_SOURCES,
+        leaks=leaks,
         headline=measured.headline,
         marked=any(cell.best for line in measured.means.lines for cell in line.cells),
         measured=measured,

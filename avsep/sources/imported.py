@@ -5,14 +5,15 @@
     detection_results/<class>/<id>.mp4.npy        (docs/ccol.md: Files); a video without one is looked through
     train.csv, val.csv, ...                       lists of videos, here or in index/, of either published form
 
-If there are lists, the videos that they name count, in whichever of them; else all do.  The splits are drawn anew.
+If there are lists, the videos that they name count, in whichever of them; else all do.  The splits are drawn anew,
+unless `index.lists` is published: then train.csv, val.csv and test.csv are the splits (avsep/sources/published.py), and
+no other list counts.
 """
 
-import csv
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,9 +25,9 @@ from avsep.files.ledgers import digest
 from avsep.files.names import printable, refuse_few, safe_classes, safe_ids
 from avsep.files.paths import quoted
 from avsep.sources.manifest import Row, detections_of, frames_of
+from avsep.sources.published import FILES, Key, read_videos, shown
 
 SOUNDS = {".flac", ".mp3", ".ogg", ".wav"}
-SPLITS = ("train.csv", "val.csv", "test.csv")  # of index/, where other tables may lie
 
 
 class ImportedVideo(NamedTuple):
@@ -43,10 +44,14 @@ class Survey(NamedTuple):
     sources: list[ImportedVideo]
     ignored: int  # sounds without frames, frames without a sound
     missing: int  # videos that a list names, and that are not there
+    unlisted: int  # videos that are there, and that none of the lists names
 
 
-def survey(folder: Path, where: str) -> Survey:
-    """What the folder holds of both sound and frames. Raises InputError, beginning with `where`."""
+def survey(folder: Path, where: str, published: Collection[Key] | None = None) -> Survey:
+    """What the folder holds of both sound and frames. Raises InputError, beginning with `where`.
+
+    `published`: the videos of lists that are the splits. Then no other list counts, and a class may have few videos.
+    """
     for kind in ("audio", "frames"):
         if not (folder / kind).is_dir():
             raise InputError(f"{where}: it holds no {kind}/ of <class>/<id>.wav or <class>/<id>.mp4/")
@@ -54,10 +59,14 @@ def survey(folder: Path, where: str) -> Survey:
     pictures = {(p.parent.name, p.stem) for p in (folder / "frames").glob("*/*.mp4") if p.is_dir()}
     both = [sound for sound in sounds if (sound.parent.name, sound.stem) in pictures]
     ignored = len(sounds) + len(pictures) - 2 * len(both)
-    named = set(_listed(folder))
+    named = set(_listed(folder) if published is None else published)
     there = {(sound.parent.name, sound.stem) for sound in both}
-    for category, name in sorted(named - there):
-        logging.warning("%s/%s: a list names it, and its sound or its frames are not there", category, printable(name))
+    if published is None:
+        for key in sorted(named - there):
+            logging.warning("%s: a list names it, and its sound or its frames are not there", shown(key))
+    elif not named & there:
+        raise InputError(f"{where}: of the {len(named)} videos that its lists name, none is there")
+    unlisted = len(there - named) if named else 0
     if named:
         both = [sound for sound in both if (sound.parent.name, sound.stem) in named]
     twice = [key for key, number in Counter((p.parent.name, p.stem) for p in both).items() if number > 1]
@@ -67,13 +76,14 @@ def survey(folder: Path, where: str) -> Survey:
     for sound in both:
         of_class.setdefault(sound.parent.name, []).append(sound)
     classes = safe_classes(of_class, where)
-    refuse_few(Counter(printable(p.parent.name) for p in both), map(printable, classes), where, "add some")
+    if published is None:
+        refuse_few(Counter(printable(p.parent.name) for p in both), map(printable, classes), where, "add some")
     sources = [
         _source(folder, sound, classes[name], own)
         for name, held in of_class.items()
         for sound, own in zip(held, safe_ids(held), strict=True)
     ]
-    return Survey(sources, ignored, len(named - there))
+    return Survey(sources, ignored, len(named - there), unlisted)
 
 
 def row_of(source: ImportedVideo, hashes: Hashes) -> Row:
@@ -95,31 +105,10 @@ def _source(folder: Path, sound: Path, category: str, name: str) -> ImportedVide
     return ImportedVideo(sound, frames_of(sound), detections if detections.is_file() else None, category, name)
 
 
-def _listed(folder: Path) -> Iterator[tuple[str, str]]:
-    """Class folder and stem of each video that the folder's lists name. Raises InputError, naming file and line."""
+def _listed(folder: Path) -> Iterator[Key]:
+    """The videos that the folder's lists name. Raises InputError, naming file and line."""
     lists = [path for path in sorted(folder.glob("*.csv")) if not path.stem.endswith("_sep")]
-    lists += [path for name in SPLITS if (path := folder / "index" / name).is_file()]
+    # other tables may lie in index/
+    lists += [path for name in FILES if (path := folder / "index" / name).is_file() and not path.stem.endswith("_sep")]
     for path in lists:
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-            rows = list(csv.reader(text.splitlines(), strict=True, skipinitialspace=True))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise InputError(f"{path} is no list that can be read ({error})") from None
-        for number, row in enumerate(rows, start=1):
-            if not row:
-                continue
-            where = f"{path} line {number}"
-            if len(row) != 3:
-                raise InputError(f"{where}: {len(row)} fields, not AUDIO,FRAMES,NUMBER_OF_FRAMES")
-            sound, frames = _key("audio", row[0].strip(), where), _key("frames", row[1].strip(), where)
-            if sound != frames:
-                raise InputError(f"{where}: the sound {row[0]} and the frames {row[1]} are not of one video")
-            yield sound
-
-
-def _key(kind: str, field: str, where: str) -> tuple[str, str]:
-    """`/<class>/<file>` or `./data/<kind>/<class>/<file>` -> class and stem."""
-    parts = field.removeprefix("./").removeprefix(f"data/{kind}/").removeprefix("/").split("/")
-    if len(parts) != 2 or not all(parts):
-        raise InputError(f"{where}: {field!r} is no path of the form /<class>/<file> or ./data/{kind}/<class>/<file>")
-    return parts[0], Path(parts[1]).stem
+        yield from (row.key for row in read_videos(path))

@@ -1,6 +1,6 @@
 """Params of where videos come from, for the tests of stages that read them."""
 
-from avsep.params.sections import Download, Videos
+from avsep.params.sections import Download, Index, Videos
 
 DEMO = Videos(
     source="demo",
@@ -16,4 +16,16 @@ DEMO = Videos(
 # From nowhere, if a test gives no site's url.
 DOWNLOAD = Download(
     url="http://127.0.0.1:1/{id}", height=360, rate=None, sleep=0.0, retries=0, pause=0.0, retry_unavailable=False
+)
+
+INDEX = Index(
+    lists="split",
+    allow_leaks=False,
+    val=0.15,
+    test=0.2,
+    min_seconds=6.0,
+    max_rejected=0.3,
+    silence_db=-60.0,
+    val_mixtures=4,
+    test_mixtures=8,
 )

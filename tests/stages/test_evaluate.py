@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from avsep.clips.leaks import LEAKS, Leak, write_leaks
 from avsep.params.loading import check
 from avsep.params.sections import Params
 from avsep.params.stages import EvaluateParams, ReportParams
@@ -122,6 +123,17 @@ def test_any_choice_of_systems_is_scored_as_all_are(systems: list[str], scored: 
     assert ('id="grounding"' in page) == bool(set(systems) & set(GROUNDED))
     assert set(read_measured(Path("metrics")).systems) == there - set(GATE_CONTROLS)
     assert page.count('<audio controls preload="none"') > 4
+
+
+@pytest.mark.usefixtures("project")
+def test_leaks_of_the_lists_stand_beside_the_figures(caplog: pytest.LogCaptureFixture) -> None:
+    write_leaks(LEAKS, [Leak("test", "cello/cello_test", "train", "cello/cello_test")])
+    run("cyclic")
+    told = json.loads(Path("metrics/evaluate.json").read_text())
+    assert told["leaks"] == {"train_val": 0, "train_test": 1, "val_test": 0}
+    said = "1 video is in both train and test: cello/cello_test"
+    assert [message.startswith(f"LEAK: {said}") for message in caplog.messages].count(True) == 2  # by either stage
+    assert said in Path("metrics/report/index.html").read_text(encoding="utf-8")
 
 
 def test_published_weights_of_ccol_are_scored_as_what_they_were(scored: Path, project: Path) -> None:

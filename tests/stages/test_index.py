@@ -12,20 +12,18 @@ from avsep.errors import InputError
 from avsep.files.ledgers import Ledger
 from avsep.media.detections import write_detections
 from avsep.media.wav import write_wav
-from avsep.params.sections import Audio, Extract, Index
+from avsep.params.sections import Audio, Extract
 from avsep.params.stages import ExtractParams, IndexParams
 from stages import extract, index
 from tests.helpers.factories import read_archive, write_archive
-from tests.helpers.videos import DEMO
+from tests.helpers.videos import DEMO, INDEX
 
 RATE = 11025
 PARAMS = IndexParams(
     seed=0,
     extract=Extract(rate=RATE, fps=1),
     audio=Audio(samples=RATE),
-    index=Index(
-        val=0.15, test=0.2, min_seconds=6.0, max_rejected=0.3, silence_db=-60.0, val_mixtures=4, test_mixtures=8
-    ),
+    index=INDEX,
 )
 PARTS = ("train", "val", "test")
 
@@ -90,7 +88,8 @@ def files() -> list[str]:
 def test_lists_are_disjoint_complete_and_the_same_twice(data: Path) -> None:
     index.main(PARAMS)
     lists = ["test.csv", "test_sep.csv", "train.csv", "val.csv", "val_sep.csv"]
-    assert files() == ["contents.csv", "rejected.csv", *lists]
+    assert files() == ["contents.csv", "leaks.csv", "rejected.csv", *lists]
+    assert Path("data/index/leaks.csv").read_text() == "list,video,other_list,other_video\n"
     parts = {part: read_index(Path(f"data/index/{part}.csv")) for part in PARTS}
     names = [video.name for part in parts.values() for video in part]
     assert len(names) == len(set(names)) == 16 and rejected() == []
@@ -219,7 +218,7 @@ def test_one_video_under_two_names_in_two_splits_stops_the_run(data: Path) -> No
     index.main(PARAMS)
     train, test = (read_index(Path(f"data/index/{part}.csv"))[0] for part in ("train", "test"))
     shutil.copy(train.audio, test.audio)
-    with pytest.raises(InputError, match="sounds the same, byte for byte"):
+    with pytest.raises(InputError, match=r"sounds the same, byte for byte, .*: one video under two names; remove one"):
         index.main(PARAMS)
     assert files() == ["rejected.csv"]
 

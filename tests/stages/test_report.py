@@ -18,6 +18,7 @@ import pytest
 import soundfile
 from PIL import Image
 
+from avsep.clips.leaks import Leak, write_leaks
 from avsep.errors import InputError
 from avsep.params.loading import load
 from avsep.params.sections import Report
@@ -302,6 +303,17 @@ def test_fewer_mixtures_are_shown_on_demand() -> None:
 def test_no_rejected_video_is_said_so(inputs: Path) -> None:
     (inputs / "data/index/rejected.csv").write_text("class,id,stage,reason\n", encoding="utf-8")
     assert "None: every video" in Page(made()).text
+
+
+def test_leaks_are_told_at_the_top_by_name(inputs: Path, html: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert "leak:" not in Page(html).text and 'class="card leaks"' not in html
+    shared = [f"{HOSTILE}/a{number}" for number in range(4)]
+    write_leaks(inputs / "data/index/leaks.csv", [Leak("test", name, "val", name) for name in shared])
+    page = made()
+    text = Page(page).text
+    assert f"4 videos are in both val and test: {', '.join(shared)}" in text  # all of them
+    assert text.index("4 videos are in both") < text.index("Separation by") and "<script" not in page
+    assert any(message.startswith("LEAK: 4 videos are in both val and test") for message in caplog.messages)
 
 
 # --- Systems that nobody named here

@@ -28,7 +28,7 @@ from avsep.params.sections import Download, Extract, Videos
 from avsep.params.stages import ExtractParams, VideosParams
 from stages import extract, videos
 from tests.helpers.videos import DEMO as THREE
-from tests.helpers.videos import DOWNLOAD
+from tests.helpers.videos import DOWNLOAD, INDEX
 from tests.helpers.website import Site
 
 DEMO = dataclasses.replace(THREE, per_class=1, seconds=1.0)
@@ -42,10 +42,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     (tmp_path / "run").mkdir()
     monkeypatch.chdir(tmp_path / "run")
 
-    def run_(folder: Path | None = None, download: Download = DOWNLOAD, **changes: Any) -> list[dict[str, str]]:
+    def run_(
+        folder: Path | None = None, download: Download = DOWNLOAD, lists: Any = "split", **changes: Any
+    ) -> list[dict[str, str]]:
         if folder is not None:
             changes = {"source": "folder", "path": str(folder), **changes}
-        videos.main(VideosParams(seed=0, videos=dataclasses.replace(DEMO, **changes), download=download))
+        index = dataclasses.replace(INDEX, lists=lists)
+        videos.main(VideosParams(seed=0, videos=dataclasses.replace(DEMO, **changes), download=download, index=index))
         return rows()
 
     return run_
@@ -413,7 +416,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(run: Run, site: Site, clip: P
         "from avsep.params.sections import *; from avsep.params.stages import *; from stages import videos;"
         f"from {Videos.__module__} import Videos;"
         f"videos.main(VideosParams(seed=0, videos={dataclasses.replace(DEMO, source='ids', path='list.json')!r},"
-        f" download={ask!r}))"
+        f" download={ask!r}, index={INDEX!r}))"
     )
     killed = subprocess.Popen(
         [sys.executable, "-c", code],
@@ -491,7 +494,7 @@ def test_what_others_extracted_is_taken_over(run: Run, layout: Path) -> None:
     found = run(source="imported", path=str(layout))
     assert len(found) == 12 and found[0]["file"] == "audio/cello/a.wav" and found[0]["seconds"] == "7.000"
     assert [row["id"] for row in found if row["detections"]] == ["a"]
-    assert metrics()["imported"] == {"missing": 0, "with_detections": 1} and made() == (12, 0, 0)
+    assert metrics()["imported"] == {"missing": 0, "unlisted": 0, "with_detections": 1} and made() == (12, 0, 0)
     extract.main(imported(layout))
     assert json.loads(Path("metrics/extract.json").read_text())["usable"] == 12
     assert duration(Path("data/audio/cello/a.wav"), 11025) == pytest.approx(7, abs=0.01)
@@ -566,7 +569,7 @@ def test_lists_of_both_published_forms_say_which_videos_count(run: Run, layout: 
     (layout / "val_sep.csv").write_text("/tuba/a.wav,/cello/a.wav,/flute/a.wav,/trumpet/a.wav\n")
     found = run(source="imported", path=str(layout))
     assert {row["id"] for row in found} == {"a", "b", "c"}
-    assert metrics()["imported"]["missing"] == 1
+    assert (metrics()["imported"]["missing"], metrics()["imported"]["unlisted"]) == (1, 4)
     (layout / "val.csv").write_text("/tuba/a.wav,/tuba/b.mp4,7\n")
     with pytest.raises(
         InputError, match=r"val\.csv line 1: the sound /tuba/a\.wav and the frames /tuba/b\.mp4 are not"

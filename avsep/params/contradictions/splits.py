@@ -10,6 +10,16 @@ def shares(p: Params) -> Iterator[str]:
         yield f"index.val + index.test is {p.index.val + p.index.test:g}: nothing is left to train on"
 
 
+def lists(p: Params) -> Iterator[str]:
+    if p.index.lists == "published" and p.videos.source != "imported":
+        yield (
+            f"index.lists is published: videos.source is {p.videos.source}, and imported alone comes with lists"
+            " that say what trains, validates and tests"
+        )
+    if p.index.allow_leaks and p.index.lists == "split":
+        yield "index.allow_leaks is true: index.lists split never has a video in two splits, only published lists may"
+
+
 def centre_frames(p: Params) -> Iterator[str]:
     """Frames lie around the one at the middle of a window of sound: docs/ccol.md, centre frame."""
     spans = {
@@ -25,4 +35,4 @@ def centre_frames(p: Params) -> Iterator[str]:
             )
 
 
-CHECKS = (shares, centre_frames)
+CHECKS = (shares, lists, centre_frames)

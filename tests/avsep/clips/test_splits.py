@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from avsep.clips.index import Video, video
-from avsep.clips.splits import check_disjoint, fixed_mixtures, split
+from avsep.clips.leaks import Leak, counts, read_leaks, sentences, write_leaks
+from avsep.clips.splits import Splits, check_disjoint, fixed_mixtures, split
 from avsep.errors import InputError
 
 CLASSES = [f"class_{number}" for number in range(11)]
@@ -62,13 +63,45 @@ def test_a_video_in_two_splits_is_named(tmp_path: Path) -> None:
     for one in videos:
         one.audio.write_bytes(one.id.encode())
     train, val, test = ([one] for one in videos)
-    check_disjoint(train, val, test)
-    with pytest.raises(InputError, match=r"cello/a is in two splits, train and test"):
-        check_disjoint(train, val, [*test, *train])
+    assert check_disjoint(Splits(train, val, test)) == []
+    with pytest.raises(InputError, match=r"^1 video is in both train and test: cello/a: remove one of each two"):
+        check_disjoint(Splits(train, val, [*test, *train]))
     videos[2].audio.write_bytes(b"b")
-    with pytest.raises(InputError, match=r"cello/c \(test\) sounds the same, byte for byte, as cello/b \(val\)"):
-        check_disjoint(train, val, test)
-    check_disjoint(train, [*val, *test], [])
+    same = r"^1 video of test sounds the same, byte for byte, as one of val: cello/c as cello/b: mend it"
+    with pytest.raises(InputError, match=same):
+        check_disjoint(Splits(train, val, test), hint="mend it")
+    assert check_disjoint(Splits(train, [*val, *test], [])) == []
+
+
+def test_leaks_that_are_allowed_are_all_given(tmp_path: Path) -> None:
+    videos = [video(tmp_path, "cello", name, 24) for name in "abcdefg"]
+    videos[0].audio.parent.mkdir(parents=True)
+    for one in videos:
+        one.audio.write_bytes(one.id.encode())
+    videos[6].audio.write_bytes(b"a")
+    splits = Splits(videos[:2], videos[2:6], [videos[0], *videos[2:]])
+    leaks = check_disjoint(splits, allow=True)
+    assert leaks == [
+        Leak("test", "cello/a", "train", "cello/a"),
+        Leak("test", "cello/g", "train", "cello/a"),
+        *(Leak("test", f"cello/{name}", "val", f"cello/{name}") for name in "cdef"),
+    ]
+    assert counts(leaks) == {"train_val": 0, "train_test": 2, "val_test": 4}
+    assert sentences(leaks) == [
+        "1 video is in both train and test: cello/a",
+        "1 video of test sounds the same, byte for byte, as one of train: cello/g as cello/a",
+        "4 videos are in both val and test: cello/c, cello/d, cello/e and 1 more",
+    ]
+    assert sentences(leaks, named=None)[2].endswith(": cello/c, cello/d, cello/e, cello/f")
+    write_leaks(tmp_path / "leaks.csv", leaks)
+    assert read_leaks(tmp_path / "leaks.csv") == leaks and read_leaks(tmp_path / "none.csv") == []
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n", "list,video,other_list,other_video\ntest,cello/a\n"])
+def test_a_table_of_leaks_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "leaks.csv").write_text(text)
+    with pytest.raises(InputError, match=r"leaks\.csv is no table of leaks .*: run stage index again"):
+        read_leaks(tmp_path / "leaks.csv")
 
 
 @pytest.mark.parametrize(("classes", "each"), [(11, 2), (4, 1), (5, 3)])

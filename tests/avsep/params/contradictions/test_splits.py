@@ -12,6 +12,11 @@ REFUSED: dict[str, dict[str, Any]] = {
     "index.val + index.test": changed(index__val=0.5, index__test=0.5),
     "index.min_seconds is 6: a centre frame needs 4 s of frames": changed(vast__stride=4),
     "(baseline.frames, baseline.stride, baseline.fps), so 8 s": changed(baseline__stride=4),
+    "index.lists is published: videos.source is demo, and imported alone": changed(index__lists="published"),
+    "index.lists is published: videos.source is folder": changed(
+        index__lists="published", videos__source="folder", videos__path="/videos"
+    ),
+    "index.allow_leaks is true: index.lists split never": changed(index__allow_leaks=True),
 }
 
 
