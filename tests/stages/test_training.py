@@ -38,7 +38,7 @@ from models import clip
 from models.ccol import CCoL
 from models.resnet import ResNet18
 from models.ungated import Ungated
-from models.vast import visual_query
+from models.vast import VAST, visual_query
 from stages import baseline, captions, colearning, cyclic, evaluate, finetune, grounding, trimodal, ungated
 from tests.helpers import factories
 
@@ -332,16 +332,18 @@ def test_captions_that_learn_do_not_decay_and_are_told_of_in_memory() -> None:
     resting, learning = (phase_of("finetune", **changes) for changes in ({}, LEARNING))
     assert set(resting.groups) == {"separation"} and set(learning.groups) == {"separation", "captions"}
     learners = Learner(resting), Learner(learning)
-    assert not resting.networks.captions.requires_grad and learning.networks.captions.requires_grad
+    networks, taught = resting.networks, learning.networks
+    assert isinstance(networks, VAST) and isinstance(taught, VAST)
+    assert not networks.captions.requires_grad and taught.captions.requires_grad
     values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     groups = {group["name"]: group for group in learners[1].configure_optimizers()["optimizer"].param_groups}
     assert groups["separation"]["weight_decay"] == 0.5 and groups["captions"]["weight_decay"] == 0.0
     assert groups["captions"]["lr"] == values["train"]["lr"]
     sample = resting.data()[0][0, 0]
     needs = [learner.needs(sample, torch.device("cpu")) for learner in learners]
-    resting_state = sum(p.nbytes for p in resting.networks.unet.parameters())
-    assert needs[0].optimizer == 2 * resting_state, "Adam's"
-    assert needs[1].optimizer == resting_state + learning.networks.captions.nbytes, "SGD's momentum"
+    unet = sum(parameter.nbytes for parameter in networks.unet.parameters())
+    assert needs[0].optimizer == 2 * unet, "Adam's"
+    assert needs[1].optimizer == unet + taught.captions.nbytes, "SGD's momentum"
     assert needs[0].weights == needs[1].weights
 
 
