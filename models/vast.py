@@ -28,9 +28,12 @@ class ConditionedUNet(nn.Module):
     Its encoder hears mixtures, to separate them, and what was separated, to compare it with CLIP's embeddings.  Those
     are other distributions: batch norm keeps statistics of its own for each, where the published network lets both
     move the same.
+
+    `init_std`: the deviation that the weights of all convolutions start with, as published 0.001, where batch norm's
+    scales start at N(1, 0.02); None: PyTorch's start.
     """
 
-    def __init__(self, levels: int = 7, channels: int = 64, max_channels: int = 1024):
+    def __init__(self, levels: int = 7, channels: int = 64, max_channels: int = 1024, *, init_std: float | None = None):
         super().__init__()
         widths = [min(channels * 2**level, max_channels) for level in range(levels)]
         if widths[-1] != max_channels:
@@ -52,6 +55,17 @@ class ConditionedUNet(nn.Module):
             )
             for level, (width, output) in enumerate(zip(widths[::-1], outputs, strict=True))
         )
+        if init_std is not None:
+            self._start(init_std)
+
+    def _start(self, std: float) -> None:
+        """As the published network starts, whose convolutions keep PyTorch's biases."""
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.normal_(layer.weight, 0.0, std)
+            elif isinstance(layer, nn.BatchNorm2d) and layer.affine:
+                nn.init.normal_(layer.weight, 1.0, 0.02)
+                nn.init.zeros_(layer.bias)
 
     def encode(self, log_mixture: Tensor) -> list[Tensor]:
         """(B, 1, F, T) -> each level's map, (B, C, F / 2**level, T / 2**level), the innermost last."""
@@ -86,19 +100,25 @@ class Seen(NamedTuple):
     """What a picture and a sentence say of a clip."""
 
     tokens: Tensor  # (B, N, P, Q): what CLIP sees at each position of each frame
-    sentence: Tensor  # (B, Q): the embedding of the latent caption, or of a phrase
+    sentence: Tensor  # (B, Q): the embedding of the latent caption, as stage captions made it, or of a phrase
     caption: Tensor  # (B,): the sentence's number; in training that of the latent caption, a row of VAST.captions
 
 
 class VAST(nn.Module):
-    """The network, and the `captions` (V, Q) that it is trained with."""
+    """The network, and the `captions` (V, Q) that it is trained with; they rest, unless a phase trains them."""
 
-    captions: Tensor
-
-    def __init__(self, captions: int, levels: int = 7, channels: int = 64, embedding: int = 1024):
+    def __init__(
+        self,
+        captions: int,
+        levels: int = 7,
+        channels: int = 64,
+        embedding: int = 1024,
+        *,
+        init_std: float | None = None,
+    ):
         super().__init__()
-        self.unet = ConditionedUNet(levels, channels, embedding)
-        self.register_buffer("captions", torch.zeros(captions, embedding))
+        self.unet = ConditionedUNet(levels, channels, embedding, init_std=init_std)
+        self.captions = nn.Parameter(torch.zeros(captions, embedding), requires_grad=False)
 
     def separate(self, mixture: Tensor, queries: Mapping[Name, Tensor]) -> dict[Name, Tensor]:
         """Magnitudes of the mixture (B, 1, F, T) and named queries (B, Q) -> each query's mask (B, 1, F, T).

@@ -25,20 +25,33 @@ from stages._training import machine_of, spectrogram_of
 
 
 def vast_phase(
-    stage: str, params: VastParams, *, objective: Objective, schedule: Schedule, lr: float, start: Path | None = None
+    stage: str,
+    params: VastParams,
+    *,
+    objective: Objective,
+    schedule: Schedule,
+    lr: float,
+    lr_captions: float = 0.0,
+    start: Path | None = None,
 ) -> Phase:
     """Seeds all, then makes the networks, new or with the weights `start`, whose U-Net learns. Raises InputError.
 
+    With `lr_captions` the latent captions learn too; they do not decay, since nothing would bring back those that a
+    step does not ask for.
     CLIP is kept with what sees only where its tokens are not computed beforehand (vast.cache).
     """
     seed_everything(params.seed)
     teacher = teacher_of(params)
     captions, phrases, rows = sentences_of(teacher, params.vast.phrase)
-    networks = VAST(len(captions), params.vast.unet_levels, params.vast.unet_channels, teacher.embedding)
+    given = params.vast
+    networks = VAST(len(captions), given.unet_levels, given.unet_channels, teacher.embedding, init_std=given.init_std)
     if start is not None:
         load_into(networks, load_weights(start), start)
     networks.captions.copy_(captions)
     clip = None if params.vast.cache else teacher
+    groups = {"separation": Group(list(networks.unet.parameters()), params.train.lr * lr)}
+    if lr_captions > 0:
+        groups["captions"] = Group([networks.captions], params.train.lr * lr_captions, decays=False)
     return Phase(
         stage=stage,
         params=asdict(params),
@@ -47,7 +60,7 @@ def vast_phase(
         networks=networks,
         objective=objective,
         validate=partial(validate, spectrogram=spectrogram_of(params)),
-        groups={"separation": Group(list(networks.unet.parameters()), params.train.lr * lr)},
+        groups=groups,
         data=data_of(params, teacher, stage),
         see=partial(see, clip=clip, rows=rows, sentences=torch.cat([captions, phrases])),
         spectrogram=spectrogram_of(params),

@@ -2,10 +2,11 @@
 
 VAST (Tan et al.; CVPR 2023).  With CLIP frozen, a video's K token embeddings e between start and end token descend
 
-    L(e) = - 100 cos(CLIP text(e), CLIP picture(middle frame))
+    L(e) = - 100 cos(CLIP text(e), CLIP picture(middle frame))                  captions.loss: sum
 
-and the text embedding with the highest cosine is kept.  Each video stops by itself, in a batch whose size is always the
-same: its caption depends on no other video, so that new ones cost their own time only.
+or a B-th of that, of the B captions of a batch (mean, as published), and the last text embedding is kept, or the one
+with the highest cosine (captions.keep).  Each video stops by itself, in a batch whose size is always the same: its
+caption depends on no other video, so that new ones cost their own time only.
 
 checkpoints/pretrained/clip.safetensors, data/index -> checkpoints/captions
 """
@@ -75,7 +76,7 @@ def main(params: CaptionsParams) -> None:
     todo = [video for video in videos if video.name not in captions]
     logging.info("captions: %d of %d videos to describe", len(todo), len(videos))
 
-    std = float(clip.clip.token_embedding.weight.std())
+    std = float(clip.clip.token_embedding.weight.std()) if params.captions.start == "tokens" else 1.0
     batches = [todo[at : at + params.captions.batch] for at in range(0, len(todo), params.captions.batch)]
     for batch in progress(batches, "captions", len(batches), "batch"):
         # filled up with its last video, since another size of the batch would give other bits
@@ -89,6 +90,8 @@ def main(params: CaptionsParams) -> None:
             steps=params.captions.steps,
             patience=params.captions.patience,
             min_gain=params.captions.min_gain,
+            loss=params.captions.loss,
+            keep=params.captions.keep,
         )
         for video, *values in zip(batch, found.cpu(), before.tolist(), after.tolist(), strict=False):
             captions[video.name] = Caption(made_from[video], *values)
@@ -122,16 +125,29 @@ def start(clip: FrozenCLIP, seed: int, video: Video) -> Tensor:
 
 
 def describe(
-    clip: FrozenCLIP, pictures: Tensor, free: Tensor, *, lr: float, steps: int, patience: int, min_gain: float
+    clip: FrozenCLIP,
+    pictures: Tensor,
+    free: Tensor,
+    *,
+    lr: float,
+    steps: int,
+    patience: int | None,
+    min_gain: float,
+    loss: str,
+    keep: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """CLIP's embeddings of pictures (B, Q), and first token embeddings (B, K, text_width) -> the text embeddings (B, Q)
-    of the highest cosine, and the cosines (B,) before and after.
+    that are kept, and the cosines (B,) before and after.
 
-    A row rests when it has not gained `min_gain`, or anything if that is 0, for `patience` steps; no row moves another.
+    `loss`: each row descends by itself (sum), or at a B-th of the rate, however many still run (mean).
+    `keep`: the row's embedding with the highest cosine (best), or its last one (last).
+    A row rests when it has not gained `min_gain`, or anything if that is 0, for `patience` steps, if there is one; no
+    row moves another.
     """
+    scale = LOGIT_SCALE / len(pictures) if loss == "mean" else LOGIT_SCALE
     free = free.clone().requires_grad_()
     optimiser = torch.optim.SGD([free], lr)
-    best = marked = before = pictures.new_full((len(pictures),), -torch.inf)
+    best = marked = before = after = pictures.new_full((len(pictures),), -torch.inf)
     kept = torch.zeros_like(pictures)
     waited = torch.zeros_like(best)
     running = torch.ones_like(best, dtype=torch.bool)
@@ -142,16 +158,19 @@ def describe(
             if step == 0:
                 before = cosine.clone()
             better = running & (cosine > best)
-            kept[better], best = text[better], torch.where(better, cosine, best)
+            best = torch.where(better, cosine, best)
+            taken = running if keep == "last" else better
+            kept[taken], after = text[taken], torch.where(taken, cosine, after)
             gained = better & (best >= marked + min_gain)
             marked, waited = torch.where(gained, best, marked), torch.where(gained, 0, waited + 1)
-            running = waited < patience
+            if patience is not None:
+                running = waited < patience
         if step == steps or not running.any():
             break
         optimiser.zero_grad()
-        (-LOGIT_SCALE * cosine[running]).sum().backward()  # a sum: each row descends as if it were alone
+        (-scale * cosine[running]).sum().backward()  # by a constant: each row descends as if it were alone
         optimiser.step()
-    return kept, before, best
+    return kept, before, after
 
 
 def summary(clip: FrozenCLIP, videos: Sequence[Video], captions: dict[str, Caption], phrase: str) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The paper's profile end to end: its networks at their sizes and its pictures and windows, on a few tiny videos.
+"""The papers' profiles end to end: their networks at their sizes, pictures and windows, on a few tiny videos.
 
 What is small is the data, and how long it is trained on.  Weights that the profile downloads, or asks its user for, are
 random ones in their real file formats, so that every number means nothing.
@@ -138,3 +138,17 @@ def test_published_weights_are_scored_by_one_command(project: Path, overrides: l
     expected = before[before["system"].isin(after["system"])].reset_index(drop=True)
     assert set(before["system"]) > set(after["system"]) >= {"cyclic", "trimodal_visual", "trimodal_text"}
     pd.testing.assert_frame_equal(after, expected, atol=1e-2)  # another number of threads gives other bits
+
+
+def test_the_solos_profile_trains_vast(project: Path, overrides: list[str]) -> None:
+    """On the videos, the index and the CLIP of before: its captions and both of VAST's stages alone run anew."""
+    own = ["profile=solos" if part == "profile=music" else part for part in overrides]
+    call(project, "dvc", "exp", "run", *own, "--name", "solos", "finetune")
+    given = read(project / "params.yaml")
+    assert (given.trimodal.lr_separation, given.finetune.caption_weight) == (10.0, 1e-3)
+    start, tuned = (
+        load_weights(project / f"checkpoints/{stage}/best.safetensors") for stage in ("trimodal", "finetune")
+    )
+    assert tuned["captions"].shape == (len(CLASSES), 1024) and tuned["captions"].isfinite().all()
+    assert not torch.equal(start["unet.up.0.0.weight"], tuned["unet.up.0.0.weight"])
+    assert (project / "metrics/finetune/plots/metrics/train/captions.tsv").is_file(), "they learn"

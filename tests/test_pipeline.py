@@ -16,6 +16,7 @@ from dvc.utils.hydra import compose_and_dump
 from avsep.params import stages as stage_params
 from avsep.params.contradictions import devices
 from avsep.params.loading import load, read
+from avsep.params.sections import Params
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("avsep", "models", "stages")
@@ -26,7 +27,7 @@ STAGES: dict[str, dict[str, Any]] = PIPELINE["stages"]
 for _stage in STAGES.values():  # a dep that the params name, as it is with the committed ones
     _stage["deps"] = [dep.replace("${videos.path}", VALUES["videos"]["path"]) for dep in _stage["deps"]]
 PROFILES = sorted(path.stem for path in (ROOT / "conf/profile").glob("*.yaml"))
-# What `-S profile=music` asks its user for.
+# What `-S profile=music` asks its user for, and so `-S profile=solos`.
 MUSIC = [
     "videos.source=folder",
     "videos.path=/videos",
@@ -458,8 +459,27 @@ def test_params_yaml_is_the_composition_of_conf(tmp_path: Path) -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_profile_is_accepted(profile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "missing_device", lambda name, count: None)
-    overrides = MUSIC if profile == "music" else []
+    overrides = MUSIC if profile in ("music", "solos") else []
     read(compose(tmp_path / "params.yaml", f"profile={profile}", *overrides))
+
+
+def test_solos_is_music_but_for_what_its_script_has(tmp_path: Path) -> None:
+    music, solos = (
+        yaml.safe_load(compose(tmp_path / f"{profile}.yaml", f"profile={profile}").read_text(encoding="utf-8"))
+        for profile in ("music", "solos")
+    )
+    changed = {
+        f"{section}.{name}": (music[section][name], value)
+        for section in fields_of(Params)
+        if isinstance(solos[section], dict)
+        for name, value in solos[section].items()
+        if value != music[section][name]
+    }
+    assert changed == {
+        "captions.steps": (5000, 10000),
+        "trimodal.lr_separation": (50.0, 10.0),
+        "finetune.caption_weight": (1e-2, 1e-3),
+    }
 
 
 @pytest.mark.parametrize(

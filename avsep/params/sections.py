@@ -272,6 +272,7 @@ class Ungated:
 class Vast:
     unet_levels: Annotated[int, Field(ge=2)]
     unet_channels: Count
+    init_std: Positive | None
     fps: Count
     frames: Count
     stride: Count
@@ -288,8 +289,11 @@ class Vast:
 @dataclass(frozen=True, kw_only=True, config=_strict)
 class Captions:
     lr: Positive
+    loss: Literal["mean", "sum"]
+    start: Literal["normal", "tokens"]
     steps: Count
-    patience: Count
+    keep: Literal["last", "best"]
+    patience: Count | None
     min_gain: NotNegative
     batch: Count
 
@@ -312,8 +316,10 @@ class Finetune:
     epochs: Count
     milestones: list[Count]
     lr_separation: NotNegative
+    lr_captions: NotNegative
     visual_weight: NotNegative
     text_weight: NotNegative
+    caption_weight: NotNegative
     monitor: Literal["val/snri", "val/visual_snri", "val/text_snri"]
 
 

@@ -106,7 +106,10 @@ class Learner(lightning.LightningModule):
         self.log_dict(means, batch_size=size, prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        groups = [{"params": list(g.parameters), "lr": g.lr, "name": name} for name, g in self.phase.groups.items()]
+        groups = [
+            {"params": list(g.parameters), "lr": g.lr, "name": name, **({} if g.decays else {"weight_decay": 0.0})}
+            for name, g in self.phase.groups.items()
+        ]
         given = self.phase.schedule
         optimizer = given.optimizer(groups)
         schedules = torch.optim.lr_scheduler

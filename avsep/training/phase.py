@@ -28,6 +28,7 @@ class Group:
 
     parameters: Sequence[nn.Parameter]
     lr: float
+    decays: bool = True  # by the optimiser's weight decay, if it has one
 
 
 @dataclass(frozen=True, kw_only=True)

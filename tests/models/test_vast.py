@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from avsep.published import vast_state
 from models.vast import VAST, ConditionedUNet, attention_logits, visual_query
@@ -108,3 +109,38 @@ def test_a_closed_mask_leaves_silence_or_as_published_log_one() -> None:
     torch.testing.assert_close(networks.embed(mixture, closed, "log"), networks.unet.embed(one.log()))
     for masked in ("linear", "log"):
         torch.testing.assert_close(networks.embed(mixture, everything, masked), networks.unet.embed(mixture.log()))
+
+
+def test_the_published_start_is_of_all_convolutions_and_norms() -> None:
+    torch.manual_seed(0)
+    network = VAST(2, levels=3, channels=16, embedding=64, init_std=1e-3).unet
+    kinds: dict[type, list[nn.Module]] = {}
+    for layer in network.modules():
+        kinds.setdefault(type(layer), []).append(layer)
+    convolutions = [*kinds[nn.Conv2d], *kinds[nn.ConvTranspose2d]]
+    assert len(convolutions) == 6
+    for layer in convolutions:
+        assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and layer.bias is not None
+        count = layer.weight.numel()
+        assert layer.weight.std().item() == pytest.approx(1e-3, rel=4 / (2 * count) ** 0.5)
+        assert layer.weight.mean().abs() < 4e-3 / count**0.5
+        assert layer.bias.abs().max() > 0, "PyTorch's"
+    scaled = [norm for norm in kinds[nn.BatchNorm2d] if isinstance(norm, nn.BatchNorm2d) and norm.affine]
+    assert len(scaled) == 5 and len(kinds[nn.BatchNorm2d]) == 5 + 3
+    scales = torch.cat([norm.weight.detach() for norm in scaled])
+    assert scales.mean().item() == pytest.approx(1, abs=0.01)
+    assert scales.std().item() == pytest.approx(0.02, rel=0.3)
+    assert all(not norm.bias.any() for norm in scaled)
+
+
+def test_without_a_deviation_the_start_is_pytorchs() -> None:
+    network = tiny()
+    torch.manual_seed(0)
+    first = nn.Conv2d(1, 4, 4)
+    assert torch.equal(network.state_dict()["down.0.0.weight"], first.weight)
+    assert torch.equal(network.state_dict()["down.0.1.weight"], torch.ones(4))
+
+
+def test_captions_rest_until_a_phase_trains_them() -> None:
+    network = VAST(2, levels=3, channels=4, embedding=16)
+    assert not network.captions.requires_grad and "captions" in network.state_dict()

@@ -26,7 +26,7 @@ from avsep.media.wav import write_wav
 from avsep.params import stages as params
 from avsep.params.loading import check
 from avsep.scoring.summary import Rows, headline, summarise
-from avsep.training.loop import learn
+from avsep.training.loop import Learner, learn
 from avsep.training.phase import Phase
 from avsep.training.resume import deps_of
 from avsep.weights import clip as clip_weights
@@ -38,7 +38,7 @@ from models import clip
 from models.ccol import CCoL
 from models.resnet import ResNet18
 from models.ungated import Ungated
-from models.vast import visual_query
+from models.vast import VAST, visual_query
 from stages import baseline, captions, colearning, cyclic, evaluate, finetune, grounding, trimodal, ungated
 from tests.helpers import factories
 
@@ -285,6 +285,87 @@ def test_finetuning_starts_from_the_best_of_trimodal() -> None:
     name = "unet.down.0.0.weight"
     assert 0 < (before[name] - after[name]).abs().max() < 2 * 2 * rates[1]
     assert torch.equal(before["captions"], after["captions"])
+
+
+LEARNING: dict[str, dict[str, Any]] = {
+    "finetune": {"epochs": 3, "lr_captions": 1.0},
+    "vast": {"optimizer": "sgd", "weight_decay": 0.5},
+}
+
+
+def test_finetuning_learns_the_captions_if_it_is_told_to(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped and gone on with too; stage captions' file, from which they start, stays."""
+    shutil.copytree(project, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    start, described = load_weights(finetune.START)["captions"], CAPTIONS.read_bytes()
+    run("finetune", **LEARNING)
+    learned = {name: Path(f"checkpoints/finetune/{name}.safetensors") for name in ("weights", "best")}
+    moved = load_weights(learned["weights"])["captions"] - start
+    assert moved.any(1).all(), "three epochs ask for each"
+    assert moved.abs().max() < 1e-2, "and none decays"
+    assert CAPTIONS.read_bytes() == described
+    curve = pd.read_csv("metrics/finetune/plots/metrics/train/captions.tsv", sep="\t")["captions"]
+    assert 0 <= curve[0] < curve[2]
+
+    whole = {path: path.read_bytes() for path in [*learned.values(), Path("metrics/finetune.json")]}
+    seen: list[int] = []
+
+    def stopping(*args: Any, **options: Any) -> Any:
+        seen.append(1)
+        if len(seen) == 4:  # memory is told beforehand; then the second epoch's first step
+            raise KeyboardInterrupt
+        return mask_losses(*args, **options)
+
+    mask_losses = finetune.mask_losses
+    with monkeypatch.context() as patch:
+        patch.setattr(finetune, "mask_losses", stopping)
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            run("finetune", **LEARNING)
+    assert list(Path("checkpoints/resume/finetune").glob("[0-9]*/last.ckpt"))
+    run("finetune", **LEARNING)
+    assert {path: path.read_bytes() for path in whole} == whole
+
+
+def test_captions_that_learn_do_not_decay_and_are_told_of_in_memory() -> None:
+    resting, learning = (phase_of("finetune", **changes) for changes in ({}, LEARNING))
+    assert set(resting.groups) == {"separation"} and set(learning.groups) == {"separation", "captions"}
+    learners = Learner(resting), Learner(learning)
+    networks, taught = resting.networks, learning.networks
+    assert isinstance(networks, VAST) and isinstance(taught, VAST)
+    assert not networks.captions.requires_grad and taught.captions.requires_grad
+    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    groups = {group["name"]: group for group in learners[1].configure_optimizers()["optimizer"].param_groups}
+    assert groups["separation"]["weight_decay"] == 0.5 and groups["captions"]["weight_decay"] == 0.0
+    assert groups["captions"]["lr"] == values["train"]["lr"]
+    sample = resting.data()[0][0, 0]
+    needs = [learner.needs(sample, torch.device("cpu")) for learner in learners]
+    unet = sum(parameter.nbytes for parameter in networks.unet.parameters())
+    assert needs[0].optimizer == 2 * unet, "Adam's"
+    assert needs[1].optimizer == unet + taught.captions.nbytes, "SGD's momentum"
+    assert needs[0].weights == needs[1].weights
+
+
+@pytest.mark.usefixtures("kept_captions")
+@pytest.mark.parametrize(("start", "deviation"), [("normal", 1.0), ("tokens", None)])
+def test_captions_start_at_a_deviation_of_one_or_at_the_tokens(
+    start: str, deviation: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same numbers, scaled."""
+    starts: list[torch.Tensor] = []
+    describe = captions.describe
+
+    def kept(clip: Any, pictures: torch.Tensor, free: torch.Tensor, **options: Any) -> Any:
+        starts.append(free)
+        return describe(clip, pictures, free, **options)
+
+    monkeypatch.setattr(captions, "describe", kept)
+    run("captions", captions={"start": start, "min_gain": 1e-5})
+    teacher, seed = factories.tiny_clip(), yaml.safe_load((ROOT / "params.yaml").read_text())["seed"]
+    scale = deviation or float(teacher.clip.token_embedding.weight.std())
+    video = read_index(captions.INDEX)[0]
+    torch.testing.assert_close(starts[0][0], scale * captions.start(teacher, seed, video))
 
 
 def known_captions() -> tuple[dict[str, Caption], str]:

@@ -148,3 +148,44 @@ def test_the_teacher_goes_to_where_the_loop_has_put_the_pictures() -> None:
     seen = see(batch, clip, {"x/1": 0, "y/2": 1}, noise(2, CLIP["embedding"], seed=0))
     assert {parameter.device.type for parameter in clip.parameters()} == {"meta"}
     assert all(values.device.type == "meta" for clip_sees in seen.values() for values in clip_sees)
+
+
+def learning(networks: VAST) -> dict[str, Seen]:
+    """What is seen beside captions that learn, and have left where they started."""
+    seen = tiny_asked(networks)
+    networks.captions.data += 0.3 * noise(V, Q, seed=60)
+    networks.captions.requires_grad_()
+    return seen
+
+
+def test_captions_that_learn_are_asked_for_and_kept_near_their_start() -> None:
+    networks, heard = tiny_vast().eval(), tiny_heard(B)
+    seen = learning(networks)
+    weights = {"visual_masks": 0.7, "text_masks": 0.3, "captions": 2.0}
+    found = finetune.objective(networks, heard, seen, weights=weights)
+    now = {n: clip._replace(sentence=networks.captions.detach()[clip.caption]) for n, clip in seen.items()}
+    with torch.no_grad():
+        masks = objective(networks, heard, now, weights=WEIGHTS)
+        at_start = objective(networks, heard, seen, weights=WEIGHTS)
+    torch.testing.assert_close(found["text_masks"], masks["text_masks"])
+    assert not torch.allclose(found["text_masks"], at_start["text_masks"])
+    gaps = [
+        (float(one) - float(other)) ** 2
+        for n in seen
+        for row, start in zip(now[n].sentence, seen[n].sentence, strict=True)
+        for one, other in zip(row, start, strict=True)
+    ]
+    assert float(found["captions"]) == pytest.approx(sum(gaps) / len(gaps), rel=1e-4)
+    expected = 0.7 * masks["visual_masks"] + 0.3 * masks["text_masks"] + 2.0 * sum(gaps) / len(gaps)
+    torch.testing.assert_close(found["loss"], expected)
+
+
+@pytest.mark.parametrize("term", ["text_masks", "captions"])
+def test_both_terms_teach_the_captions_of_the_batch_alone(term: str) -> None:
+    networks = tiny_vast().train()
+    seen = {n: Seen(*(values[:2] for values in clip)) for n, clip in learning(networks).items()}  # not caption 2
+    weights = {**dict.fromkeys(("visual_masks", "text_masks", "captions"), 0.0), term: 1.0}
+    finetune.objective(networks, tiny_heard(2), seen, weights=weights)["loss"].backward()
+    gradient = networks.captions.grad
+    assert gradient is not None
+    assert gradient.abs().sum(1).gt(0).tolist() == [True, True, False, True, True]

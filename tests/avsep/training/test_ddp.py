@@ -130,6 +130,7 @@ def inside(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         *(pytest.param(stage, {}, id=stage) for stage in TRAINED),
         pytest.param("trimodal", {"vast": {"cache": False}}, id="trimodal without cache"),
+        pytest.param("finetune", {"finetune": {"lr_captions": 1.0}}, id="finetune with its captions"),
         pytest.param("colearning", PUBLISHED, id="colearning as published"),
         pytest.param("cyclic", PUBLISHED, id="cyclic as published"),
     ],

@@ -148,12 +148,12 @@ def test_the_control_groups_limit_counts(tmp_path: Path) -> None:
     assert memory.physical_memory() > 10**8
 
 
-@pytest.mark.parametrize("profile", ["smoke", "demo", "music"])
+@pytest.mark.parametrize("profile", ["smoke", "demo", "music", "solos"])
 def test_each_profile_can_be_told_without_more_params(profile: str) -> None:
     """The benchmark fills in what a profile asks its user for, and nothing that the profile refuses."""
     all_params, device = composed(profile)
     assert all_params.device == "cpu"
-    assert device.type == ("cuda" if profile == "music" else "cpu")
+    assert device.type == ("cuda" if profile in ("music", "solos") else "cpu")
 
 
 @pytest.mark.slow
