@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from models.ccol import Separation
 from models.resnet import Trunk, residual_layer
+from models.unet import start_small
 
 
 class FrameMaps(NamedTuple):
@@ -82,14 +83,3 @@ class SoundOfPixels(nn.Module):
     def let_through(self, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The masks as they are used: binary ones are cut at 0.5."""
         return {name: (mask > 0.5).to(mask) if self.binary else mask for name, mask in masks.items()}
-
-
-@torch.no_grad()
-def start_small(network: nn.Module, std: float) -> None:
-    """Convolutions at N(0, std), their biases as they are; batch norm at N(1, 0.02) and 0."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            module.weight.normal_(0.0, std)
-        elif isinstance(module, nn.BatchNorm2d) and module.affine:
-            module.weight.normal_(1.0, 0.02)
-            module.bias.zero_()

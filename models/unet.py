@@ -48,3 +48,15 @@ class UNet(nn.Module):
             if level < len(self.up_norm):
                 x = self.up_norm[level](x)
         return x
+
+
+@torch.no_grad()
+def start_small(network: nn.Module, std: float) -> None:
+    """Lets a network start as the published U-Nets of Sound of Pixels and VAST do: the weights of all convolutions at
+    N(0, std), their biases as they are, batch norm's scales at N(1, 0.02) and its shifts at 0."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, 0.0, std)
+        elif isinstance(module, nn.BatchNorm2d) and module.affine:
+            nn.init.normal_(module.weight, 1.0, 0.02)
+            nn.init.zeros_(module.bias)

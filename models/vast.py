@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.clip import LOGIT_SCALE
+from models.unet import start_small
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -56,16 +57,7 @@ class ConditionedUNet(nn.Module):
             for level, (width, output) in enumerate(zip(widths[::-1], outputs, strict=True))
         )
         if init_std is not None:
-            self._start(init_std)
-
-    def _start(self, std: float) -> None:
-        """As the published network starts, whose convolutions keep PyTorch's biases."""
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.normal_(layer.weight, 0.0, std)
-            elif isinstance(layer, nn.BatchNorm2d) and layer.affine:
-                nn.init.normal_(layer.weight, 1.0, 0.02)
-                nn.init.zeros_(layer.bias)
+            start_small(self, init_std)
 
     def encode(self, log_mixture: Tensor) -> list[Tensor]:
         """(B, 1, F, T) -> each level's map, (B, C, F / 2**level, T / 2**level), the innermost last."""
