@@ -41,13 +41,14 @@ from avsep.weights.checkpoints import save_weights
 from avsep.weights.clip import CLIP
 from models.clip import build_clip
 from models.resnet import ResNet18
-from stages import baseline, colearning, cyclic, finetune, grounding, trimodal
+from stages import baseline, colearning, cyclic, finetune, grounding, trimodal, ungated
 
 STAGES: dict[str, tuple[Callable[[Any], Phase], type]] = {
     "grounding": (grounding.phase, reading.GroundingParams),
     "colearning": (colearning.phase, reading.ColearningParams),
     "cyclic": (cyclic.phase, reading.CyclicParams),
     "baseline": (baseline.phase, reading.BaselineParams),
+    "ungated": (ungated.phase, reading.UngatedParams),
     "trimodal": (trimodal.phase, reading.TrimodalParams),
     "finetune": (finetune.phase, reading.FinetuneParams),
 }

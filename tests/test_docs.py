@@ -11,9 +11,10 @@ import yaml
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-CCOL = ["grounding", "colearning", "cyclic", "baseline"]
+CCOL = ["grounding", "colearning", "cyclic", "ungated"]
+OTHERS = ["baseline"]
 VAST = ["trimodal", "finetune"]
-TOGETHER = {"CCoL": CCOL, "VAST": VAST, "training": CCOL + VAST}
+TOGETHER = {"CCoL": CCOL, "VAST": VAST, "training": CCOL + OTHERS + VAST}
 
 
 def outputs(entry: dict[str, Any]) -> list[str]:

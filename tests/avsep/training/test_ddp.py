@@ -29,13 +29,17 @@ from tests.stages.test_training import STAGES, TINY
 ROOT = Path(__file__).parents[3]
 STEPS = 6
 BATCH = 4
-TRAINED = ("grounding", "colearning", "cyclic", "baseline", "trimodal", "finetune")
+TRAINED = ("grounding", "colearning", "cyclic", "baseline", "ungated", "trimodal", "finetune")
 # An epoch is one step, so that the curve of the epochs' losses is that of the steps'.
 CHANGES: dict[str, dict[str, Any]] = {
     "train": {"repeats": 1, "batch": BATCH},
     "vast": {"batch": BATCH},
     "model": {"query_std": None},  # which `as published` takes, and starts from the same weights
-    **{stage: {"epochs": STEPS, "milestones": []} for stage in TRAINED},
+    **{stage: {"epochs": STEPS, "milestones": []} for stage in TRAINED if stage != "baseline"},
+    "baseline": {
+        **{"epochs": STEPS, "milestones": [], "batch": BATCH, "repeats": 1},
+        **{"masks": "binary", "lr_resnet": 1.0, "cache": False},  # as published
+    },
 }
 PUBLISHED: dict[str, dict[str, Any]] = {
     "objective": {"as_published": True, "symmetric": False},

@@ -94,7 +94,7 @@ def test_a_pipeline_that_cannot_be_read_is_told_in_one_line(text: str) -> None:
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("stage", ["grounding", "colearning", "cyclic", "baseline", "trimodal", "finetune"])
+@pytest.mark.parametrize("stage", ["grounding", "colearning", "cyclic", "baseline", "ungated", "trimodal", "finetune"])
 def test_each_training_stage_depends_on_the_code_that_trains_and_on_no_report(
     stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
