@@ -41,6 +41,7 @@ from models.ungated import Ungated
 from models.vast import VAST, visual_query
 from stages import baseline, captions, colearning, cyclic, evaluate, finetune, grounding, trimodal, ungated
 from tests.helpers import factories
+from tests.helpers.weights import save_trained
 
 ROOT = Path(__file__).parents[2]
 
@@ -132,8 +133,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         test = factories.write_data(Path("data"))["test"]
         write_wav(test[0].audio, np.zeros(factories.RATE * factories.FRAMES // factories.FPS), factories.RATE)
         torch.manual_seed(0)
-        save_weights(grounding.START, ResNet18(factories.WIDTH).state_dict())
-        save_weights(CLIP, factories.tiny_clip().clip.state_dict())
+        save_trained(grounding.START, ResNet18(factories.WIDTH), TINY)
+        save_trained(CLIP, factories.tiny_clip().clip, TINY)
         for stage in STAGES:
             run(stage)
         yield folder
@@ -272,7 +273,7 @@ def test_mixed_precision_learns_as_float32_does(
 
 
 def test_weights_of_other_params_are_refused() -> None:
-    with pytest.raises(InputError, match=r"checkpoints/grounding/weights.safetensors: .*weights of other params"):
+    with pytest.raises(InputError, match=r"with model\.sound_channels 2, params\.yaml says 3: train it again, or"):
         run("colearning", model={"sound_channels": 3})
 
 
@@ -526,7 +527,7 @@ def test_another_middle_frame_makes_its_videos_caption_anew(number: int, anew: l
 @pytest.mark.usefixtures("kept_captions")
 def test_another_clip_makes_all_captions_anew(described: list[int]) -> None:
     before, content = load_embeddings(), CLIP.read_bytes()
-    save_weights(CLIP, factories.tiny_clip(seed=1).clip.state_dict())
+    save_trained(CLIP, factories.tiny_clip(seed=1).clip, TINY)
     try:
         run("captions")
     finally:
