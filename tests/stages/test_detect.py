@@ -248,7 +248,9 @@ def test_what_decides_the_results_holds_the_phrases_as_asked_and_what_decodes_th
 
 
 def test_missing_frames_and_foreign_weights_are_refused() -> None:
-    with pytest.raises(InputError, match="weights of other params"):
+    with pytest.raises(
+        InputError, match=r"was trained with resnet\.width 8, params\.yaml says 16: run stage pretrained"
+    ):
         detect.main(params(width=16))
     archive = Path("data/frames/cello/a.mp4.zip")
     write_archive(archive, {name: content for name, content in read_archive(archive).items() if "2" not in name})

@@ -28,7 +28,7 @@ from avsep.training.loop import KeepBest, Learner, learn
 from avsep.training.phase import Group, Machine, Phase, Samples, Schedule
 from avsep.training.resume import ResumeFolder, fingerprint
 from avsep.training.seeds import seed_everything
-from avsep.weights.about import About
+from avsep.weights.about import About, read_about
 from avsep.weights.checkpoints import load_weights
 from models.ccol import CCoL
 from models.resnet import FrameFeatures
@@ -163,6 +163,7 @@ def test_weights_curves_and_metrics(
     best = load_weights("checkpoints/colearning/best.safetensors")
     assert {name: t.shape for name, t in last.items()} == {n: t.shape for n, t in tiny_ccol().state_dict().items()}
     assert last.keys() == best.keys()
+    assert all(read_about(f"checkpoints/colearning/{name}.safetensors") == ABOUT for name in ("weights", "best"))
 
     assert metrics["steps"] == EPOCHS * STEPS
     assert metrics["samples"] == EPOCHS * STEPS * 4
