@@ -11,13 +11,15 @@ import logging
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from avsep.errors import InputError
-from avsep.weights.checkpoints import load_torch, load_weights, save_weights
+from avsep.weights.about import PUBLISHED, About
+from avsep.weights.checkpoints import hash_of, load_torch, load_weights, save_weights
 from avsep.weights.clip import CLIP
 from models.ccol import CCoL
 from models.vast import VAST
@@ -27,6 +29,34 @@ UNUSED = re.compile(r"grounding\.fc_[va][12]\.")
 SAVED = ("best", "latest")  # the published trainings keep <network>_best.pth and <network>_latest.pth
 CCOL_NETS = ("sound_ground", "frame_ground", "sound", "frame", "synthesizer", "grounding")
 VAST_NETS = ("sound", "frame")  # frame is CLIP's picture tower, frozen
+
+# What they were trained with.  Whether the warp's grid ended at the outermost bins' centres (spectrogram.align_corners)
+# hung on their version of PyTorch, which they do not tell.
+HEARD = {
+    **{"extract.rate": 11025, "audio.samples": 65535},
+    **{"spectrogram.n_fft": 1022, "spectrogram.hop": 256, "spectrogram.log_bins": 256},
+}
+ABOUT_CCOL = About(
+    system="ccol",
+    stage=PUBLISHED,
+    sizes={
+        **{"resnet_width": 64, "sound_channels": 64, "embedding": 32, "query_std": None, "shared_trunk": False},
+        **{"unet_levels": 7, "unet_channels": 64, "unet_max_channels": 512},
+    },
+    params={
+        **HEARD,
+        **{"frames.fps": 1, "frames.count": 3, "frames.stride": 1, "frames.size": 224, "frames.square": False},
+    },
+)
+ABOUT_VAST = About(  # beside it the hash of the CLIP whose tower they saw with
+    system="vast",
+    stage=PUBLISHED,
+    sizes={"captions": 0, "levels": 7, "channels": 64, "embedding": 1024},
+    params={
+        **HEARD,
+        **{"vast.fps": 8, "vast.frames": 3, "vast.stride": 24, "clip.image_size": 224, "vast.masked": "log"},
+    },
+)
 
 _RESNET = {"conv1": "0", "bn1": "1", "layer1": "4", "layer2": "5", "layer3": "6"}
 _NEST = ".model.3"  # a level of the published U-Net holds the next inner one here
@@ -190,16 +220,17 @@ def _refuse_other_tower(published: Mapping[str, Tensor], tower: Mapping[str, Ten
             raise InputError(f"{path}: {name} has other values than the CLIP that evaluation asks: another CLIP's")
 
 
-def import_folder(folder: Path, saved: str = "best", clip: Path = CLIP) -> dict[str, Tensor]:
-    """The published files in a folder -> a state dict in our names. Raises InputError."""
+def import_folder(folder: Path, saved: str = "best", clip: Path = CLIP) -> tuple[dict[str, Tensor], About]:
+    """The published files in a folder -> a state dict in our names, and what it tells of itself. Raises InputError."""
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder")
     only_ccol = sorted(set(CCOL_NETS) - set(VAST_NETS))
     with torch.device("meta"):
-        ccol, vast = CCoL(shared_trunk=False), VAST(0)
+        ccol, vast = CCoL(**ABOUT_CCOL.keywords), VAST(**ABOUT_VAST.keywords)
     if any((folder / f"{net}_{saved}.pth").exists() for net in only_ccol):
-        return import_ccol(folder, ccol, saved)
-    return import_vast(folder, vast, load_weights(clip), saved)
+        return import_ccol(folder, ccol, saved), ABOUT_CCOL
+    teacher = load_weights(clip)
+    return import_vast(folder, vast, teacher, saved), replace(ABOUT_VAST, clip=hash_of(teacher))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -213,8 +244,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         if given.out.suffix != ".safetensors" or given.out.is_dir():
             raise InputError(f"{given.out} is no file of weights: give checkpoints/cyclic/best.safetensors or the like")
-        state = import_folder(given.folder, given.saved, given.clip)
-        save_weights(given.out, state)
+        state, about = import_folder(given.folder, given.saved, given.clip)
+        save_weights(given.out, state, about.entry)
     except InputError as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
     except OSError as error:

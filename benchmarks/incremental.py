@@ -11,6 +11,7 @@ DVC has the three folders and the videos as `dvc add` has them.  What was learnt
 
 import contextlib
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -90,7 +91,8 @@ def stand_in_for_detector() -> None:
         return np.array([[number, 1, 0.5, 1, 2, 3, 4] for number in range(1, video.frames + 1)], np.float32)
 
     detect.look_through = look_through
-    save_detector(build_detector("resnet18", width=8, channels=16, classes=1, min_size=48, max_size=64), ["object"])
+    detector = build_detector("resnet18", width=8, channels=16, classes=1, min_size=48, max_size=64)
+    save_detector(detector, ["object"], dataclasses.asdict(DETECT))
 
 
 def run_stages(what: str) -> None:

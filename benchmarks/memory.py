@@ -26,7 +26,6 @@ from torch.utils.data import default_collate
 
 from avsep.clips.datasets import TrainingMixtures
 from avsep.clips.index import Mixture, Video, video, write_index, write_mixtures
-from avsep.files.ledgers import digest
 from avsep.media.detections import write_detections
 from avsep.media.frames import frame_name, pack
 from avsep.media.wav import write_wav
@@ -36,9 +35,11 @@ from avsep.training.data import INDEX
 from avsep.training.loop import Learner
 from avsep.training.memory import gigabytes
 from avsep.training.phase import Phase
+from avsep.weights import clip as clip_weights
+from avsep.weights import resnet as resnet_weights
+from avsep.weights.about import PRETRAINED, describe
 from avsep.weights.captions import Caption, save_captions
 from avsep.weights.checkpoints import save_weights
-from avsep.weights.clip import CLIP
 from models.clip import build_clip
 from models.resnet import ResNet18
 from stages import baseline, colearning, cyclic, finetune, grounding, trimodal, ungated
@@ -87,13 +88,18 @@ def stand_ins(all_params: sections.Params, count: int = VIDEOS) -> Iterator[None
     on, and networks that have learned nothing."""
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         write_videos(all_params.extract.rate, count)
-        save_weights(grounding.START, ResNet18(all_params.resnet.width).state_dict())
-        save_weights(CLIP, build_clip(**dataclasses.asdict(all_params.clip)).state_dict())
+        values = dataclasses.asdict(all_params)
+        resnet, clip = ResNet18(all_params.resnet.width), build_clip(**values["clip"])
+        save_weights(grounding.START, resnet.state_dict(), describe(resnet_weights.KIND, PRETRAINED, values).entry)
+        save_weights(clip_weights.CLIP, clip.state_dict(), describe(clip_weights.KIND, PRETRAINED, values).entry)
         nothing = Caption("", torch.zeros(all_params.clip.embedding), 0.0, 0.0)
-        save_captions(dict.fromkeys([one.name for one in videos("train", count)], nothing), digest([CLIP]))
+        save_captions(dict.fromkeys([one.name for one in videos("train", count)], nothing), clip_weights.clip_hash())
         for start in (colearning.START, cyclic.START):
-            save_weights(start, stage_phase("grounding", all_params).networks.state_dict())
-        save_weights(finetune.START, stage_phase("trimodal", all_params).networks.state_dict())
+            of_start = stage_phase("grounding", all_params)
+            about = dataclasses.replace(of_start.about, stage=start.parent.name)
+            save_weights(start, of_start.networks.state_dict(), about.entry)
+        trimodal_phase = stage_phase("trimodal", all_params)
+        save_weights(finetune.START, trimodal_phase.networks.state_dict(), trimodal_phase.about.entry)
         yield
 
 

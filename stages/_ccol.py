@@ -1,7 +1,9 @@
 """What CCoL's training stages, and the separators beside them, make of their params: networks, samples, steps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,7 +13,11 @@ from avsep.clips.index import SOUNDING
 from avsep.params.stages import CcolParams
 from avsep.training.data import training_data
 from avsep.training.phase import Samples, Schedule
+from avsep.weights.about import About, Kind, describe, refuse_other
+from avsep.weights.ccol import CCOL
+from avsep.weights.checkpoints import load_into, load_weights
 from models.ccol import CCoL
+from stages._training import classes_of
 
 
 def ccol_of(params: CcolParams) -> CCoL:
@@ -27,6 +33,17 @@ def ccol_of(params: CcolParams) -> CCoL:
         query_std=params.model.query_std,
         batch_statistics=params.objective.as_published,
     )
+
+
+def take_over(networks: CCoL, start: Path, params: CcolParams) -> None:
+    """The weights that the phase before has left in `start`. Raises InputError for those of other params."""
+    refuse_other(start, CCOL, asdict(params), start.parent.name)
+    load_into(networks, load_weights(start), start)
+
+
+def about_of(stage: str, params: CcolParams, kind: Kind = CCOL, sizes: Mapping[str, bool | int] | None = None) -> About:
+    """What a phase's weights will tell of themselves."""
+    return describe(kind, stage, asdict(params), classes=classes_of(), sizes=sizes)
 
 
 def reader_of(

@@ -1,7 +1,9 @@
 """What each training stage says of its params in the same way. What is a phase's own stands in its stage."""
 
+from avsep.clips.index import listed_classes
 from avsep.media.spectrogram import Spectrogram
 from avsep.params.stages import TrainingParams
+from avsep.training.data import INDEX
 from avsep.training.phase import Machine
 
 
@@ -20,3 +22,8 @@ def machine_of(params: TrainingParams) -> Machine:
         workers=params.train.workers,
         precision=params.train.precision,
     )
+
+
+def classes_of() -> list[str]:
+    """Of the training videos, sorted. Raises InputError."""
+    return listed_classes(INDEX / "train.csv")

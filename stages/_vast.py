@@ -15,13 +15,15 @@ from avsep.training.optimizers import optimizer
 from avsep.training.phase import Group, Objective, Phase, Samples, Schedule
 from avsep.training.seeds import seed_everything
 from avsep.training.vast import see, sentences_of, validate
+from avsep.weights.about import describe, refuse_other
 from avsep.weights.captions import CAPTIONS
 from avsep.weights.checkpoints import load_into, load_weights
-from avsep.weights.clip import CLIP
+from avsep.weights.clip import CLIP, clip_hash
+from avsep.weights.vast import VAST as KIND
 from models.clip import FrozenCLIP
 from models.vast import VAST
 from stages._clip import teacher_of
-from stages._training import machine_of, spectrogram_of
+from stages._training import classes_of, machine_of, spectrogram_of
 
 
 def vast_phase(
@@ -41,11 +43,13 @@ def vast_phase(
     CLIP is kept with what sees only where its tokens are not computed beforehand (vast.cache).
     """
     seed_everything(params.seed)
+    values, taught_by = asdict(params), clip_hash()
     teacher = teacher_of(params)
     captions, phrases, rows = sentences_of(teacher, params.vast.phrase)
     given = params.vast
     networks = VAST(len(captions), given.unet_levels, given.unet_channels, teacher.embedding, init_std=given.init_std)
     if start is not None:
+        refuse_other(start, KIND, values, start.parent.name, clip=taught_by)
         load_into(networks, load_weights(start), start)
     networks.captions.copy_(captions)
     clip = None if params.vast.cache else teacher
@@ -54,7 +58,7 @@ def vast_phase(
         groups["captions"] = Group([networks.captions], params.train.lr * lr_captions, decays=False)
     return Phase(
         stage=stage,
-        params=asdict(params),
+        params=values,
         reads=(INDEX, CAPTIONS, CLIP, *([start] if start is not None else [])),
         seed=params.seed,
         networks=networks,
@@ -66,6 +70,7 @@ def vast_phase(
         spectrogram=spectrogram_of(params),
         schedule=schedule,
         machine=machine_of(params),
+        about=describe(KIND, stage, values, classes=classes_of(), clip=taught_by, sizes={"captions": len(captions)}),
     )
 
 

@@ -30,9 +30,10 @@ from avsep.training.masks import weighted_cross_entropy, weighted_l1
 from avsep.training.optimizers import optimizer
 from avsep.training.phase import Group, Phase, Schedule
 from avsep.training.seeds import seed_everything
-from avsep.weights.checkpoints import load_weights
+from avsep.weights.resnet import resnet_weights
+from avsep.weights.sound_of_pixels import SOUND_OF_PIXELS
 from models.sound_of_pixels import FrameMaps, SoundOfPixels
-from stages._ccol import data_of, reader_of
+from stages._ccol import about_of, data_of, reader_of
 from stages._training import machine_of, spectrogram_of
 
 START = Path("checkpoints/pretrained/resnet18.safetensors")
@@ -79,7 +80,7 @@ def phase(params: BaselineParams) -> Phase:
         binary=given.masks == "binary",
         frozen=given.lr_resnet == 0,
     )
-    networks.frames.load_resnet(load_weights(START))
+    networks.frames.load_resnet(resnet_weights(START, asdict(params)))
     groups = {
         "separation": Group(networks.separation.hearing(), lr * given.lr_separation),
         "frames": Group(networks.separation.seeing(), lr * given.lr_frames),
@@ -117,6 +118,7 @@ def phase(params: BaselineParams) -> Phase:
             optimizer=optimizer(given.optimizer, given.momentum, given.weight_decay),
         ),
         machine=machine_of(params),
+        about=about_of("baseline", params, SOUND_OF_PIXELS, {"binary": given.masks == "binary"}),
     )
 
 

@@ -31,7 +31,7 @@ import avsep.media.frames
 import models.clip
 from avsep.clips.datasets import ClipReader
 from avsep.clips.index import Video, read_index
-from avsep.files.ledgers import digest, fingerprint
+from avsep.files.ledgers import fingerprint
 from avsep.files.metrics import write_made, write_metrics
 from avsep.media.frames import read_jpeg
 from avsep.params.stages import CaptionsParams
@@ -39,7 +39,7 @@ from avsep.progress import progress
 from avsep.run import run
 from avsep.training.seeds import seed_everything
 from avsep.weights.captions import Caption, load_captions, save_captions
-from avsep.weights.clip import CLIP, class_queries
+from avsep.weights.clip import class_queries, clip_hash
 from models.clip import LOGIT_SCALE, FrozenCLIP
 from stages._clip import teacher_of
 
@@ -51,7 +51,7 @@ def main(params: CaptionsParams) -> None:
     seed_everything(params.seed)
     clip = teacher_of(params).to(params.device)
     videos = read_index(INDEX)
-    weights = digest([CLIP])
+    weights = clip_hash()
     reader = ClipReader(
         rate=1, samples=1, fps=params.vast.fps, kept_fps=params.extract.fps, count=1, stride=1, objects=False,
         resize=params.clip.image_size, size=params.clip.image_size,

@@ -29,10 +29,9 @@ from avsep.training.loop import learn
 from avsep.training.losses import gated_separation, one_of, positive, solo_grounding
 from avsep.training.phase import Group, Phase
 from avsep.training.seeds import seed_everything
-from avsep.weights.checkpoints import load_into, load_weights
 from models.ccol import CCoL
 from models.resnet import FrameFeatures
-from stages._ccol import ccol_of, data_of, schedule_of
+from stages._ccol import about_of, ccol_of, data_of, schedule_of, take_over
 from stages._training import machine_of, spectrogram_of
 
 START = Path("checkpoints/grounding/weights.safetensors")
@@ -74,7 +73,7 @@ def phase(params: ColearningParams) -> Phase:
     """
     seed_everything(params.seed)
     networks = ccol_of(params)
-    load_into(networks, load_weights(START), START)
+    take_over(networks, START, params)
     lr, given = params.train.lr, params.colearning
     return Phase(
         stage="colearning",
@@ -100,6 +99,7 @@ def phase(params: ColearningParams) -> Phase:
         spectrogram=spectrogram_of(params),
         schedule=schedule_of(params, epochs=given.epochs, milestones=given.milestones, monitor=given.monitor),
         machine=machine_of(params),
+        about=about_of("colearning", params),
     )
 
 

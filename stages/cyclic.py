@@ -36,10 +36,9 @@ from avsep.training.losses import gated_separation, negative, positive, solo_gro
 from avsep.training.masks import weighted_l1
 from avsep.training.phase import Group, Phase
 from avsep.training.seeds import seed_everything
-from avsep.weights.checkpoints import load_into, load_weights
 from models.ccol import CCoL
 from models.resnet import FrameFeatures
-from stages._ccol import ccol_of, data_of, schedule_of
+from stages._ccol import about_of, ccol_of, data_of, schedule_of, take_over
 from stages._training import machine_of, spectrogram_of
 
 START = Path("checkpoints/colearning/weights.safetensors")
@@ -108,7 +107,7 @@ def phase(params: CyclicParams) -> Phase:
     """
     seed_everything(params.seed)
     networks = ccol_of(params)
-    load_into(networks, load_weights(START), START)
+    take_over(networks, START, params)
     lr, given = params.train.lr, params.cyclic
     return Phase(
         stage="cyclic",
@@ -136,6 +135,7 @@ def phase(params: CyclicParams) -> Phase:
         spectrogram=spectrogram_of(params),
         schedule=schedule_of(params, epochs=given.epochs, milestones=given.milestones, monitor=given.monitor),
         machine=machine_of(params),
+        about=about_of("cyclic", params),
     )
 
 

@@ -27,10 +27,10 @@ from avsep.training.loop import learn
 from avsep.training.losses import one_of, solo_grounding
 from avsep.training.phase import Group, Phase
 from avsep.training.seeds import seed_everything
-from avsep.weights.checkpoints import load_weights
+from avsep.weights.resnet import resnet_weights
 from models.ccol import CCoL
 from models.resnet import FrameFeatures
-from stages._ccol import ccol_of, data_of, schedule_of
+from stages._ccol import about_of, ccol_of, data_of, schedule_of
 from stages._training import machine_of, spectrogram_of
 
 START = Path("checkpoints/pretrained/resnet18.safetensors")
@@ -58,7 +58,7 @@ def phase(params: GroundingParams) -> Phase:
     """
     seed_everything(params.seed)
     networks = ccol_of(params)
-    networks.frames.load_resnet(load_weights(START))
+    networks.frames.load_resnet(resnet_weights(START, asdict(params)))
     lr, given = params.train.lr, params.grounding
     return Phase(
         stage="grounding",
@@ -74,6 +74,7 @@ def phase(params: GroundingParams) -> Phase:
         spectrogram=spectrogram_of(params),
         schedule=schedule_of(params, epochs=given.epochs, milestones=given.milestones, monitor=given.monitor),
         machine=machine_of(params),
+        about=about_of("grounding", params),
     )
 
 

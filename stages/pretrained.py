@@ -40,6 +40,9 @@ from avsep.pretraining.pictures import squares
 from avsep.pretraining.resnet import measure_resnet, train_resnet
 from avsep.run import run
 from avsep.training.seeds import seed_everything
+from avsep.weights import clip as clip_weights
+from avsep.weights import resnet as resnet_weights
+from avsep.weights.about import PRETRAINED, describe
 from avsep.weights.checkpoints import load_into, save_weights
 from avsep.weights.detectors import check_zero_shot, find_zero_shot, save_detector, save_no_detector, save_zero_shot
 from models.clip import build_clip
@@ -78,10 +81,12 @@ def main(params: PretrainedParams) -> None:
             detector, classes = make_detector(params, given, resnet, live)
             clip = learn_clip(params, pictures, labels, live)
     metrics = measure(params, given, resnet, detector, classes, clip)
-    save_weights(RESNET, resnet.state_dict())
-    save_weights(CLIP_WEIGHTS, clip.state_dict())
+    values = asdict(params)
+    of_resnet = describe(resnet_weights.KIND, PRETRAINED, values, sizes={"classes": resnet.fc.out_features})
+    save_weights(RESNET, resnet.state_dict(), of_resnet.entry)
+    save_weights(CLIP_WEIGHTS, clip.state_dict(), describe(clip_weights.KIND, PRETRAINED, values).entry)
     if detector is not None:
-        save_detector(detector, classes)
+        save_detector(detector, classes, values)
     elif given.zero_shot is not None:
         save_zero_shot(p.detector, given.zero_shot)
     else:

@@ -26,10 +26,11 @@ from avsep.training.loop import learn
 from avsep.training.masks import weighted_l1
 from avsep.training.phase import Group, Phase
 from avsep.training.seeds import seed_everything
-from avsep.weights.checkpoints import load_weights
+from avsep.weights.resnet import resnet_weights
+from avsep.weights.ungated import UNGATED
 from models.resnet import FrameFeatures
 from models.ungated import Ungated
-from stages._ccol import data_of, reader_of, schedule_of
+from stages._ccol import about_of, data_of, reader_of, schedule_of
 from stages._training import machine_of, spectrogram_of
 
 START = Path("checkpoints/pretrained/resnet18.safetensors")
@@ -59,7 +60,7 @@ def phase(params: UngatedParams) -> Phase:
         query_std=params.model.query_std,
         batch_statistics=params.objective.as_published,
     )
-    networks.frames.load_resnet(load_weights(START))
+    networks.frames.load_resnet(resnet_weights(START, asdict(params)))
     lr, given = params.train.lr, params.ungated
     return Phase(
         stage="ungated",
@@ -85,6 +86,7 @@ def phase(params: UngatedParams) -> Phase:
         spectrogram=spectrogram_of(params),
         schedule=schedule_of(params, epochs=given.epochs, milestones=given.milestones, monitor=given.monitor),
         machine=machine_of(params),
+        about=about_of("ungated", params, UNGATED),
     )
 
 

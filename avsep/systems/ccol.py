@@ -6,6 +6,8 @@ from torch import Tensor
 
 from avsep.systems.catalogue import Entry
 from avsep.systems.system import Answer, HeardMixtures, Probability, Setup, Sight, System
+from avsep.weights.about import refuse_other
+from avsep.weights.ccol import CCOL
 from avsep.weights.checkpoints import load_into, load_weights
 from models.ccol import CCoL
 from models.resnet import FrameFeatures
@@ -27,22 +29,11 @@ class CCoLSystem:
 
 
 def load(entries: Sequence[Entry], setup: Setup) -> Iterator[System]:
-    """With the best weights of their stages. Raises InputError."""
+    """With the best weights of their stages; of other params they are refused. Raises InputError."""
     for entry in entries:
         path = setup.root / f"checkpoints/{entry.stage}/best.safetensors"
-        weights = load_weights(path)
-        network = CCoL(
-            setup.resnet_width,
-            sound_channels=setup.sound_channels,
-            head_std=setup.head_std,
-            unet_levels=setup.unet_levels,
-            unet_channels=setup.unet_channels,
-            unet_max_channels=setup.unet_max_channels,
-            embedding=setup.embedding,
-            query_std=setup.query_std,
-            # in the published weights each of the frame encoders has a trunk of its own
-            shared_trunk=not any(name.startswith("frames.trunk_dilated.") for name in weights),
-        )
-        load_into(network, weights, path)
+        # in the published weights each of the frame encoders has a trunk of its own: the file tells
+        network = CCoL(**refuse_other(path, CCOL, setup.params, str(entry.stage)).keywords)
+        load_into(network, load_weights(path), path)
         sight = Sight(str(entry.stage), setup.fps, setup.frames, setup.stride, setup.size, setup.square, whole=False)
         yield CCoLSystem(entry.name, network.to(setup.device).eval(), sight)

@@ -6,7 +6,9 @@ from torch import Tensor
 
 from avsep.systems.catalogue import Entry
 from avsep.systems.system import Answer, HeardMixtures, Setup, Sight, System
+from avsep.weights.about import refuse_other
 from avsep.weights.checkpoints import load_into, load_weights
+from avsep.weights.sound_of_pixels import SOUND_OF_PIXELS
 from models.sound_of_pixels import FrameMaps, SoundOfPixels
 
 
@@ -25,14 +27,7 @@ def load(entries: Sequence[Entry], setup: Setup) -> Iterator[System]:
     """With the best weights of their stages. Raises InputError."""
     for entry in entries:
         path = setup.root / f"checkpoints/{entry.stage}/best.safetensors"
-        network = SoundOfPixels(
-            setup.resnet_width,
-            unet_levels=setup.unet_levels,
-            unet_channels=setup.unet_channels,
-            unet_max_channels=setup.unet_max_channels,
-            embedding=setup.embedding,
-            binary=setup.baseline_binary,
-        )
+        network = SoundOfPixels(**refuse_other(path, SOUND_OF_PIXELS, setup.params, str(entry.stage)).keywords)
         load_into(network, load_weights(path), path)
         sight = Sight(
             *(str(entry.stage), setup.baseline_fps, setup.baseline_frames, setup.baseline_stride, setup.size),

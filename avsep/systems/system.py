@@ -175,20 +175,13 @@ class Setup:
 
     root: Path
     device: str
+    params: Mapping[str, Any]  # sections of params.yaml as plain values: with these the weights must have been trained
     spectrogram: Spectrogram
     max_target: float  # of the oracle's ratio masks
     rate: int  # Hz
     samples: int  # of a window
     kept_fps: int  # frames a second of a video's archive
     # CCoL and the separators beside it
-    resnet_width: int
-    unet_levels: int
-    unet_channels: int
-    unet_max_channels: int
-    embedding: int
-    query_std: float | None
-    sound_channels: int
-    head_std: float | None
     fps: int
     frames: int
     stride: int
@@ -199,11 +192,8 @@ class Setup:
     baseline_fps: int
     baseline_frames: int
     baseline_stride: int
-    baseline_binary: bool
     # VAST
     clip: Mapping[str, Any]  # models.clip.build_clip's
-    vast_levels: int
-    vast_channels: int
     vast_fps: int
     vast_frames: int
     vast_stride: int

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from avsep.systems.catalogue import Entry
 from avsep.systems.system import Answer, HeardMixtures, Setup, Sight, System
+from avsep.weights.about import refuse_other
 from avsep.weights.checkpoints import load_into, load_weights
+from avsep.weights.ungated import UNGATED
 from models.resnet import FrameFeatures
 from models.ungated import Ungated
 
@@ -29,14 +31,7 @@ def load(entries: Sequence[Entry], setup: Setup) -> Iterator[System]:
     """With the best weights of their stages. Raises InputError."""
     for entry in entries:
         path = setup.root / f"checkpoints/{entry.stage}/best.safetensors"
-        network = Ungated(
-            setup.resnet_width,
-            unet_levels=setup.unet_levels,
-            unet_channels=setup.unet_channels,
-            unet_max_channels=setup.unet_max_channels,
-            embedding=setup.embedding,
-            query_std=setup.query_std,
-        )
+        network = Ungated(**refuse_other(path, UNGATED, setup.params, str(entry.stage)).keywords)
         load_into(network, load_weights(path), path)
         sight = Sight(
             *(str(entry.stage), setup.fps, setup.frames, setup.stride, setup.size, setup.square),

@@ -13,8 +13,10 @@ from torch import Tensor
 from avsep.systems.catalogue import Entry
 from avsep.systems.confidence import evidence
 from avsep.systems.system import Answer, HeardMixtures, Setup, Sight, System
+from avsep.weights.about import refuse_other
 from avsep.weights.checkpoints import load_into, load_weights
-from avsep.weights.clip import CLIP, load_teacher, phrase_queries
+from avsep.weights.clip import CLIP, clip_hash, load_teacher, phrase_queries
+from avsep.weights.vast import VAST as KIND
 from models.clip import FrozenCLIP
 from models.vast import VAST, attention_logits, visual_query
 
@@ -89,16 +91,17 @@ _KINDS: dict[str, type[ByPicture] | type[ByPhrase]] = {"picture": ByPicture, "ph
 
 
 def load(entries: Sequence[Entry], setup: Setup) -> Iterator[System]:
-    """With the best weights of their stages, and the CLIP of stage pretrained. Raises InputError."""
+    """With the best weights of their stages, and the CLIP of stage pretrained that taught them. Raises InputError."""
     clip = load_teacher(setup.root / CLIP, **setup.clip).to(setup.device)
+    taught_by = clip_hash(setup.root / CLIP)
     words, networks = Words(clip), dict[str, VAST]()
     side: int = setup.clip["image_size"]
     view = Sight("pretrained/clip", setup.vast_fps, setup.vast_frames, setup.vast_stride, side, square=True, whole=True)
     for entry in entries:
         path = setup.root / f"checkpoints/{entry.stage}/best.safetensors"
         if str(path) not in networks:
-            weights = load_weights(path)
-            network = VAST(len(weights.get("captions", ())), setup.vast_levels, setup.vast_channels, clip.embedding)
-            load_into(network, weights, path)
+            about = refuse_other(path, KIND, setup.params, str(entry.stage), clip=taught_by)
+            network = VAST(**about.keywords)
+            load_into(network, load_weights(path), path)
             networks[str(path)] = network.to(setup.device).eval()
         yield _KINDS[entry.asked](entry.name, networks[str(path)], clip, words, view, setup.masked)

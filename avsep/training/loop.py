@@ -332,9 +332,9 @@ def learn(phase: Phase) -> None:
             ) from None
     if trainer.is_global_zero:
         folder = Path("checkpoints", stage)
-        save_weights(folder / "weights.safetensors", phase.networks.state_dict())
+        save_weights(folder / "weights.safetensors", phase.networks.state_dict(), phase.about.entry)
         # copied, not moved: a run that is stopped here finds all it needs to come here again
-        save_weights(folder / "best.safetensors", load_weights(resume.best))
+        save_weights(folder / "best.safetensors", load_weights(resume.best), phase.about.entry)
         write_metrics(
             stage,
             {

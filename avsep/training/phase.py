@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from avsep.clips.mixtures import Heard
 from avsep.media.spectrogram import Spectrogram
+from avsep.weights.about import About
 
 Seen = Mapping[str, Any]  # of each seen object: what frozen networks make of it, a phase's own kind
 Objective = Callable[[Any, Heard, Any], Mapping[str, Tensor]]  # -> scalars, one called "loss"
@@ -71,6 +72,7 @@ class Phase:
     `see` turns a batch of samples into what `objective` and `validate` take as seen.
     `params`, plain values, and `reads`, files and folders, are what the result depends on beside the code: an
     unfinished training goes on with the same ones alone (avsep/training/resume.py).
+    `about` is what its weights will tell of themselves.
     """
 
     stage: str
@@ -86,3 +88,4 @@ class Phase:
     spectrogram: Spectrogram  # how a batch's waves are heard
     schedule: Schedule
     machine: Machine
+    about: About

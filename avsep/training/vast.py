@@ -11,13 +11,12 @@ from torch import Tensor
 
 from avsep.clips.index import read_index
 from avsep.clips.mixtures import Heard
-from avsep.files.ledgers import digest
 from avsep.media.spectrogram import Spectrogram
 from avsep.scoring import validation
 from avsep.training import data
 from avsep.training.masks import weighted_l1
 from avsep.weights.captions import captions_of
-from avsep.weights.clip import CLIP, class_queries
+from avsep.weights.clip import class_queries, clip_hash
 from models.clip import ClipFeatures, FrozenCLIP
 from models.vast import VAST, Seen, visual_query
 
@@ -93,7 +92,7 @@ class Sentences(NamedTuple):
 def sentences_of(teacher: FrozenCLIP, phrase: str) -> Sentences:
     """Of the videos of data/index. `phrase` asks for a class. Raises InputError."""
     videos, unseen = (read_index(data.INDEX / f"{split}.csv") for split in ("train", "val"))
-    captions = captions_of([video.name for video in videos], digest([CLIP]))
+    captions = captions_of([video.name for video in videos], clip_hash())
     classes = sorted({video.category for video in unseen})
     phrases = class_queries(teacher, classes, phrase)
     rows = {video.name: row for row, video in enumerate(videos)}

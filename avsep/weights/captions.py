@@ -1,7 +1,8 @@
 """The latent captions on disk: an embedding for each training video, and beside them what each was made from.
 
 captions.safetensors holds `embeddings` (V, Q).  Its one metadata entry names the videos in that order, and the hash of
-the CLIP that read them: a caption of another CLIP means nothing.  What learns from captions depends on this file alone.
+the CLIP's weights that read them: a caption of another CLIP means nothing.  What learns from captions depends on this
+file alone.
 
 captions.csv is its ledger: of each video the fingerprint of what its caption was made from, the cosines with CLIP's
 picture before and after, and the hash of its embedding.  Code that changes and leaves the captions as they were changes

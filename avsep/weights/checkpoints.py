@@ -1,10 +1,12 @@
 """Weights on disk: safetensors files, written whole or not at all, refused in one line if they do not fit.
 
-A file holds a network's state dict and nothing else, so it carries no code, no optimiser state and no path of
-the machine that wrote it.  It has one metadata entry at most: with more, their order, and so the file's bytes,
-would differ from process to process.
+A file holds a network's state dict and what it says of itself (avsep/weights/about.py), so it carries no code, no
+optimiser state and no path of the machine that wrote it.  It has one metadata entry at most: with more, their order,
+and so the file's bytes, would differ from process to process.
 """
 
+import hashlib
+import json
 import pickle
 import struct
 from collections.abc import Mapping
@@ -39,6 +41,15 @@ def load_weights(path: Path | str) -> dict[str, Tensor]:
         return safetensors.torch.load_file(path)
     except (OSError, safetensors.SafetensorError) as error:
         raise _unreadable(path, error) from None
+
+
+def hash_of(weights: Mapping[str, Tensor]) -> str:
+    """The SHA-256 of a state dict: names, types, shapes and values, whatever file they lie in and what it says."""
+    whole = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        whole.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        whole.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return whole.hexdigest()
 
 
 def load_torch(path: Path) -> dict[str, Tensor]:

@@ -5,11 +5,14 @@ from pathlib import Path
 
 from torch import Tensor
 
-from avsep.weights.checkpoints import load_into, load_weights
+from avsep.weights.about import Kind, refuse_other
+from avsep.weights.checkpoints import hash_of, load_into, load_weights
 from avsep.weights.phrases import phrase_of, tokenise
 from models.clip import FrozenCLIP, build_clip
 
 CLIP = Path("checkpoints/pretrained/clip.safetensors")
+SIZES = ("image_size", "width", "layers", "embedding", "context", "text_width", "text_heads", "text_layers")
+KIND = Kind(system="clip", sizes={name: f"clip.{name}" for name in SIZES})
 
 
 def load_teacher(
@@ -28,19 +31,25 @@ def load_teacher(
 
     Raises InputError.
     """
-    clip = build_clip(
+    sizes = dict(
         image_size=image_size,
         width=width,
-        layers=layers,
+        layers=list(layers),
         embedding=embedding,
         context=context,
         text_width=text_width,
         text_heads=text_heads,
         text_layers=text_layers,
     )
-    teacher = FrozenCLIP(clip)
+    refuse_other(path, KIND, {"clip": sizes})
+    teacher = FrozenCLIP(build_clip(**sizes))  # type: ignore[arg-type]
     load_into(teacher.clip, load_weights(path), path)
     return teacher
+
+
+def clip_hash(path: Path = CLIP) -> str:
+    """The hash of CLIP's weights, by which captions and VAST's weights know it. Raises InputError."""
+    return hash_of(load_weights(path))
 
 
 def phrase_queries(clip: FrozenCLIP, phrases: Sequence[str]) -> Tensor:

@@ -1,19 +1,18 @@
 """The detector that stage pretrained has left: a trained Faster R-CNN, or one that is asked in words.
 
-`checkpoints/pretrained/detector.safetensors` tells which.  Of a Faster R-CNN it holds the weights, and as metadata
-`classes` the JSON list of the names of its labels 1, 2, ...  Of a zero-shot detector it holds no weights, and as
-metadata `zero_shot` which kind it is and the hash of its files, which lie in `checkpoints/pretrained/zero_shot`.  Where
+`checkpoints/pretrained/detector.safetensors` tells which (avsep/weights/about.py).  Of a Faster R-CNN it holds the
+weights, and tells the `classes` that its labels 1, 2, ... stand for.  Of a zero-shot detector it holds no weights, and
+tells as `zero_shot` which kind it is and the hash of its files, which lie in `checkpoints/pretrained/zero_shot`.  Where
 all detections are imported there may be no detector: it holds no weights, and `classes` are none.  So a
 stage that depends on the one file depends on the bytes of the folder, which is there for such a detector alone.
 """
 
-import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from PIL import Image
@@ -25,12 +24,21 @@ from avsep.errors import InputError
 from avsep.files.ledgers import digest
 from avsep.files.whole import whole_folder
 from avsep.media.detections import Rows
-from avsep.weights.checkpoints import find_metadata, load_into, load_weights, read_metadata, save_weights
+from avsep.weights.about import PRETRAINED, About, Kind, describe, read_about, refuse_other
+from avsep.weights.checkpoints import load_into, load_weights, save_weights
 from avsep.weights.phrases import phrase_of
 from models.detector import build_detector
 
 DETECTOR = Path("checkpoints/pretrained/detector.safetensors")
 ZERO_SHOT = Path("checkpoints/pretrained/zero_shot")
+KIND = Kind(
+    system="detector",
+    sizes={
+        "width": "resnet.width",
+        **{name: f"detector.{name}" for name in ("backbone", "channels", "min_size", "max_size")},
+    },
+    own={"classes": 0},
+)
 
 # What is taken over of a zero-shot detector's folder: weights, sizes and words, no code and no pickles.
 FILES = (
@@ -44,10 +52,8 @@ def learned_classes(path: Path = DETECTOR) -> list[str] | None:
 
     Raises InputError.
     """
-    if find_metadata(path, "zero_shot") is not None:
-        return None
-    classes: list[str] = json.loads(read_metadata(path, "classes"))
-    return classes
+    about = read_about(path)
+    return None if about.zero_shot is not None else list(about.classes)
 
 
 def load_detector(
@@ -72,22 +78,14 @@ def load_detector(
     models.detector.build_detector says, and sees pictures `enlarge` times as large as in training: of several players
     each is smaller than a soloist.  Raises InputError.
     """
-    if (told := find_metadata(path, "zero_shot")) is not None:
-        zero_shot: dict[str, str] = json.loads(told)
+    if (zero_shot := read_about(path).zero_shot) is not None:
         if digest([folder]) != zero_shot["contents"]:
             raise InputError(f"{folder} is not what {path} tells of: run stage pretrained again")
         phrases = [phrase_of(name, phrase) for name in classes]
         return _load_zero_shot(zero_shot["kind"], folder, phrases, threshold, nms).to(device)
-    detector = build_detector(
-        backbone,
-        width=width,
-        channels=channels,
-        classes=len(classes),
-        min_size=min_size,
-        max_size=max_size,
-        threshold=threshold,
-        nms=nms,
-    )
+    sizes: dict[str, Any] = dict(backbone=backbone, channels=channels, min_size=min_size, max_size=max_size)
+    refuse_other(path, KIND, {"detector": sizes, "resnet": {"width": width}})
+    detector = build_detector(**sizes, width=width, classes=len(classes), threshold=threshold, nms=nms)
     load_into(detector, load_weights(path), path)
     seen = detector.transform  # its sides alone: the anchors stay those that it has learned
     seen.min_size, seen.max_size = (round(enlarge * seen.min_size[0]),), round(enlarge * seen.max_size)
@@ -111,13 +109,23 @@ def look(detector: nn.Module, pictures: Iterable[Image.Image], batch: int) -> Ro
 def save_no_detector(path: Path = DETECTOR, folder: Path = ZERO_SHOT) -> None:
     """Tells that there is none, in place of any other detector."""
     shutil.rmtree(folder, ignore_errors=True)
-    save_weights(path, {}, metadata=("classes", "[]"))
+    save_weights(path, {}, _nothing().entry)
 
 
-def save_detector(detector: nn.Module, classes: Sequence[str], path: Path = DETECTOR, folder: Path = ZERO_SHOT) -> None:
-    """Writes a Faster R-CNN, whose labels 1, 2, ... are `classes`, in place of any other detector."""
+def save_detector(
+    detector: nn.Module,
+    classes: Sequence[str],
+    params: Mapping[str, Any],
+    path: Path = DETECTOR,
+    folder: Path = ZERO_SHOT,
+) -> None:
+    """Writes a Faster R-CNN, whose labels 1, 2, ... are `classes`, in place of any other detector.
+
+    `params`: what it was built of, the sections `detector` and `resnet` of params.yaml as plain values.
+    """
     shutil.rmtree(folder, ignore_errors=True)
-    save_weights(path, detector.state_dict(), metadata=("classes", json.dumps(classes)))
+    about = describe(KIND, PRETRAINED, params, classes=classes, sizes={"classes": len(classes)})
+    save_weights(path, detector.state_dict(), about.entry)
 
 
 def find_zero_shot(path: str, revision: str | None) -> Path:
@@ -153,7 +161,12 @@ def save_zero_shot(kind: str, source: Path, path: Path = DETECTOR, folder: Path 
     with whole_folder(folder) as temporary:
         for file in _taken(source):
             shutil.copyfile(file, temporary / file.name)
-    save_weights(path, {}, metadata=("zero_shot", json.dumps({"kind": kind, "contents": digest([folder])})))
+    save_weights(path, {}, _nothing(zero_shot={"kind": kind, "contents": digest([folder])}).entry)
+
+
+def _nothing(**told: Any) -> About:
+    """Of a file without weights."""
+    return About(system=KIND.system, stage=PRETRAINED, sizes={}, params={}, **told)
 
 
 def _taken(source: Path) -> list[Path]:

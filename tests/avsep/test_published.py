@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from torch import Tensor
 
 from avsep import published as published_weights
 from avsep.errors import InputError
 from avsep.published import (
+    ABOUT_CCOL,
+    ABOUT_VAST,
     CCOL_NETS,
     UNUSED,
     ccol_state,
@@ -21,7 +24,10 @@ from avsep.published import (
     main,
     read_file,
 )
-from avsep.weights.checkpoints import load_into, load_weights, save_weights
+from avsep.weights.about import About, Kind, read_about, refuse_other
+from avsep.weights.ccol import CCOL
+from avsep.weights.checkpoints import hash_of, load_into, load_weights, save_weights
+from avsep.weights.vast import VAST as OF_VAST
 from models.ccol import CCoL
 from models.clip import build_clip
 from models.vast import VAST
@@ -30,6 +36,7 @@ from tests.helpers import factories
 from tests.helpers.factories import tiny_ccol
 from tests.helpers.published_files import ccol_files, vast_files, write_published
 
+ROOT = Path(__file__).parents[2]
 SHAPES = compute.published_shapes(compute.HERE / "ccol_align_corners_true.npz")
 
 
@@ -202,7 +209,7 @@ def test_a_refused_folder_leaves_one_line_and_no_file(tmp_path: Path) -> None:
 
 
 def test_weights_go_into_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(published_weights, "import_folder", lambda *_: {"a": torch.zeros(1)})
+    monkeypatch.setattr(published_weights, "import_folder", lambda *_: ({"a": torch.zeros(1)}, ABOUT_CCOL))
     (tmp_path / "cyclic").mkdir()
     (tmp_path / "file").touch()
     for out, told in {
@@ -214,7 +221,25 @@ def test_weights_go_into_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             main([str(tmp_path), str(tmp_path / out)])
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["cyclic", "file"]
     main([str(tmp_path), str(tmp_path / "cyclic/best.safetensors")])
-    assert (tmp_path / "cyclic/best.safetensors").is_file()
+    assert read_about(tmp_path / "cyclic/best.safetensors") == ABOUT_CCOL
+
+
+@pytest.mark.parametrize(
+    ("kind", "about"), [(CCOL, ABOUT_CCOL), (OF_VAST, ABOUT_VAST)], ids=lambda part: getattr(part, "system", "")
+)
+def test_they_are_of_the_published_params(kind: Kind, about: About, tmp_path: Path) -> None:
+    """Those of conf/config.yaml, in any stage's place; whatever the grid, which the authors do not tell."""
+    values = yaml.safe_load((ROOT / "conf/config.yaml").read_text(encoding="utf-8"))
+    path = tmp_path / "best.safetensors"
+    save_weights(path, {}, about.entry)
+    assert set(kind.params) - set(about.params) == {"spectrogram.align_corners"}
+    assert set(about.sizes) == {*kind.sizes, *kind.own}
+    for aligned in (True, False):
+        values["spectrogram"]["align_corners"] = aligned
+        refuse_other(path, kind, values, "cyclic")
+    values["spectrogram"]["hop"] = 504
+    with pytest.raises(InputError, match=r"with spectrogram\.hop 256, params\.yaml says 504: restore the params$"):
+        refuse_other(path, kind, values, "cyclic")
 
 
 @pytest.mark.slow
@@ -227,6 +252,8 @@ def test_golden_ccol_goes_through_the_real_files(tmp_path: Path) -> None:
     files["grounding"]["fc3.bias"] = torch.zeros(2)
     folder, out = write_published(tmp_path / "ckpt", files), tmp_path / "checkpoints/cyclic/best.safetensors"
     main([str(folder), str(out)])
+    assert read_about(out) == ABOUT_CCOL
+    CCoL(**ABOUT_CCOL.keywords).load_state_dict(load_weights(out))
     state, golden = load_weights(out), compute.ccol_networks(0).state_dict()
     assert set(state) == set(golden) and all(torch.equal(state[name], value) for name, value in golden.items())
 
@@ -240,5 +267,7 @@ def test_golden_vast_goes_through_the_real_files(tmp_path: Path) -> None:
     folder, out = write_published(tmp_path / "ckpt", files), tmp_path / "checkpoints/trimodal/best.safetensors"
     save_weights(tmp_path / "clip.safetensors", clip.state_dict())
     main([str(folder), str(out), "--clip", str(tmp_path / "clip.safetensors")])
+    assert read_about(out).clip == hash_of(clip.state_dict())
+    VAST(**read_about(out).keywords).load_state_dict(load_weights(out))
     state, golden = load_weights(out), compute.vast_networks(0, torch.zeros(0, 1024)).state_dict()
     assert set(state) == set(golden) and all(torch.equal(state[name], value) for name, value in golden.items())

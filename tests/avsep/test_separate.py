@@ -1,7 +1,6 @@
 """The front door, with tiny random networks: from a video to objects and sounds, from any working directory."""
 
 import copy
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,13 @@ from avsep.errors import InputError
 from avsep.separate import Separated, load
 from avsep.separating.tracks import Object
 from avsep.separating.video import Separator
-from avsep.weights.checkpoints import save_weights
 from avsep.weights.detectors import save_no_detector, save_zero_shot
 from models.ccol import CCoL
 from models.detector import build_detector
 from models.vast import VAST
 from tests.helpers import factories
 from tests.helpers.factories import tiny_clip
+from tests.helpers.weights import save_tiny_detector, save_trained
 from tests.helpers.zero_shot import write_zero_shot
 
 CLASSES = ["cello", "flute", "trumpet", "tuba"]
@@ -58,11 +57,10 @@ def root(tmp_path: Path) -> Path:
         "cyclic": CCoL(factories.WIDTH, **factories.MODEL),
         "trimodal": VAST(3, **factories.VAST),
     }.items():
-        save_weights(folder / f"checkpoints/{stage}/best.safetensors", network.state_dict())
-    save_weights(folder / "checkpoints/pretrained/clip.safetensors", tiny_clip().clip.state_dict())
+        save_trained(folder / f"checkpoints/{stage}/best.safetensors", network, values)
+    save_trained(folder / "checkpoints/pretrained/clip.safetensors", tiny_clip().clip, values)
     detector = build_detector("resnet18", width=factories.WIDTH, channels=16, classes=4, min_size=48, max_size=64)
-    path = folder / "checkpoints/pretrained/detector.safetensors"
-    save_weights(path, detector.state_dict(), ("classes", json.dumps(CLASSES)))
+    save_tiny_detector(detector, CLASSES, folder)
     return folder
 
 

@@ -41,7 +41,7 @@ def write_project() -> None:
     """Data, weights, and what else the report reads, in the working directory."""
     factories.write_data(Path("data"))
     Path("data/index/rejected.csv").write_text("class,id,stage,reason\n", encoding="utf-8")
-    outcomes.write_weights(Path())
+    outcomes.write_weights(Path(), tiny_values())
     Path("metrics").mkdir(exist_ok=True)
     Path("metrics/index.json").write_text("{}", encoding="utf-8")
     write_scenes(Path("metrics"), kinds=())

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,13 @@ from avsep.systems import catalogue
 from avsep.systems.confidence import Confidence
 from avsep.systems.load import load_systems
 from avsep.systems.system import Setup, System
-from avsep.weights.checkpoints import save_weights
 from avsep.weights.clip import CLIP
 from models.sound_of_pixels import SoundOfPixels
 from models.ungated import Ungated
 from models.vast import VAST
 from tests.helpers import factories
 from tests.helpers.factories import FPS, RATE, SAMPLES, SIZE, SPECTROGRAM, UNET, WIDTH, tiny_ccol, tiny_clip
+from tests.helpers.weights import save_trained
 
 # Their names, in the order of every table.
 REFERENCES = tuple(entry.name for entry in catalogue.SYSTEMS if entry.group == "reference")
@@ -40,6 +41,23 @@ CONTROLS = tuple(control.name for control in catalogue.CONTROLS)
 GATE_CONTROLS = tuple(control.name for control in catalogue.GATE_CONTROLS)
 WRONG = {control.name: control.of for control in catalogue.CONTROLS if control.asked == catalogue.OTHER}
 SYSTEMS = (*REFERENCES, *TRAINED, *CONTROLS)
+
+# With these the networks below were trained, as far as their weights tell.
+PARAMS: dict[str, dict[str, Any]] = {
+    "resnet": {"width": WIDTH},
+    "clip": factories.CLIP,
+    "extract": {"rate": RATE},
+    "audio": {"samples": SAMPLES},
+    "spectrogram": asdict(SPECTROGRAM),
+    "frames": {"fps": FPS, "count": 1, "stride": 1, "size": SIZE, "square": False},
+    "model": {**factories.MODEL, "query_std": None},
+    "ungated": {"sees": "objects"},
+    "baseline": {"fps": FPS, "frames": 1, "stride": 1, "masks": "ratio"},
+    "vast": {
+        **{"unet_levels": 3, "unet_channels": 2, "fps": FPS, "frames": 2, "stride": 1, "masked": "linear"},
+        "phrase": "playing the {}",
+    },
+}
 
 PROBABILITIES = {"A": 0.9, "B": 0.2, "C": 0.4, "D": 0.7}  # at a gate of 0.5, C is muted and D leaks
 SOLO = {"A": 0.8, "B": 0.6, "C": 0.7, "D": 0.1}
@@ -84,21 +102,20 @@ def networks() -> dict[str, torch.nn.Module]:
     return {name: network.eval() for name, network in made.items()}
 
 
-def write_weights(root: Path) -> None:
+def write_weights(root: Path, params: Mapping[str, Any] = PARAMS) -> None:
     """What the training stages leave of `networks`, and stage pretrained of CLIP."""
     for stage, network in networks().items():
-        save_weights(root / f"checkpoints/{stage}/best.safetensors", network.state_dict())
-    save_weights(root / CLIP, tiny_clip().clip.state_dict())
+        save_trained(root / f"checkpoints/{stage}/best.safetensors", network, params)
+    save_trained(root / CLIP, tiny_clip().clip, params)
 
 
 def tiny_setup(root: Path = Path(), **options: Any) -> Setup:
     """What systems of the size of `networks` are made with."""
     values: dict[str, Any] = {
-        **dict(root=root, device="cpu", spectrogram=SPECTROGRAM, max_target=5.0),
+        **dict(root=root, device="cpu", params=PARAMS, spectrogram=SPECTROGRAM, max_target=5.0),
         **dict(rate=RATE, samples=SAMPLES, kept_fps=FPS, fps=FPS, frames=1, stride=1, size=SIZE, square=False),
-        **dict(resnet_width=WIDTH, query_std=None, ungated_whole=False, **factories.MODEL),
-        **dict(baseline_fps=FPS, baseline_frames=1, baseline_stride=1, baseline_binary=False),
-        **dict(clip=factories.CLIP, vast_levels=3, vast_channels=2, vast_fps=FPS, vast_frames=2, vast_stride=1),
+        **dict(ungated_whole=False, baseline_fps=FPS, baseline_frames=1, baseline_stride=1),
+        **dict(clip=factories.CLIP, vast_fps=FPS, vast_frames=2, vast_stride=1),
         **dict(masked="linear", phrase=PHRASES.template),
     }
     return Setup(**{**values, **options})

@@ -10,11 +10,11 @@ import yaml
 
 from avsep.params.loading import check
 from avsep.params.sections import Params
-from avsep.weights.checkpoints import save_weights
 from benchmarks.peers.answers import Mixture, Object, Wave, write_answers
 from models.sound_of_pixels import SoundOfPixels
 from tests.helpers import factories
 from tests.helpers.evaluation import tiny_values
+from tests.helpers.weights import save_trained
 
 SECTIONS: dict[str, dict[str, Any]] = {
     "detector": {"backbone": "resnet18", "channels": 16, "min_size": 48, "max_size": 64},
@@ -34,9 +34,8 @@ def write_project(root: Path, mixtures: int = 4) -> None:
     factories.write_data(root / "data", mixtures)
     (root / "data/scenes").mkdir()
     torch.manual_seed(0)
-    save_weights(
-        root / "checkpoints/baseline/best.safetensors", SoundOfPixels(factories.WIDTH, **factories.UNET).state_dict()
-    )
+    network = SoundOfPixels(factories.WIDTH, **factories.UNET)
+    save_trained(root / "checkpoints/baseline/best.safetensors", network, tiny_values("baseline", **SECTIONS))
     (root / "params.yaml").write_text(
         yaml.safe_dump(tiny_values("baseline", **SECTIONS), sort_keys=False), encoding="utf-8"
     )

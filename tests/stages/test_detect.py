@@ -22,13 +22,13 @@ from avsep.params.loading import load
 from avsep.params.sections import Detect, Detector, ResNet
 from avsep.params.stages import DetectParams
 from avsep.sources.manifest import MANIFEST, Row, write_manifest
-from avsep.weights.checkpoints import save_weights
-from avsep.weights.detectors import DETECTOR, save_detector, save_no_detector, save_zero_shot
+from avsep.weights.detectors import save_detector, save_no_detector, save_zero_shot
 from models.detector import build_detector
 from stages import detect
 from tests.helpers.clusters import local_cluster
 from tests.helpers.factories import read_archive, write_archive, write_frames
 from tests.helpers.videos import DEMO
+from tests.helpers.weights import save_tiny_detector
 from tests.helpers.zero_shot import write_zero_shot
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +50,7 @@ def params(threshold: float = 0.3, width: int = 8) -> DetectParams:
 def write_weights(seed: int) -> None:
     torch.manual_seed(seed)
     detector = build_detector("resnet18", width=8, channels=16, classes=3, min_size=48, max_size=64)
-    save_weights(DETECTOR, detector.state_dict(), metadata=("classes", json.dumps(CLASSES)))
+    save_tiny_detector(detector, CLASSES)
 
 
 @pytest.fixture(autouse=True)
@@ -180,7 +180,7 @@ def test_results_are_the_same_in_one_process_in_several_and_on_a_cluster(
         min_size=values.detector.min_size,
         max_size=values.detector.max_size,
     )
-    save_detector(detector, CLASSES)
+    save_detector(detector, CLASSES, dataclasses.asdict(values))
 
     def run() -> dict[str, bytes]:
         shutil.rmtree("data/detection_results", ignore_errors=True)
@@ -248,7 +248,9 @@ def test_what_decides_the_results_holds_the_phrases_as_asked_and_what_decodes_th
 
 
 def test_missing_frames_and_foreign_weights_are_refused() -> None:
-    with pytest.raises(InputError, match="weights of other params"):
+    with pytest.raises(
+        InputError, match=r"was trained with resnet\.width 8, params\.yaml says 16: run stage pretrained"
+    ):
         detect.main(params(width=16))
     archive = Path("data/frames/cello/a.mp4.zip")
     write_archive(archive, {name: content for name, content in read_archive(archive).items() if "2" not in name})

@@ -16,7 +16,8 @@ from avsep.params.sections import Params
 from avsep.params.stages import EvaluateParams, ReportParams
 from avsep.published import import_ccol, import_vast
 from avsep.report.measured import read_measured
-from avsep.weights.checkpoints import load_weights, save_weights
+from avsep.weights.about import PUBLISHED
+from avsep.weights.checkpoints import load_weights
 from avsep.weights.clip import CLIP
 from models.vast import VAST
 from stages import evaluate, report
@@ -25,6 +26,7 @@ from tests.helpers.evaluation import tiny_values, write_project
 from tests.helpers.factories import tiny_ccol
 from tests.helpers.outcomes import GATE_CONTROLS, GROUNDED, REFERENCES, WRONG
 from tests.helpers.published_files import ccol_files, vast_files, write_published
+from tests.helpers.weights import save_trained
 
 WITH_WEIGHTS = ("baseline", "ungated", "colearning", "cyclic", "trimodal", "finetune")
 ASKED = ("trimodal", "finetune")  # by a picture or a phrase
@@ -140,7 +142,9 @@ def test_published_weights_of_ccol_are_scored_as_what_they_were(scored: Path, pr
     """From files in the authors' format, whose two frame encoders have a trunk each."""
     levels = factories.UNET["unet_levels"]
     write_published(project, ccol_files(load_weights(checkpoint("cyclic")), levels))
-    save_weights(checkpoint("cyclic"), import_ccol(project, tiny_ccol(shared_trunk=False)))
+    imported = tiny_ccol(shared_trunk=False)
+    imported.load_state_dict(import_ccol(project, imported))
+    save_trained(checkpoint("cyclic"), imported, tiny_values("cyclic"), stage=PUBLISHED)
     run("cyclic")
     same_rows(scored, "pairs", rows_of(["cyclic"]))
     same_rows(scored, "sources", rows_of(["cyclic"]))
@@ -150,7 +154,9 @@ def test_published_weights_of_vast_are_scored_without_their_captions(scored: Pat
     """The masks are those of the network; only confidence, which captions stand for, is poorer."""
     clip = load_weights(CLIP)
     write_published(project, vast_files(load_weights(checkpoint("trimodal")), clip))
-    save_weights(checkpoint("trimodal"), import_vast(project, VAST(0, **factories.VAST), clip))
+    imported = VAST(0, **factories.VAST)
+    imported.load_state_dict(import_vast(project, imported, clip))
+    save_trained(checkpoint("trimodal"), imported, tiny_values("trimodal"), stage=PUBLISHED)
     run("trimodal")
     same_rows(scored, "pairs", rows_of(["trimodal"]))
     told = json.loads(Path("metrics/evaluate.json").read_text())

@@ -34,7 +34,6 @@ from avsep.scenes.rendering import render_scene
 from avsep.scenes.scoring import COLUMNS, INTERVALS, SUMMARY
 from avsep.separating.tracks import Object
 from avsep.separating.video import Separator
-from avsep.weights.checkpoints import save_weights
 from avsep.weights.detectors import look, save_zero_shot
 from models.ccol import CCoL
 from models.detector import build_detector
@@ -47,6 +46,7 @@ from tests.helpers import factories
 from tests.helpers.factories import SPECTROGRAM, UNET, tiny_clip
 from tests.helpers.outcomes import TRAINED
 from tests.helpers.toys import Waves
+from tests.helpers.weights import save_tiny_detector, save_trained
 from tests.helpers.zero_shot import write_zero_shot
 
 CLASSES = ["cello", "flute", "trumpet", "tuba"]
@@ -85,6 +85,7 @@ def params() -> EvaluateScenesParams:
 
 def write_weights() -> None:
     """Random networks, as the training stages leave them, and gates, as stage evaluate does."""
+    values = asdict(params())
     torch.manual_seed(0)
     networks: dict[str, torch.nn.Module] = {"baseline": SoundOfPixels(WIDTH, **UNET), "ungated": Ungated(WIDTH, **UNET)}
     for system in ("colearning", "cyclic"):
@@ -92,12 +93,10 @@ def write_weights() -> None:
     for system in ("trimodal", "finetune"):
         networks[system] = VAST(3, **factories.VAST)
     for system, network in networks.items():
-        save_weights(Path(f"checkpoints/{system}/best.safetensors"), network.state_dict())
-    save_weights(Path("checkpoints/pretrained/clip.safetensors"), tiny_clip().clip.state_dict())
+        save_trained(Path(f"checkpoints/{system}/best.safetensors"), network, values)
+    save_trained(Path("checkpoints/pretrained/clip.safetensors"), tiny_clip().clip, values)
     detector = build_detector("resnet18", width=WIDTH, channels=16, classes=4, min_size=48, max_size=64)
-    save_weights(
-        Path("checkpoints/pretrained/detector.safetensors"), detector.state_dict(), ("classes", json.dumps(CLASSES))
-    )
+    save_tiny_detector(detector, CLASSES)
     Path("metrics").mkdir()
     Path("metrics/evaluate.json").write_text('{"gates": {"colearning": 0.5, "cyclic": 0.0}}')
 

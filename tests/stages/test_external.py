@@ -17,13 +17,13 @@ from avsep.scenes.matching import true_objects
 from avsep.scenes.rendering import render_scene
 from avsep.separating.tracks import Object
 from avsep.separating.video import Separator
-from avsep.weights.checkpoints import save_weights
 from benchmarks.peers import nmf
 from benchmarks.peers.answers import read_questions
 from models.detector import build_detector
 from stages import evaluate, evaluate_scenes
 from tests.helpers.factories import CLASSES, FPS, RATE, WIDTH
 from tests.helpers.peers import answer, tiny_params, write_project
+from tests.helpers.weights import save_tiny_detector
 
 SCENE = "plain_00"
 
@@ -42,9 +42,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("LOKY_MAX_CPU_COUNT", "1")
         write_project(Path())
         detector = build_detector("resnet18", width=WIDTH, channels=16, classes=len(CLASSES), min_size=48, max_size=64)
-        save_weights(
-            Path("checkpoints/pretrained/detector.safetensors"), detector.state_dict(), ("classes", json.dumps(CLASSES))
-        )
+        save_tiny_detector(detector, CLASSES)
         render_scene(
             Path("data/scenes").absolute(), "plain", 0, seed=0, classes=CLASSES[:4], players=(3, 3), seconds=2.0,
             fps=FPS, width=96, height=72, apart_db=10.0, noise_db=-10.0,

@@ -15,11 +15,11 @@ import torch
 from avsep.media.frames import frame_name
 from avsep.params.sections import Detect, Detector, Extract, ResNet
 from avsep.params.stages import DetectParams, ExtractParams
-from avsep.weights.detectors import save_detector
 from models.detector import build_detector
 from stages import detect, extract
 from tests.helpers.factories import write_archive
 from tests.helpers.videos import DEMO
+from tests.helpers.weights import save_tiny_detector
 
 EXTRACT = ExtractParams(videos=DEMO, extract=Extract(rate=11025, fps=1))
 DETECT = DetectParams(
@@ -40,7 +40,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # with room for one process the detector's stand-in is seen
     torch.manual_seed(0)
-    save_detector(build_detector("resnet18", width=8, channels=16, classes=1, min_size=48, max_size=64), ["cello"])
+    save_tiny_detector(build_detector("resnet18", width=8, channels=16, classes=1, min_size=48, max_size=64), ["cello"])
 
 
 @pytest.fixture(autouse=True)

@@ -12,11 +12,11 @@ import torch
 import yaml
 
 from avsep.scenes.rendering import render_scene
-from avsep.weights.checkpoints import save_weights
 from models.detector import build_detector
 from tests.helpers import factories
 from tests.helpers.checkout import call, fresh_checkout
 from tests.helpers.evaluation import tiny_values, write_project
+from tests.helpers.weights import save_tiny_detector
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -84,8 +84,7 @@ def write_scene(folder: Path) -> None:
     detector = build_detector(
         "resnet18", width=factories.WIDTH, channels=16, classes=len(CLASSES), min_size=48, max_size=64
     )
-    path = Path("checkpoints/pretrained/detector.safetensors")
-    save_weights(path, detector.state_dict(), ("classes", json.dumps(CLASSES)))
+    save_tiny_detector(detector, CLASSES)
     folder.mkdir(parents=True)
     render_scene(
         folder, "plain", 0, seed=0, classes=CLASSES, players=(3, 3), seconds=2.0, fps=4, width=96, height=72,

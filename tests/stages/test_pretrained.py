@@ -16,7 +16,7 @@ from avsep.errors import InputError
 from avsep.params.sections import Clip, Detector, Pretrained, ResNet, Videos
 from avsep.params.stages import PretrainedParams
 from avsep.pretraining import given
-from avsep.weights.checkpoints import load_weights, read_metadata, save_weights
+from avsep.weights.checkpoints import load_weights, save_weights
 from avsep.weights.detectors import DETECTOR, ZERO_SHOT, learned_classes, load_detector
 from models.clip import build_clip
 from models.detector import build_detector
@@ -151,7 +151,7 @@ def test_the_demos_training_repeats_itself_and_learns_from_its_seed() -> None:
 def test_the_demos_files_load_where_they_are_read() -> None:
     pretrained.main(DEMO)
     ResNet18(8, len(CLASSES)).load_state_dict(load_weights(pretrained.RESNET))
-    assert json.loads(read_metadata(DETECTOR, "classes")) == CLASSES
+    assert learned_classes() == CLASSES
     detector = build_detector("resnet18", width=8, channels=8, classes=4, min_size=72, max_size=96)
     detector.load_state_dict(load_weights(DETECTOR))
     build_clip(**dataclasses.asdict(DEMO.clip)).load_state_dict(load_weights(pretrained.CLIP_WEIGHTS))
@@ -177,7 +177,7 @@ def test_published_weights_are_taken_over(imagenet: dict[str, torch.Tensor]) -> 
         assert all(torch.equal(detector[name], value) for name, value in SMALL.state_dict().items())
         clip = load_weights(pretrained.CLIP_WEIGHTS)
         assert all(torch.equal(clip[name], value) for name, value in SMALL_CLIP.state_dict().items())
-        assert json.loads(read_metadata(DETECTOR, "classes")) == ["harp", "oboe"]
+        assert learned_classes() == ["harp", "oboe"]
 
 
 @pytest.mark.usefixtures("imagenet")

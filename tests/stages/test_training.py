@@ -30,9 +30,10 @@ from avsep.training.loop import Learner, learn
 from avsep.training.phase import Phase
 from avsep.training.resume import deps_of
 from avsep.weights import clip as clip_weights
+from avsep.weights.about import read_about
 from avsep.weights.captions import CAPTIONS, Caption, captions_of, load_captions, load_embeddings, save_captions
 from avsep.weights.checkpoints import load_weights, save_weights
-from avsep.weights.clip import CLIP
+from avsep.weights.clip import CLIP, clip_hash
 from avsep.weights.phrases import tokenise
 from models import clip
 from models.ccol import CCoL
@@ -41,6 +42,7 @@ from models.ungated import Ungated
 from models.vast import VAST, visual_query
 from stages import baseline, captions, colearning, cyclic, evaluate, finetune, grounding, trimodal, ungated
 from tests.helpers import factories
+from tests.helpers.weights import save_trained
 
 ROOT = Path(__file__).parents[2]
 
@@ -132,8 +134,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         test = factories.write_data(Path("data"))["test"]
         write_wav(test[0].audio, np.zeros(factories.RATE * factories.FRAMES // factories.FPS), factories.RATE)
         torch.manual_seed(0)
-        save_weights(grounding.START, ResNet18(factories.WIDTH).state_dict())
-        save_weights(CLIP, factories.tiny_clip().clip.state_dict())
+        save_trained(grounding.START, ResNet18(factories.WIDTH), TINY)
+        save_trained(CLIP, factories.tiny_clip().clip, TINY)
         for stage in STAGES:
             run(stage)
         yield folder
@@ -272,8 +274,54 @@ def test_mixed_precision_learns_as_float32_does(
 
 
 def test_weights_of_other_params_are_refused() -> None:
-    with pytest.raises(InputError, match=r"checkpoints/grounding/weights.safetensors: .*weights of other params"):
+    with pytest.raises(InputError, match=r"with model\.sound_channels 2, params\.yaml says 3: train it again, or"):
         run("colearning", model={"sound_channels": 3})
+
+
+@pytest.mark.parametrize("stage", TRAINED)
+def test_each_stage_s_weights_tell_what_they_were_trained_with(stage: str) -> None:
+    last, best = (read_about(f"checkpoints/{stage}/{name}.safetensors") for name in ("weights", "best"))
+    assert last == best and last.stage == stage and last.classes == factories.CLASSES
+    assert last.params["spectrogram.hop"] == factories.SPECTROGRAM.hop
+    assert last.clip == (clip_hash() if stage in ("trimodal", "finetune") else None)
+
+
+@pytest.mark.parametrize(
+    ("stage", "section", "leaf", "value", "file"),
+    [
+        ("grounding", "resnet", "width", 16, "pretrained/resnet18"),
+        ("colearning", "spectrogram", "hop", 8, "grounding/weights"),
+        ("cyclic", "frames", "stride", 2, "colearning/weights"),
+        ("baseline", "resnet", "width", 16, "pretrained/resnet18"),
+        ("captions", "clip", "text_heads", 1, "pretrained/clip"),
+        ("trimodal", "clip", "text_heads", 1, "pretrained/clip"),
+        ("finetune", "spectrogram", "align_corners", False, "trimodal/best"),
+        ("evaluate", "spectrogram", "hop", 8, "baseline/best"),
+        ("evaluate", "extract", "fps", 2, "baseline/best"),
+    ],
+)
+def test_a_stage_refuses_what_was_trained_with_other_params_before_any_work(
+    stage: str, section: str, leaf: str, value: Any, file: str
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in Path().rglob("*")}
+    told = f"checkpoints/{file}.safetensors was trained with {section}.{leaf} "
+    with pytest.raises(InputError, match=rf"^{told}\S+, params\.yaml says {json.dumps(value)}: ") as refused:
+        run(stage, **{section: {leaf: value}})
+    assert "\n" not in str(refused.value)
+    assert {path: path.stat().st_mtime_ns for path in Path().rglob("*")} == before
+
+
+@pytest.mark.usefixtures("kept_captions")
+def test_a_stage_refuses_what_another_clip_has_taught() -> None:
+    content = CLIP.read_bytes()
+    save_trained(CLIP, factories.tiny_clip(seed=1).clip, TINY)
+    save_captions(load_captions(), clip_hash())
+    try:
+        for stage in ("finetune", "evaluate"):
+            with pytest.raises(InputError, match=r"checkpoints/trimodal/best\.safetensors was taught by another CLIP"):
+                run(stage)
+    finally:
+        CLIP.write_bytes(content)
 
 
 def test_finetuning_starts_from_the_best_of_trimodal() -> None:
@@ -526,7 +574,7 @@ def test_another_middle_frame_makes_its_videos_caption_anew(number: int, anew: l
 @pytest.mark.usefixtures("kept_captions")
 def test_another_clip_makes_all_captions_anew(described: list[int]) -> None:
     before, content = load_embeddings(), CLIP.read_bytes()
-    save_weights(CLIP, factories.tiny_clip(seed=1).clip.state_dict())
+    save_trained(CLIP, factories.tiny_clip(seed=1).clip, TINY)
     try:
         run("captions")
     finally:

@@ -8,15 +8,15 @@ import torch
 from avsep.systems.catalogue import entry_of
 from avsep.systems.ccol import CCoLSystem, load
 from avsep.systems.system import Sight, hear_sources, together
-from avsep.weights.checkpoints import save_weights
 from models.ccol import CCoL
 from models.resnet import FrameFeatures
 from tests.helpers.factories import FPS, SIZE, SPECTROGRAM, noise, tiny_ccol, tiny_waves
-from tests.helpers.outcomes import tiny_setup
+from tests.helpers.outcomes import PARAMS, tiny_setup
+from tests.helpers.weights import save_trained
 
 
 def loaded(root: Path, network: CCoL, **options: object) -> CCoLSystem:
-    save_weights(root / "checkpoints/cyclic/best.safetensors", network.state_dict())
+    save_trained(root / "checkpoints/cyclic/best.safetensors", network, PARAMS)
     [system] = load([entry_of("cyclic")], tiny_setup(root, **options))
     assert isinstance(system, CCoLSystem)
     return system

@@ -13,7 +13,7 @@ from avsep.systems.load import load_systems
 from avsep.systems.system import Sight, System, hear_sources, together
 from avsep.weights.clip import CLIP
 from tests.helpers.factories import SAMPLES, SPECTROGRAM, noise, tiny_waves
-from tests.helpers.outcomes import REFERENCES, tiny_setup, tiny_systems, write_weights
+from tests.helpers.outcomes import PARAMS, REFERENCES, tiny_setup, tiny_systems, write_weights
 
 NAMES = [entry.name for entry in SYSTEMS]
 
@@ -94,7 +94,7 @@ def test_weights_that_are_missing_are_told_in_one_line(stage: str, tmp_path: Pat
 
 def test_weights_that_do_not_fit_are_told_in_one_line(root: Path) -> None:
     with pytest.raises(InputError, match=r"checkpoints/cyclic/best\.safetensors") as caught:
-        load_systems(["cyclic"], tiny_setup(root, unet_channels=4))
+        load_systems(["cyclic"], tiny_setup(root, params={**PARAMS, "model": {**PARAMS["model"], "unet_channels": 4}}))
     assert "\n" not in str(caught.value)
 
 

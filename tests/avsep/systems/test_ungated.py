@@ -8,14 +8,14 @@ import torch
 from avsep.systems.catalogue import entry_of
 from avsep.systems.system import Sight, hear_sources, together
 from avsep.systems.ungated import UngatedSystem, load
-from avsep.weights.checkpoints import save_weights
 from models.ungated import Ungated
 from tests.helpers.factories import FPS, SIZE, SPECTROGRAM, noise, tiny_waves
-from tests.helpers.outcomes import networks, tiny_setup
+from tests.helpers.outcomes import PARAMS, networks, tiny_setup
+from tests.helpers.weights import save_trained
 
 
 def loaded(root: Path, network: torch.nn.Module, **options: object) -> UngatedSystem:
-    save_weights(root / "checkpoints/ungated/best.safetensors", network.state_dict())
+    save_trained(root / "checkpoints/ungated/best.safetensors", network, PARAMS)
     [system] = load([entry_of("ungated")], tiny_setup(root, **options))
     assert isinstance(system, UngatedSystem)
     return system

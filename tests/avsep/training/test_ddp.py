@@ -19,11 +19,12 @@ from torch import nn
 from avsep.errors import InputError
 from avsep.params.loading import load
 from avsep.training.distributed import WholeBatch, WholeBatchNorm, started_by
-from avsep.weights.checkpoints import load_weights, save_weights
+from avsep.weights.checkpoints import load_weights
 from avsep.weights.clip import CLIP
 from models.resnet import ResNet18
 from stages import grounding
 from tests.helpers import factories
+from tests.helpers.weights import save_trained
 from tests.stages.test_training import STAGES, TINY
 
 ROOT = Path(__file__).parents[3]
@@ -115,8 +116,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("LOKY_MAX_CPU_COUNT", "1")
         factories.write_data(Path("data"))
         torch.manual_seed(0)
-        save_weights(grounding.START, ResNet18(factories.WIDTH).state_dict())
-        save_weights(CLIP, factories.tiny_clip().clip.state_dict())
+        save_trained(grounding.START, ResNet18(factories.WIDTH), TINY)
+        save_trained(CLIP, factories.tiny_clip().clip, TINY)
         write_params()
         for stage in ("grounding", "colearning", "cyclic", "captions", "trimodal"):
             train(stage)

@@ -28,6 +28,7 @@ from avsep.training.loop import KeepBest, Learner, learn
 from avsep.training.phase import Group, Machine, Phase, Samples, Schedule
 from avsep.training.resume import ResumeFolder, fingerprint
 from avsep.training.seeds import seed_everything
+from avsep.weights.about import About, read_about
 from avsep.weights.checkpoints import load_weights
 from models.ccol import CCoL
 from models.resnet import FrameFeatures
@@ -39,6 +40,7 @@ STEPS = 11  # of an epoch: more than the 10 between two lines of the live curves
 RESUME = Path("checkpoints/resume/colearning")
 METRICS = Path("metrics/colearning.json")
 CURVES = Path("metrics/colearning/plots/metrics")
+ABOUT = About(system="ccol", stage="colearning", sizes={"resnet_width": 8}, params={"spectrogram.hop": 16})
 Objective = Callable[..., Mapping[str, Tensor]]
 
 
@@ -77,6 +79,7 @@ def tiny_phase(networks: CCoL, **options: Any) -> Phase:
         spectrogram=SPECTROGRAM,
         schedule=Schedule(epochs=EPOCHS, batch=4, decay=0.1, milestones=[2], monitor="val/si_sdri"),
         machine=Machine(device="cpu", devices=1, nodes=1, workers=0, precision="32-true"),
+        about=ABOUT,
     )
     for name in ("schedule", "machine"):
         part: Any = getattr(made, name)
@@ -160,6 +163,7 @@ def test_weights_curves_and_metrics(
     best = load_weights("checkpoints/colearning/best.safetensors")
     assert {name: t.shape for name, t in last.items()} == {n: t.shape for n, t in tiny_ccol().state_dict().items()}
     assert last.keys() == best.keys()
+    assert all(read_about(f"checkpoints/colearning/{name}.safetensors") == ABOUT for name in ("weights", "best"))
 
     assert metrics["steps"] == EPOCHS * STEPS
     assert metrics["samples"] == EPOCHS * STEPS * 4

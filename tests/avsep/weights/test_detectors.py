@@ -31,6 +31,7 @@ from tests.helpers.zero_shot import write_zero_shot
 CLASSES = ["cello", "acoustic_guitar"]
 HERE = (10.0, 10.0, 30.0, 30.0)
 SIZES: dict[str, Any] = {"backbone": "resnet18", "width": 8, "channels": 16, "min_size": 48, "max_size": 64}
+PARAMS = {"resnet": {"width": SIZES["width"]}, "detector": SIZES}
 OPTIONS: dict[str, Any] = {**SIZES, "phrase": "a {}", "threshold": 0.1, "nms": 0.5, "device": "cpu"}
 PUBLISHED = "0123456789abcdef0123456789abcdef01234567"  # a commit
 
@@ -66,7 +67,7 @@ def test_looking_gives_rows_whatever_the_batch(batch: int) -> None:
 
 def test_a_faster_rcnn_knows_its_classes_and_sees_larger_pictures_with_its_own_anchors() -> None:
     network = build_detector(classes=2, **SIZES)
-    save_detector(network, CLASSES)
+    save_detector(network, CLASSES, PARAMS)
     assert learned_classes() == CLASSES
     plain: Any = load_detector(classes=CLASSES, **OPTIONS)
     large: Any = load_detector(classes=CLASSES, enlarge=1.5, **OPTIONS)
@@ -111,7 +112,7 @@ def test_the_one_file_changes_with_any_file_of_the_folder() -> None:
 
 def test_one_detector_takes_the_place_of_another() -> None:
     save_zero_shot("owlv2", write_zero_shot("owlv2", Path("source")))
-    save_detector(build_detector(classes=2, **SIZES), CLASSES)
+    save_detector(build_detector(classes=2, **SIZES), CLASSES, PARAMS)
     assert learned_classes() == CLASSES and not ZERO_SHOT.exists()
 
 
