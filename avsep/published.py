@@ -1,9 +1,11 @@
 """The authors' checkpoints as ours: CCoL's six files, VAST's two (docs/ccol.md, docs/vast.md: Files).
 
-    python -m avsep.published <folder with the .pth files> checkpoints/cyclic/best.safetensors
+    python -m avsep.published fetch ccol checkpoints/authors/ccol
+    python -m avsep.published import <folder with the .pth files> checkpoints/cyclic/best.safetensors
 
-What the folder holds says whose they are.  A file that is missing, or that lacks a parameter, holds one that the
-published network has not, or one of another shape, is refused by name, and nothing is written.
+The first brings them (avsep/fetch.py), the second reads them.  What the folder holds says whose they are.  A file that
+is missing, or that lacks a parameter, holds one that the published network has not, or one of another shape, is refused
+by name, and nothing is written.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import torch
 from torch import Tensor
 
 from avsep.errors import InputError
+from avsep.fetch import SOURCES, fetch
 from avsep.weights.checkpoints import load_torch, load_weights, save_weights
 from avsep.weights.clip import CLIP
 from models.ccol import CCoL
@@ -204,23 +207,35 @@ def import_folder(folder: Path, saved: str = "best", clip: Path = CLIP) -> dict[
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m avsep.published", description="The authors' checkpoints as ours.")
-    parser.add_argument("folder", type=Path, help="holds CCoL's six .pth files, or VAST's two")
-    parser.add_argument("out", type=Path, help="for example checkpoints/cyclic/best.safetensors; for VAST, trimodal's")
-    parser.add_argument("--saved", choices=SAVED, default="best", help="which of both that the trainings keep")
-    parser.add_argument("--clip", type=Path, default=CLIP, help="VAST: the CLIP that evaluation asks")
+    words = parser.add_subparsers(dest="word", required=True)
+    fetching = words.add_parser("fetch", help="bring what the authors publish")
+    fetching.add_argument("source", choices=sorted(SOURCES), help="whose; ccol-data are CCoL's frames and detections")
+    fetching.add_argument("out", type=Path, help="a folder, for example checkpoints/authors/ccol")
+    importing = words.add_parser("import", help="their files of weights -> a file of ours")
+    importing.add_argument("folder", type=Path, help="holds CCoL's six .pth files, or VAST's two")
+    importing.add_argument("out", type=Path, help="checkpoints/cyclic/best.safetensors; for VAST, trimodal's")
+    importing.add_argument("--saved", choices=SAVED, default="best", help="which of both that the trainings keep")
+    importing.add_argument("--clip", type=Path, default=CLIP, help="VAST: the CLIP that evaluation asks")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        if given.out.suffix != ".safetensors" or given.out.is_dir():
-            raise InputError(f"{given.out} is no file of weights: give checkpoints/cyclic/best.safetensors or the like")
-        state = import_folder(given.folder, given.saved, given.clip)
-        save_weights(given.out, state)
+        if given.word == "fetch":
+            fetch(SOURCES[given.source], given.source, given.out)
+        else:
+            write_imported(given.folder, given.out, given.saved, given.clip)
     except InputError as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
     except OSError as error:
         sys.exit(f"error: {given.out} cannot be written: {error.strerror}")
-    parameters = sum(value.numel() for value in state.values())
-    logging.info("%s: %d tensors, %d numbers", given.out, len(state), parameters)
+
+
+def write_imported(folder: Path, out: Path, saved: str, clip: Path) -> None:
+    """The published files in `folder` as our file of weights `out`. Raises InputError."""
+    if out.suffix != ".safetensors" or out.is_dir():
+        raise InputError(f"{out} is no file of weights: give checkpoints/cyclic/best.safetensors or the like")
+    state = import_folder(folder, saved, clip)
+    save_weights(out, state)
+    logging.info("%s: %d tensors, %d numbers", out, len(state), sum(value.numel() for value in state.values()))
 
 
 if __name__ == "__main__":

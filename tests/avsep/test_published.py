@@ -193,7 +193,7 @@ def test_a_refused_folder_leaves_one_line_and_no_file(tmp_path: Path) -> None:
     """Tiny networks are no published ones: the first wrong shape is told."""
     folder = write_published(tmp_path / "ckpt", ccol_files(drifted_ccol().state_dict(), LEVELS))
     with pytest.raises(SystemExit) as stopped:
-        main([str(folder), str(tmp_path / "out/best.safetensors")])
+        main(["import", str(folder), str(tmp_path / "out/best.safetensors")])
     assert str(stopped.value).startswith("error: ") and "\n" not in str(stopped.value)
     assert "the published network's (64, 1, 3, 3)" in str(stopped.value)
     assert not (tmp_path / "out").exists()
@@ -211,9 +211,9 @@ def test_weights_go_into_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "file/best.safetensors": "cannot be written: ",
     }.items():
         with pytest.raises(SystemExit, match=f"^error: .*{out} {told}"):
-            main([str(tmp_path), str(tmp_path / out)])
+            main(["import", str(tmp_path), str(tmp_path / out)])
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["cyclic", "file"]
-    main([str(tmp_path), str(tmp_path / "cyclic/best.safetensors")])
+    main(["import", str(tmp_path), str(tmp_path / "cyclic/best.safetensors")])
     assert (tmp_path / "cyclic/best.safetensors").is_file()
 
 
@@ -226,7 +226,7 @@ def test_golden_ccol_goes_through_the_real_files(tmp_path: Path) -> None:
         files[net][parameter] = compute.published_tensor(0, name, shape, net)
     files["grounding"]["fc3.bias"] = torch.zeros(2)
     folder, out = write_published(tmp_path / "ckpt", files), tmp_path / "checkpoints/cyclic/best.safetensors"
-    main([str(folder), str(out)])
+    main(["import", str(folder), str(out)])
     state, golden = load_weights(out), compute.ccol_networks(0).state_dict()
     assert set(state) == set(golden) and all(torch.equal(state[name], value) for name, value in golden.items())
 
@@ -239,6 +239,6 @@ def test_golden_vast_goes_through_the_real_files(tmp_path: Path) -> None:
     files["sound"] = {name: compute.published_tensor(0, name, shape, "vast") for name, shape in shapes.items()}
     folder, out = write_published(tmp_path / "ckpt", files), tmp_path / "checkpoints/trimodal/best.safetensors"
     save_weights(tmp_path / "clip.safetensors", clip.state_dict())
-    main([str(folder), str(out), "--clip", str(tmp_path / "clip.safetensors")])
+    main(["import", str(folder), str(out), "--clip", str(tmp_path / "clip.safetensors")])
     state, golden = load_weights(out), compute.vast_networks(0, torch.zeros(0, 1024)).state_dict()
     assert set(state) == set(golden) and all(torch.equal(state[name], value) for name, value in golden.items())
