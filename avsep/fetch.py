@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from avsep.archives import is_archive, unpack
 from avsep.errors import InputError
-from avsep.files.archives import is_archive, unpack
 from avsep.files.names import printable
 from avsep.files.paths import inside
 from avsep.files.whole import write_json

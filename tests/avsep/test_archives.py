@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from avsep.archives import is_archive, unpack
 from avsep.errors import InputError
-from avsep.files.archives import is_archive, unpack
 
 FILES = {"ckpt/a.pth": b"weights of a", "ckpt/b.pth": b"", "frames/x.mp4/000001.jpg": b"\xff\xd8" * 999}
 KINDS = ["zip", "tar", "tar.gz", "tar.xz"]
