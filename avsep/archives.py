@@ -12,6 +12,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -85,13 +86,19 @@ def _members(path: Path, archive: zipfile.ZipFile | tarfile.TarFile) -> Iterator
             if info.flag_bits & 1:
                 raise InputError(f"{path}: {info.filename!r} is encrypted, and cannot be unpacked")
             if not info.is_dir():
-                yield Member(info.filename.removeprefix("./"), info.file_size, lambda info=info: archive.open(info))  # type: ignore[misc]
+                yield Member(info.filename.removeprefix("./"), info.file_size, partial(archive.open, info))
         return
     for entry in archive:
         if not (entry.isreg() or entry.isdir()):
             raise InputError(f"{path}: {entry.name!r} is a link or a device, and not unpacked")
         if entry.isreg():
-            yield Member(entry.name.removeprefix("./"), entry.size, lambda entry=entry: archive.extractfile(entry))  # type: ignore[misc]
+            yield Member(entry.name.removeprefix("./"), entry.size, partial(_read, archive, entry))
+
+
+def _read(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes]:
+    file = archive.extractfile(entry)
+    assert file is not None  # a plain file has bytes
+    return file
 
 
 def _checked(path: Path, members: Iterator[Member], root: Path, most_bytes: int, most_files: int) -> list[Member]:

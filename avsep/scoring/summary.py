@@ -197,7 +197,7 @@ def published(pairs: pd.DataFrame) -> pd.DataFrame:
     objects; the SDR of the silent ones too, which decides them."""
     rows = []
     for system, own in _by_system(pairs, _grounded(pairs)):
-        means = own[list(AS_PUBLISHED)].mean().to_dict()
+        means = {name: own[name].mean() for name in AS_PUBLISHED}
         silent = own.loc[own["role"] == "silent", "sdr_as_published"].mean()
         accuracies = published_accuracies(own, ROUNDED)
         if own["solo_probability"].isna().any():  # an external system is not asked about solo sounds

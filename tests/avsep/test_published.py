@@ -1,7 +1,7 @@
 """The published checkpoints: each name has its place in our networks, and their files are read safely and whole."""
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +13,21 @@ from avsep import published as published_weights
 from avsep.errors import InputError
 from avsep.published import (
     CCOL_NETS,
+    PIXELS_NETS,
     UNUSED,
     ccol_state,
     import_ccol,
     import_folder,
+    import_pixels,
     import_vast,
     main,
+    pixels_names,
     read_file,
 )
 from avsep.weights.checkpoints import load_into, load_weights, save_weights
 from models.ccol import CCoL
 from models.clip import build_clip
+from models.sound_of_pixels import SoundOfPixels
 from models.vast import VAST
 from tests.golden import compute
 from tests.helpers import factories
@@ -215,6 +219,56 @@ def test_weights_go_into_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["cyclic", "file"]
     main(["import", str(tmp_path), str(tmp_path / "cyclic/best.safetensors")])
     assert (tmp_path / "cyclic/best.safetensors").is_file()
+
+
+# --- Sound of Pixels, whose networks CCoL's separation was made of
+
+
+def pixels_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A CCoL's separation, and the ResNet that it sees with, under the names of Sound of Pixels."""
+    named = {name.replace("trunk_dilated.", "trunk."): value for name, value in state.items() if "dilated" in name}
+    return {**named, **{name: value for name, value in state.items() if name.startswith("separation.")}}
+
+
+def test_every_published_tensor_of_sound_of_pixels_has_one_place_and_its_shape() -> None:
+    with torch.device("meta"):
+        state = pixels_state(CCoL(shared_trunk=False).state_dict())
+    names = pixels_names(state, 7)
+    theirs = {name: shape for name, shape in SHAPES.items() if name.partition(".")[0] in PIXELS_NETS}
+    assert {names[ours]: tuple(value.shape) for ours, value in state.items()} == theirs
+    assert len(set(names.values())) == len(state)
+
+
+def test_sound_of_pixels_files_give_the_networks_that_they_were(tmp_path: Path) -> None:
+    own = pixels_state(drifted_ccol().state_dict())
+    files: Files = {net: {} for net in PIXELS_NETS}
+    for ours, theirs in pixels_names(own, LEVELS).items():
+        net, _, name = theirs.partition(".")
+        files[net][name] = own[ours]
+    other = pixels_state(tiny_ccol(seed=1, shared_trunk=False).state_dict())
+    state = import_pixels(write_published(tmp_path, files), other, LEVELS)
+    assert list(state) == list(other) and all(torch.equal(state[name], value) for name, value in own.items())
+    old = {net: {n: v for n, v in held.items() if not n.endswith("tracked")} for net, held in files.items()}
+    state = import_pixels(write_published(tmp_path, old), other, LEVELS)  # as torch before 0.4.1 wrote them
+    assert all(torch.equal(state[name], value) for name, value in own.items() if not name.endswith("tracked"))
+    del files["frame"]["fc.bias"]
+    with pytest.raises(InputError, match=r"frame_best\.pth lacks fc\.bias"):
+        import_pixels(write_published(tmp_path, files), other, LEVELS)
+
+
+@pytest.mark.slow
+def test_a_folder_of_three_files_is_sound_of_pixels(tmp_path: Path) -> None:
+    """At the published sizes, through the command, into the network that baseline's checkpoint is loaded into."""
+    files: Files = {net: {} for net in PIXELS_NETS}
+    for name, shape in SHAPES.items():
+        net, _, parameter = name.partition(".")
+        if net in files:
+            files[net][parameter] = compute.published_tensor(0, name, shape, net)
+    out = tmp_path / "checkpoints/baseline/best.safetensors"
+    main(["import", str(write_published(tmp_path / "ckpt", files)), str(out)])
+    network = SoundOfPixels()
+    load_into(network, load_weights(out), out)
+    assert torch.equal(network.separation.visual.weight, files["frame"]["fc.weight"])
 
 
 @pytest.mark.slow
