@@ -90,8 +90,8 @@ SOURCES = {
         "CCoL's frames and detections",
         [],
         ("frames", "detection_results"),
-        "put the sounds beside them, as {folder}/audio/<class>/<id>.wav, then -S videos.source=imported"
-        " -S videos.path={folder}",
+        "put the sounds beside them, as {folder}/audio/<class>/<id>.wav, then docs/ccol.md: With the published lists,"
+        " with -S videos.path={folder}",
         folder=f"{DRIVE}/drive/folders/15dKDqXAfLlv55iGwipRCSnJXjumy4tLi",
         most_bytes=400 << 30,
     ),
