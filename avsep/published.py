@@ -1,9 +1,11 @@
-"""The authors' checkpoints as ours: CCoL's six files, VAST's two (docs/ccol.md, docs/vast.md: Files).
+"""The authors' checkpoints as ours: CCoL's six files, Sound of Pixels' three, VAST's two (docs/ccol.md, docs/vast.md).
 
-    python -m avsep.published <folder with the .pth files> checkpoints/cyclic/best.safetensors
+    python -m avsep.published fetch ccol checkpoints/authors/ccol
+    python -m avsep.published import <folder with the .pth files> checkpoints/cyclic/best.safetensors
 
-What the folder holds says whose they are.  A file that is missing, or that lacks a parameter, holds one that the
-published network has not, or one of another shape, is refused by name, and nothing is written.
+The first brings them (avsep/fetch.py), the second reads them.  What the folder holds says whose they are.  A file that
+is missing, or that lacks a parameter, holds one that the published network has not, or one of another shape, is refused
+by name, and nothing is written.
 """
 
 import argparse
@@ -18,10 +20,12 @@ import torch
 from torch import Tensor
 
 from avsep.errors import InputError
+from avsep.fetch import SOURCES, fetch
 from avsep.weights.about import PUBLISHED, About
 from avsep.weights.checkpoints import hash_of, load_torch, load_weights, save_weights
 from avsep.weights.clip import CLIP
 from models.ccol import CCoL
+from models.sound_of_pixels import SoundOfPixels
 from models.vast import VAST
 
 # Layers that the published grounding network keeps and never uses.
@@ -29,6 +33,7 @@ UNUSED = re.compile(r"grounding\.fc_[va][12]\.")
 SAVED = ("best", "latest")  # the published trainings keep <network>_best.pth and <network>_latest.pth
 CCOL_NETS = ("sound_ground", "frame_ground", "sound", "frame", "synthesizer", "grounding")
 VAST_NETS = ("sound", "frame")  # frame is CLIP's picture tower, frozen
+PIXELS_NETS = ("sound", "frame", "synthesizer")
 
 # What they were trained with.  Whether the warp's grid ended at the outermost bins' centres (spectrogram.align_corners)
 # hung on their version of PyTorch, which they do not tell.
@@ -46,6 +51,19 @@ ABOUT_CCOL = About(
     params={
         **HEARD,
         **{"frames.fps": 1, "frames.count": 3, "frames.stride": 1, "frames.size": 224, "frames.square": False},
+    },
+)
+ABOUT_PIXELS = About(
+    system="sound_of_pixels",
+    stage=PUBLISHED,
+    sizes={
+        **{"resnet_width": 64, "embedding": 32, "binary": True},
+        **{"unet_levels": 7, "unet_channels": 64, "unet_max_channels": 512},
+    },
+    params={
+        **HEARD,
+        **{"baseline.fps": 8, "baseline.frames": 3, "baseline.stride": 24, "baseline.masks": "binary"},
+        **{"frames.size": 224},
     },
 )
 ABOUT_VAST = About(  # beside it the hash of the CLIP whose tower they saw with
@@ -104,18 +122,36 @@ def _ccol_name(ours: str, unet: Mapping[str, str]) -> str:
     learner, part, rest = ours.split(".", 2)
     if learner == "grounding":
         return f"sound_ground.{rest}" if part == "sound" else f"grounding.{part}.{rest}"
+    if learner == "separation":
+        return _separation_name(part, rest, unet)
+    return f"{'frame' if part.endswith('_dilated') else 'frame_ground'}.{_resnet_name(part, rest)}"
+
+
+def pixels_names(ours: Iterable[str], unet_levels: int) -> dict[str, str]:
+    """Names in Sound of Pixels' state dict, frames.{trunk,layer4_dilated} and separation.{unet,visual,synthesizer},
+    -> the published `<net>.<parameter>`: CCoL's separation was made of it."""
+    unet = _unet_names(unet_levels)
+    names = {}
+    for name in ours:
+        learner, part, rest = name.split(".", 2)
+        seen = learner == "frames"
+        names[name] = f"frame.{_resnet_name(part, rest)}" if seen else _separation_name(part, rest, unet)
+    return names
+
+
+def _separation_name(part: str, rest: str, unet: Mapping[str, str]) -> str:
     if part == "unet":
         layer, _, leaf = rest.rpartition(".")
         return f"sound.{unet[layer]}.{leaf}"
-    if part == "visual":
-        return f"frame.fc.{rest}"
-    if part == "synthesizer":
-        return f"synthesizer.{rest}"
-    net = "frame" if part.endswith("_dilated") else "frame_ground"
+    return f"frame.fc.{rest}" if part == "visual" else f"synthesizer.{rest}"
+
+
+def _resnet_name(part: str, rest: str) -> str:
+    """Of a ResNet whose last group has a name of its own: the published one numbers its children."""
     if part.startswith("layer4"):
-        return f"{net}.features.7.{rest}"
+        return f"features.7.{rest}"
     block, _, rest = rest.partition(".")
-    return f"{net}.features.{_RESNET[block]}.{rest}"
+    return f"features.{_RESNET[block]}.{rest}"
 
 
 def _unet_names(levels: int) -> dict[str, str]:
@@ -148,17 +184,31 @@ def import_ccol(folder: Path, network: CCoL, saved: str = "best") -> dict[str, T
 
     Raises InputError that names the file and the parameter.
     """
-    published = {net: read_file(folder / f"{net}_{saved}.pth") for net in CCOL_NETS}
     own = network.state_dict()
+    return _import(folder, CCOL_NETS, ccol_names(own, len(network.separation.unet.down)), own, saved)
+
+
+def import_pixels(
+    folder: Path, own: Mapping[str, Tensor], unet_levels: int = 7, saved: str = "best"
+) -> dict[str, Tensor]:
+    """Sound of Pixels' three files -> a state dict with the names of `own`, the state dict of a network of the
+    published sizes.
+
+    Raises InputError that names the file and the parameter.
+    """
+    return _import(folder, PIXELS_NETS, pixels_names(own, unet_levels), own, saved)
+
+
+def _import(
+    folder: Path, nets: Iterable[str], names: Mapping[str, str], own: Mapping[str, Tensor], saved: str
+) -> dict[str, Tensor]:
+    """The files of `nets` -> tensors under our names, in the order of `own`; `names`: ours -> `<net>.<parameter>`."""
+    published = {net: read_file(folder / f"{net}_{saved}.pth") for net in nets}
     state = {}
-    for net in CCOL_NETS:
-        names = {
-            ours: theirs.removeprefix(f"{net}.")
-            for ours, theirs in ccol_names(own, len(network.separation.unet.down)).items()
-            if theirs.partition(".")[0] == net
-        }
-        used = {name: value for name, value in published[net].items() if not UNUSED.match(f"{net}.{name}")}
-        state.update(take(used, names, own, folder / f"{net}_{saved}.pth"))
+    for net, held in published.items():
+        of_net = {o: theirs.removeprefix(f"{net}.") for o, theirs in names.items() if theirs.partition(".")[0] == net}
+        used = {name: value for name, value in held.items() if not UNUSED.match(f"{net}.{name}")}
+        state.update(take(used, of_net, own, folder / f"{net}_{saved}.pth"))
     return {name: state[name] for name in own}
 
 
@@ -195,8 +245,11 @@ def take(
 ) -> dict[str, Tensor]:
     """One file's tensors under our names; `names`: ours -> theirs, `own`: tensors of the shapes that they must have.
 
-    Raises InputError that names the first parameter that is missing, of another shape, or unknown.
+    A norm's count of steps, which torch before 0.4.1 did not keep, is 0 where it is missing.  Raises InputError that
+    names the first parameter that is missing, of another shape, or unknown.
     """
+    counts = {theirs for theirs in names.values() if theirs.endswith("num_batches_tracked")}
+    published = {**dict.fromkeys(counts, torch.tensor(0)), **published}
     for ours, theirs in names.items():
         if theirs not in published:
             raise InputError(f"{path} lacks {theirs}, which the published network has")
@@ -224,34 +277,51 @@ def import_folder(folder: Path, saved: str = "best", clip: Path = CLIP) -> tuple
     """The published files in a folder -> a state dict in our names, and what it tells of itself. Raises InputError."""
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder")
-    only_ccol = sorted(set(CCOL_NETS) - set(VAST_NETS))
+    there = {net for net in CCOL_NETS if (folder / f"{net}_{saved}.pth").exists()}
     with torch.device("meta"):
         ccol, vast = CCoL(**ABOUT_CCOL.keywords), VAST(**ABOUT_VAST.keywords)
-    if any((folder / f"{net}_{saved}.pth").exists() for net in only_ccol):
+        pixels = SoundOfPixels(**ABOUT_PIXELS.keywords)
+    if there - set(PIXELS_NETS):
         return import_ccol(folder, ccol, saved), ABOUT_CCOL
+    if there - set(VAST_NETS):
+        return import_pixels(folder, pixels.state_dict(), saved=saved), ABOUT_PIXELS
     teacher = load_weights(clip)
     return import_vast(folder, vast, teacher, saved), replace(ABOUT_VAST, clip=hash_of(teacher))
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m avsep.published", description="The authors' checkpoints as ours.")
-    parser.add_argument("folder", type=Path, help="holds CCoL's six .pth files, or VAST's two")
-    parser.add_argument("out", type=Path, help="for example checkpoints/cyclic/best.safetensors; for VAST, trimodal's")
-    parser.add_argument("--saved", choices=SAVED, default="best", help="which of both that the trainings keep")
-    parser.add_argument("--clip", type=Path, default=CLIP, help="VAST: the CLIP that evaluation asks")
+    words = parser.add_subparsers(dest="word", required=True)
+    fetching = words.add_parser("fetch", help="bring what the authors publish")
+    fetching.add_argument("source", choices=sorted(SOURCES), help="whose; ccol-data are CCoL's frames and detections")
+    fetching.add_argument("out", type=Path, help="a folder, for example checkpoints/authors/ccol")
+    importing = words.add_parser("import", help="their files of weights -> a file of ours")
+    importing.add_argument(
+        "folder", type=Path, help="holds CCoL's six .pth files, Sound of Pixels' three, or VAST's two"
+    )
+    importing.add_argument("out", type=Path, help="checkpoints/cyclic/best.safetensors; baseline's, trimodal's")
+    importing.add_argument("--saved", choices=SAVED, default="best", help="which of both that the trainings keep")
+    importing.add_argument("--clip", type=Path, default=CLIP, help="VAST: the CLIP that evaluation asks")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        if given.out.suffix != ".safetensors" or given.out.is_dir():
-            raise InputError(f"{given.out} is no file of weights: give checkpoints/cyclic/best.safetensors or the like")
-        state, about = import_folder(given.folder, given.saved, given.clip)
-        save_weights(given.out, state, about.entry)
+        if given.word == "fetch":
+            fetch(SOURCES[given.source], given.source, given.out)
+        else:
+            write_imported(given.folder, given.out, given.saved, given.clip)
     except InputError as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
     except OSError as error:
         sys.exit(f"error: {given.out} cannot be written: {error.strerror}")
-    parameters = sum(value.numel() for value in state.values())
-    logging.info("%s: %d tensors, %d numbers", given.out, len(state), parameters)
+
+
+def write_imported(folder: Path, out: Path, saved: str, clip: Path) -> None:
+    """The published files in `folder` as our file of weights `out`. Raises InputError."""
+    if out.suffix != ".safetensors" or out.is_dir():
+        raise InputError(f"{out} is no file of weights: give checkpoints/cyclic/best.safetensors or the like")
+    state, about = import_folder(folder, saved, clip)
+    save_weights(out, state, about.entry)
+    logging.info("%s: %d tensors, %d numbers", out, len(state), sum(value.numel() for value in state.values()))
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ def test_published_weights_are_scored_by_one_command(project: Path, overrides: l
     choice = ["-S", "evaluate.systems=[cyclic,trimodal]"]
     call(project, "dvc", "exp", "run", *overrides, *choice, "--name", "published", "pretrained", "index", "scenes")
     for system, path in paths.items():
-        call(project, "python", "-m", "avsep.published", str(tmp_path / system), path)
+        call(project, "python", "-m", "avsep.published", "import", str(tmp_path / system), path)
     for stage in ("evaluate", "evaluate_scenes", "report"):
         call(project, "python", "-m", f"stages.{stage}")
     assert not (project / "checkpoints/baseline").exists() and not (project / "metrics/cyclic").exists()

@@ -254,6 +254,7 @@ def test_one_module_knows_ffmpeg_python(source: str) -> None:
 
 # A file or a folder takes its place in avsep/files/whole.py; who else moves one, and why.
 MOVES = {
+    "avsep/fetch.py": "what has come, whole, or out of an archive, goes beside what is there",
     "avsep/media/ffmpeg.py": "frames and sound of one video, both or neither; numbers frames anew",
     "avsep/sources/download.py": "a video that has arrived, whole, goes where it belongs",
     "avsep/training/resume.py": "the state of an epoch takes a number of its own beside the one before",

@@ -46,9 +46,11 @@ PUBLISHED = {
     "accuracy_positive": Column("Positive pairs", 1, percent=True),
     "accuracy_negative": Column("Negative pairs", 1, percent=True),
 }
-PUBLISHED_SDR = {
-    "sdr_as_published": Column("All objects", 1),
-    "sdr_as_published_silent": Column("Silent objects alone", 1),
+PUBLISHED_SCORES = {
+    "sdr_as_published": Column("SDR", 1),
+    "sir_as_published": Column("SIR", 1),
+    "sar_as_published": Column("SAR", 1),
+    "sdr_as_published_silent": Column("SDR of silent objects alone", 1),
 }
 # Which phrases are taken as present, and what share of them should be.
 ACCEPTED = {
@@ -137,7 +139,7 @@ class Measured:
     published: Table
     silence: Table
     gated: Sequence[str]  # titles of the systems whose sounds the controls of gates are
-    published_sdr: Table
+    published_scores: Table
     synonym: Cell | None  # what other words lose against the plain phrase
     places: Table
     sources: Mapping[str, Table]  # measure -> table with a column for each number of sources
@@ -153,7 +155,7 @@ def read_measured(metrics: Path) -> Measured:
     differences = read_table(
         folder / "differences.csv", ["metric", "system", "against", "difference", "low", "high", "significant"]
     )
-    published = read_table(folder / "published.csv", ["system", *PUBLISHED, *PUBLISHED_SDR]).set_index("system")
+    published = read_table(folder / "published.csv", ["system", *PUBLISHED, *PUBLISHED_SCORES]).set_index("system")
     silence = read_table(folder / "silence.csv", ["system", *SILENCE]).set_index("system")
     places = read_table(folder / "localisation.csv", ["method", *LOCALISATION]).set_index("method")
     grounding = read_table(folder / "grounding.csv", ["system", "sound", *GROUNDING])
@@ -184,7 +186,7 @@ def read_measured(metrics: Path) -> Measured:
         published=tabulate(published, PUBLISHED),
         silence=tabulate(silence, SILENCE),
         gated=list(dict.fromkeys(there[control.of].title for control in controls)),
-        published_sdr=tabulate(published, PUBLISHED_SDR),
+        published_scores=tabulate(published, PUBLISHED_SCORES),
         synonym=synonym(differences, opening.sure),
         places=tabulate(places, LOCALISATION, lines=place_lines(places.index)),
         sources=source_tables(folder),

@@ -6,7 +6,7 @@ answer, or any: they stand on another system's separation.  A system may itself 
 mask: to one that sounds, this has an SNR of 0 dB, and no other score is defined.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,15 +15,20 @@ import torch
 from avsep.clips.index import OBJECTS, PAIRS, SOUNDING
 from avsep.errors import InputError
 from avsep.scoring.asking import Outcome
-from avsep.scoring.separation import SCORES, gains, measure, sdr_as_published
+from avsep.scoring.separation import SCORES, as_published, gains, measure
 from avsep.scoring.silence import FLOOR_DB, leakage_db
 from avsep.systems.catalogue import ALWAYS, CHANCE, CONTROLS, GATE_CONTROLS, SYNONYM, arranged
 
 ROUNDED = 0.5  # the decision that training takes, and the threshold of the grounding scores
+AS_PUBLISHED = (
+    "sdr_as_published",
+    "sir_as_published",
+    "sar_as_published",
+)  # of what each object is given, under the gate
 COLUMNS = [
     *("mixture", "system", "object", "role", "class", "video", "beside", "probability", "solo_probability", "muted"),
     *SCORES,
-    *("leakage_db", "open_leakage_db", "sdr_as_published"),
+    *("leakage_db", "open_leakage_db", *AS_PUBLISHED),
 ]
 # A sounding object -> the other one; a silent object -> the sounding one of its pair.
 IN_OTHER_WORDS = frozenset(control.name for control in CONTROLS if control.asked == SYNONYM)
@@ -48,9 +53,11 @@ def score(
             return [], f"{system}: {error}"
         mixed = mixed or scores
         rows += _rows(outcome, system, {**scores, **gains(scores, mixed)}, synonyms)
-    for row in rows:
-        if row["system"] in outcome.probabilities:
-            _gate(row, outcome, gates[row["system"]])
+    for system in outcome.probabilities:
+        own = [row for row in rows if row["system"] == system]
+        for row in own:
+            _gate(row, outcome, gates[system])
+        _score_as_published(own, outcome)
     return rows + _gate_controls(rows, outcome, seed), None
 
 
@@ -107,11 +114,20 @@ def _gate(row: dict[str, Any], outcome: Outcome, gate: float) -> None:
     system, name = row["system"], row["object"]
     row["probability"], row["solo_probability"] = outcome.probabilities[system][name], outcome.solo[system][name]
     row["muted"] = int(row["probability"] < gate)
-    silence = np.zeros_like(outcome.mixture)
-    given = silence if row["muted"] else outcome.estimates[system][name]
     if row["role"] == "silent":
         row["leakage_db"] = FLOOR_DB if row["muted"] else row["open_leakage_db"]
-    row["sdr_as_published"] = sdr_as_published(outcome.references.get(name, silence), given)
+
+
+def _score_as_published(rows: Sequence[dict[str, Any]], outcome: Outcome) -> None:
+    """Adds the published scores of all objects of one system at once: what one sounds like decides the others' SIR."""
+    if not rows:
+        return
+    silence = np.zeros_like(outcome.mixture)
+    references = [outcome.references.get(row["object"], silence) for row in rows]
+    given = [silence if row["muted"] else outcome.estimates[row["system"]][row["object"]] for row in rows]
+    scores = as_published(np.stack(references), np.stack(given))
+    for number, row in enumerate(rows):
+        row.update({name: float(values[number]) for name, values in zip(AS_PUBLISHED, scores, strict=True)})
 
 
 def _gate_controls(rows: list[dict[str, Any]], outcome: Outcome, seed: int) -> list[dict[str, Any]]:
@@ -128,6 +144,7 @@ def _gate_controls(rows: list[dict[str, Any]], outcome: Outcome, seed: int) -> l
             own["muted"] = int(own["probability"] < ROUNDED)
             if row["role"] == "silent":
                 own["leakage_db"] = FLOOR_DB if own["muted"] else row["open_leakage_db"]
-            del own["sdr_as_published"]
+            for name in AS_PUBLISHED:
+                del own[name]
             made.append(own)
     return made

@@ -73,12 +73,21 @@ def gains(
     return {gain: scores[score] - mixed[score] for gain, score in GAINS.items() if score in scores}
 
 
-def sdr_as_published(reference: NDArray[np.floating], given: NDArray[np.floating]) -> float:
-    """SDR of a wave (L,) of which either may be silent, as CCoL's published evaluation has it: 1e-6 is added to a
-    silent one.
+def as_published(references: NDArray[np.floating], given: NDArray[np.floating]) -> BssEval:
+    """Scores (S,) of what all objects of a mixture are given, waves (S, L), of which any may be silent, as CCoL's
+    published evaluation has them: 1e-6 is added to every reference and every given wave.
 
-    It says how constant the given wave is, and nothing of how loud: silence given for silence has about +240 dB, a leak
-    about -20 dB whether it is 1 % or all of the mixture.  Here to be compared with, not to be believed.
+    What silent objects are given is then scored by how constant it is, whatever its loudness: silence given for silence
+    has an SDR of about +240 dB, a leak about -20 dB whether it is 1 % or all of the mixture.  Here to be compared with,
+    not to be believed.
+
+    All silent references are one constant.  It is taken once: twice it spans nothing more, and leaves the equations
+    of BSS-eval without a single solution, as the published evaluation solves them.
     """
-    heard = [wave.astype(np.float64) if np.any(wave) else np.full(wave.shape, 1e-6) for wave in (reference, given)]
-    return float(bss_eval(heard[0][None], heard[1][None]).sdr[0])
+    true, heard = (waves.astype(np.float64) + 1e-6 for waves in (references, given))
+    silent = np.flatnonzero(~references.any(axis=1))
+    scores = np.zeros((3, len(true)))
+    for one in silent if len(silent) else (None,):  # each silent object beside all that sound
+        own = [source for source in range(len(true)) if source not in silent or source == one]
+        scores[:, own] = bss_eval(true[own], heard[own])
+    return BssEval(*scores)

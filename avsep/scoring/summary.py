@@ -17,7 +17,7 @@ from avsep.scoring import sources as many_sources
 from avsep.scoring.grounding import calibration_error, grounding_scores, published_accuracies, reliability
 from avsep.scoring.intervals import Bootstrap, Interval
 from avsep.scoring.localisation import auc
-from avsep.scoring.pairs import IN_OTHER_WORDS, ROUNDED
+from avsep.scoring.pairs import AS_PUBLISHED, IN_OTHER_WORDS, ROUNDED
 from avsep.scoring.phrases import phrase_scores
 from avsep.scoring.separation import SCORES
 from avsep.scoring.silence import THRESHOLDS, gate_curve, gated
@@ -72,12 +72,14 @@ def headline(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     }
     grounded = tables["grounding.csv"].query("sound == 'mixture'").set_index("system")
     muted = tables["silence.csv"].set_index("system")
+    as_published = tables["published.csv"].set_index("system")
     grounding = [entry for entry in arranged(muted.index) if isinstance(entry, Entry) and entry.grounds]
     first = next((entry.name for entry in grounding if entry.first), None)
     for system in (entry.name for entry in grounding):
         suffix = "" if system == first else f"_{system}"
         summary[f"grounding{suffix}"] = _picked(grounded, system, "balanced_accuracy", "roc_auc")
         summary[f"silent{suffix}"] = _picked(muted, system, "leakage_db", "false_mute_rate")
+        summary[f"published{suffix}"] = _picked(as_published, system, *AS_PUBLISHED)
     told = tables["phrases.csv"].set_index("name")["value"]
     summary["phrases"] = {name: float(told[name]) for name in ("roc_auc", "roc_auc_unmatched") if name in told}
     return summary
@@ -89,7 +91,7 @@ def _picked(table: pd.DataFrame, system: str, *columns: str) -> dict[str, float]
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
     """Those that are defined: an external system that gives all objects silence has no SDR, and JSON no NaN."""
-    return {name: float(value) for name, value in values.items() if not math.isnan(value)}
+    return {name: float(value) for name, value in values.items() if math.isfinite(value)}
 
 
 def scores(pairs: pd.DataFrame, draws: Bootstrap) -> pd.DataFrame:
@@ -191,16 +193,17 @@ def silence(pairs: pd.DataFrame, draws: Bootstrap) -> pd.DataFrame:
 
 
 def published(pairs: pd.DataFrame) -> pd.DataFrame:
-    """The numbers of CCoL's published evaluation: plain accuracies, and the SDR that 1e-6 makes of silence."""
+    """The numbers of CCoL's published evaluation: plain accuracies, and the scores that 1e-6 makes of silence, over all
+    objects; the SDR of the silent ones too, which decides them."""
     rows = []
     for system, own in _by_system(pairs, _grounded(pairs)):
-        silent = own.loc[own["role"] == "silent", "sdr_as_published"]
-        sdr = {"sdr_as_published": own["sdr_as_published"].mean(), "sdr_as_published_silent": silent.mean()}
+        means = {name: own[name].mean() for name in AS_PUBLISHED}
+        silent = own.loc[own["role"] == "silent", "sdr_as_published"].mean()
         accuracies = published_accuracies(own, ROUNDED)
         if own["solo_probability"].isna().any():  # an external system is not asked about solo sounds
             accuracies = {"accuracy_mixture": accuracies["accuracy_mixture"]}
-        rows.append({"system": system, **accuracies, **sdr})
-    return pd.DataFrame(rows, columns=["system", *ACCURACIES, "sdr_as_published", "sdr_as_published_silent"])
+        rows.append({"system": system, **accuracies, **means, "sdr_as_published_silent": silent})
+    return pd.DataFrame(rows, columns=["system", *ACCURACIES, *AS_PUBLISHED, "sdr_as_published_silent"])
 
 
 def phrases(asked: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """The published checkpoints: each name has its place in our networks, and their files are read safely and whole."""
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,22 +14,28 @@ from avsep import published as published_weights
 from avsep.errors import InputError
 from avsep.published import (
     ABOUT_CCOL,
+    ABOUT_PIXELS,
     ABOUT_VAST,
     CCOL_NETS,
+    PIXELS_NETS,
     UNUSED,
     ccol_state,
     import_ccol,
     import_folder,
+    import_pixels,
     import_vast,
     main,
+    pixels_names,
     read_file,
 )
 from avsep.weights.about import About, Kind, read_about, refuse_other
 from avsep.weights.ccol import CCOL
 from avsep.weights.checkpoints import hash_of, load_into, load_weights, save_weights
+from avsep.weights.sound_of_pixels import SOUND_OF_PIXELS
 from avsep.weights.vast import VAST as OF_VAST
 from models.ccol import CCoL
 from models.clip import build_clip
+from models.sound_of_pixels import SoundOfPixels
 from models.vast import VAST
 from tests.golden import compute
 from tests.helpers import factories
@@ -200,7 +206,7 @@ def test_a_refused_folder_leaves_one_line_and_no_file(tmp_path: Path) -> None:
     """Tiny networks are no published ones: the first wrong shape is told."""
     folder = write_published(tmp_path / "ckpt", ccol_files(drifted_ccol().state_dict(), LEVELS))
     with pytest.raises(SystemExit) as stopped:
-        main([str(folder), str(tmp_path / "out/best.safetensors")])
+        main(["import", str(folder), str(tmp_path / "out/best.safetensors")])
     assert str(stopped.value).startswith("error: ") and "\n" not in str(stopped.value)
     assert "the published network's (64, 1, 3, 3)" in str(stopped.value)
     assert not (tmp_path / "out").exists()
@@ -218,14 +224,16 @@ def test_weights_go_into_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "file/best.safetensors": "cannot be written: ",
     }.items():
         with pytest.raises(SystemExit, match=f"^error: .*{out} {told}"):
-            main([str(tmp_path), str(tmp_path / out)])
+            main(["import", str(tmp_path), str(tmp_path / out)])
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["cyclic", "file"]
-    main([str(tmp_path), str(tmp_path / "cyclic/best.safetensors")])
+    main(["import", str(tmp_path), str(tmp_path / "cyclic/best.safetensors")])
     assert read_about(tmp_path / "cyclic/best.safetensors") == ABOUT_CCOL
 
 
 @pytest.mark.parametrize(
-    ("kind", "about"), [(CCOL, ABOUT_CCOL), (OF_VAST, ABOUT_VAST)], ids=lambda part: getattr(part, "system", "")
+    ("kind", "about"),
+    [(CCOL, ABOUT_CCOL), (OF_VAST, ABOUT_VAST), (SOUND_OF_PIXELS, ABOUT_PIXELS)],
+    ids=lambda part: getattr(part, "system", ""),
 )
 def test_they_are_of_the_published_params(kind: Kind, about: About, tmp_path: Path) -> None:
     """Those of conf/config.yaml, in any stage's place; whatever the grid, which the authors do not tell."""
@@ -242,6 +250,56 @@ def test_they_are_of_the_published_params(kind: Kind, about: About, tmp_path: Pa
         refuse_other(path, kind, values, "cyclic")
 
 
+# --- Sound of Pixels, whose networks CCoL's separation was made of
+
+
+def pixels_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A CCoL's separation, and the ResNet that it sees with, under the names of Sound of Pixels."""
+    named = {name.replace("trunk_dilated.", "trunk."): value for name, value in state.items() if "dilated" in name}
+    return {**named, **{name: value for name, value in state.items() if name.startswith("separation.")}}
+
+
+def test_every_published_tensor_of_sound_of_pixels_has_one_place_and_its_shape() -> None:
+    with torch.device("meta"):
+        state = pixels_state(CCoL(shared_trunk=False).state_dict())
+    names = pixels_names(state, 7)
+    theirs = {name: shape for name, shape in SHAPES.items() if name.partition(".")[0] in PIXELS_NETS}
+    assert {names[ours]: tuple(value.shape) for ours, value in state.items()} == theirs
+    assert len(set(names.values())) == len(state)
+
+
+def test_sound_of_pixels_files_give_the_networks_that_they_were(tmp_path: Path) -> None:
+    own = pixels_state(drifted_ccol().state_dict())
+    files: Files = {net: {} for net in PIXELS_NETS}
+    for ours, theirs in pixels_names(own, LEVELS).items():
+        net, _, name = theirs.partition(".")
+        files[net][name] = own[ours]
+    other = pixels_state(tiny_ccol(seed=1, shared_trunk=False).state_dict())
+    state = import_pixels(write_published(tmp_path, files), other, LEVELS)
+    assert list(state) == list(other) and all(torch.equal(state[name], value) for name, value in own.items())
+    old = {net: {n: v for n, v in held.items() if not n.endswith("tracked")} for net, held in files.items()}
+    state = import_pixels(write_published(tmp_path, old), other, LEVELS)  # as torch before 0.4.1 wrote them
+    assert all(torch.equal(state[name], value) for name, value in own.items() if not name.endswith("tracked"))
+    del files["frame"]["fc.bias"]
+    with pytest.raises(InputError, match=r"frame_best\.pth lacks fc\.bias"):
+        import_pixels(write_published(tmp_path, files), other, LEVELS)
+
+
+@pytest.mark.slow
+def test_a_folder_of_three_files_is_sound_of_pixels(tmp_path: Path) -> None:
+    """At the published sizes, through the command, into the network that baseline's checkpoint is loaded into."""
+    files: Files = {net: {} for net in PIXELS_NETS}
+    for name, shape in SHAPES.items():
+        net, _, parameter = name.partition(".")
+        if net in files:
+            files[net][parameter] = compute.published_tensor(0, name, shape, net)
+    out = tmp_path / "checkpoints/baseline/best.safetensors"
+    main(["import", str(write_published(tmp_path / "ckpt", files)), str(out)])
+    network = SoundOfPixels()
+    load_into(network, load_weights(out), out)
+    assert torch.equal(network.separation.visual.weight, files["frame"]["fc.weight"])
+
+
 @pytest.mark.slow
 def test_golden_ccol_goes_through_the_real_files(tmp_path: Path) -> None:
     """The six files with the golden formula's weights -> the networks whose numbers tests/golden compares."""
@@ -251,7 +309,7 @@ def test_golden_ccol_goes_through_the_real_files(tmp_path: Path) -> None:
         files[net][parameter] = compute.published_tensor(0, name, shape, net)
     files["grounding"]["fc3.bias"] = torch.zeros(2)
     folder, out = write_published(tmp_path / "ckpt", files), tmp_path / "checkpoints/cyclic/best.safetensors"
-    main([str(folder), str(out)])
+    main(["import", str(folder), str(out)])
     assert read_about(out) == ABOUT_CCOL
     CCoL(**ABOUT_CCOL.keywords).load_state_dict(load_weights(out))
     state, golden = load_weights(out), compute.ccol_networks(0).state_dict()
@@ -266,7 +324,7 @@ def test_golden_vast_goes_through_the_real_files(tmp_path: Path) -> None:
     files["sound"] = {name: compute.published_tensor(0, name, shape, "vast") for name, shape in shapes.items()}
     folder, out = write_published(tmp_path / "ckpt", files), tmp_path / "checkpoints/trimodal/best.safetensors"
     save_weights(tmp_path / "clip.safetensors", clip.state_dict())
-    main([str(folder), str(out), "--clip", str(tmp_path / "clip.safetensors")])
+    main(["import", str(folder), str(out), "--clip", str(tmp_path / "clip.safetensors")])
     assert read_about(out).clip == hash_of(clip.state_dict())
     VAST(**read_about(out).keywords).load_state_dict(load_weights(out))
     state, golden = load_weights(out), compute.vast_networks(0, torch.zeros(0, 1024)).state_dict()

@@ -93,7 +93,8 @@ def _rows(rng: np.random.Generator, number: int, letter: str, about: dict[str, A
     for system in SYSTEMS_OF[about["role"]]:
         probability = about["probability"].get(system)
         row = {"mixture": number, "system": system, "object": letter, "probability": probability}
-        row |= {"solo_probability": probability, "sdr_as_published": probability and 5.0}
+        row |= {"solo_probability": probability}
+        row |= {name: probability and 5.0 for name in pairs.AS_PUBLISHED}
         row |= {key: about[key] for key in ("role", "class", "video")}
         if about["role"] == "sounding":
             nsdr = 0.0 if system == "mixture" else float(rng.normal(LEVEL[system], 3))

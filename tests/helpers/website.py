@@ -16,6 +16,7 @@ class Site:
 
     def __init__(self) -> None:
         self.files: dict[str, Path] = {}
+        self.headers: dict[str, dict[str, str]] = {}  # of a name, beside the usual ones
         self.answers: dict[str, list[int | tuple[str, int]]] = {}
         self.asked: list[tuple[str, str]] = []  # name, range
         self.pace = 0.0  # seconds before each 8 kB
@@ -53,6 +54,8 @@ def open_site() -> Iterator[Site]:
             start = int(asked.removeprefix("bytes=").partition("-")[0] or 0) if asked else 0
             self.send_response(206 if asked else 200)
             self.send_header("Content-Type", KINDS.get(own.files[name].suffix, "video/mp4"))
+            for header, value in own.headers.get(name, {}).items():
+                self.send_header(header, value)
             self.send_header("Content-Length", str(len(content) - start))
             self.send_header("Accept-Ranges", "bytes")
             if asked:

@@ -38,7 +38,12 @@ def rows() -> pd.DataFrame:
                 row["role"] = "sounding" if x in SOUNDING else "silent"
                 if system in GROUNDED:
                     p = P[m, x] if system == "cyclic" else 1 - P[m, x]
-                    row |= {"probability": p, "solo_probability": 1 - p, "muted": int(p < 0.5), "sdr_as_published": 9.0}
+                    row |= {"probability": p, "solo_probability": 1 - p, "muted": int(p < 0.5)}
+                    row |= {
+                        "sdr_as_published": 9.0,
+                        "sir_as_published": 10.0 + OBJECTS.index(x),
+                        "sar_as_published": 8.0,
+                    }
                 if x in SOUNDING:
                     row |= {metric: s + 10 * m + SOUNDING.index(x) + AT[metric] for metric in SCORES}
                 else:
@@ -127,6 +132,7 @@ def test_grounding_and_silence_follow_from_the_rows(found: dict[str, pd.DataFram
     assert (row["leakage_db"], row["false_mute_rate"]) == (-50, 0.75)
     row = only(found["published.csv"], system="cyclic")
     assert (row["accuracy_mixture"], row["sdr_as_published"]) == (0.75, 9)
+    assert (row["sir_as_published"], row["sar_as_published"]) == (11.5, 8), "all four objects"
     row = only(found["gates/cyclic.csv"], threshold=0.5)
     assert (row["false_mute_rate"], row["leakage_db"]) == (0.25, -65)
     assert found["reliability/cyclic_mixture.csv"]["objects"].sum() == 8
@@ -145,6 +151,8 @@ def test_the_headline_is_of_the_tables(found: dict[str, pd.DataFrame]) -> None:
     assert told["cyclic"] == {metric: SYSTEMS.index("cyclic") + 5.5 + AT[metric] for metric in ("nsdr", "si_sdri")}
     assert told["grounding"] == {"balanced_accuracy": 0.75, "roc_auc": 0.875}
     assert told["silent"] == {"leakage_db": -65, "false_mute_rate": 0.25}
+    assert told["published"] == {"sdr_as_published": 9, "sir_as_published": 11.5, "sar_as_published": 8}
+    assert set(told["published_colearning"]) == set(told["published"])
     assert told["silent_colearning"] == {"leakage_db": -50, "false_mute_rate": 0.75}
 
 
