@@ -1,8 +1,11 @@
 """What each training stage says of its params in the same way. What is a phase's own stands in its stage."""
 
+from collections.abc import Callable
+
 from avsep.media.spectrogram import Spectrogram
 from avsep.params.stages import TrainingParams
 from avsep.training.phase import Machine
+from avsep.training.shown import Look, Show
 
 
 def spectrogram_of(params: TrainingParams) -> Spectrogram:
@@ -20,3 +23,7 @@ def machine_of(params: TrainingParams) -> Machine:
         workers=params.train.workers,
         precision=params.train.precision,
     )
+
+
+def show_of(params: TrainingParams, look: Look, phrase: Callable[[str], str] | None = None) -> Show:
+    return Show(look=look, mixtures=params.visualize.mixtures, every=params.visualize.every, phrase=phrase)

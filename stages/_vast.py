@@ -14,14 +14,15 @@ from avsep.training.data import INDEX, training_data
 from avsep.training.optimizers import optimizer
 from avsep.training.phase import Group, Objective, Phase, Samples, Schedule
 from avsep.training.seeds import seed_everything
-from avsep.training.vast import see, sentences_of, validate
+from avsep.training.vast import see, sentences_of, show, validate
 from avsep.weights.captions import CAPTIONS
 from avsep.weights.checkpoints import load_into, load_weights
 from avsep.weights.clip import CLIP
+from avsep.weights.phrases import phrase_of
 from models.clip import FrozenCLIP
 from models.vast import VAST
 from stages._clip import teacher_of
-from stages._training import machine_of, spectrogram_of
+from stages._training import machine_of, show_of, spectrogram_of
 
 
 def vast_phase(
@@ -66,6 +67,11 @@ def vast_phase(
         spectrogram=spectrogram_of(params),
         schedule=schedule,
         machine=machine_of(params),
+        show=show_of(
+            params,
+            partial(show, masked=params.vast.masked, grid=teacher.grid),
+            partial(phrase_of, template=params.vast.phrase),
+        ),
     )
 
 

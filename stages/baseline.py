@@ -24,6 +24,7 @@ from avsep.media.spectrogram import Spectrogram
 from avsep.params.stages import BaselineParams
 from avsep.run import run
 from avsep.scoring import validation
+from avsep.training import shown
 from avsep.training.data import INDEX, see
 from avsep.training.loop import learn
 from avsep.training.masks import weighted_cross_entropy, weighted_l1
@@ -33,7 +34,7 @@ from avsep.training.seeds import seed_everything
 from avsep.weights.checkpoints import load_weights
 from models.sound_of_pixels import FrameMaps, SoundOfPixels
 from stages._ccol import data_of, reader_of
-from stages._training import machine_of, spectrogram_of
+from stages._training import machine_of, show_of, spectrogram_of
 
 START = Path("checkpoints/pretrained/resnet18.safetensors")
 
@@ -117,6 +118,7 @@ def phase(params: BaselineParams) -> Phase:
             optimizer=optimizer(given.optimizer, given.momentum, given.weight_decay),
         ),
         machine=machine_of(params),
+        show=show_of(params, shown.separation),
     )
 
 

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from avsep.clips.mixtures import Heard
 from avsep.media.spectrogram import Spectrogram
+from avsep.training.shown import Show
 
 Seen = Mapping[str, Any]  # of each seen object: what frozen networks make of it, a phase's own kind
 Objective = Callable[[Any, Heard, Any], Mapping[str, Tensor]]  # -> scalars, one called "loss"
@@ -86,3 +87,4 @@ class Phase:
     spectrogram: Spectrogram  # how a batch's waves are heard
     schedule: Schedule
     machine: Machine
+    show: Show | None = None  # what is seen and heard of it while it trains
