@@ -16,12 +16,12 @@ import jinja2
 TEMPLATES = Path(__file__).parent / "templates"
 TITLES = {
     "train/loss": "Training loss",
-    "val/snri": "SNR improvement, dB",
-    "val/si_sdri": "SI-SDR improvement, dB",
-    "val/visual_snri": "SNR improvement by picture, dB",
-    "val/visual_si_sdri": "SI-SDR improvement by picture, dB",
-    "val/text_snri": "SNR improvement by phrase, dB",
-    "val/text_si_sdri": "SI-SDR improvement by phrase, dB",
+    "val/snri": "SNRi, dB",
+    "val/si_sdri": "SI-SDRi, dB",
+    "val/visual_snri": "SNRi by picture, dB",
+    "val/visual_si_sdri": "SI-SDRi by picture, dB",
+    "val/text_snri": "SNRi by phrase, dB",
+    "val/text_si_sdri": "SI-SDRi by phrase, dB",
     "val/balanced_accuracy": "Grounding, mixtures",
     "val/solo_balanced_accuracy": "Grounding, solo sounds",
 }
@@ -70,7 +70,8 @@ def render(
         lstrip_blocks=True,
     )
     script = (TEMPLATES / "visualization.js").read_text(encoding="utf-8")
-    names = sorted({name for values in curves for name in values}, key=lambda name: (name != "train/loss", name))
+    places = {name: place for place, name in enumerate(TITLES)}
+    names = sorted({name for values in curves for name in values}, key=lambda n: (places.get(n, len(places)), n))
     drawn = [curve(TITLES.get(name, name), [values.get(name) for values in curves]) for name in names]
     return environment.get_template("visualization.html").render(
         stage=stage,

@@ -32,7 +32,7 @@ from torch.utils.data import default_collate
 
 from avsep.clips.datasets import ClipReader, FixedMixtures
 from avsep.clips.index import OBJECTS, Video
-from avsep.clips.mixtures import frame_seconds, hear
+from avsep.clips.mixtures import hear, sample_frames
 from avsep.files.whole import whole_file, write_text
 from avsep.media.detections import most_confident, read_detections, squared
 from avsep.media.ffmpeg import write_video, write_with_sound
@@ -41,6 +41,7 @@ from avsep.media.wav import write_wav
 from avsep.scoring.separation import snr
 from avsep.training import page
 from avsep.training.phase import Phase
+from avsep.training.shown import PAIR_SOUND
 
 CLIP_SIZE = (256, 192)  # pixels that the frames of a clip have at most, across and down
 STRIP_HEIGHT = 128  # pixels of a mask in DVCLive's picture
@@ -129,7 +130,7 @@ class Visualize(Callback):
         loudest = float(heard.log_mixture.max())
         write_wav(folder / "mixture.wav", _mixed(waves)[0].numpy(), reader.rate)
         _write_png(folder / "mixture.png", coloured(_plane(heard.log_mixture), loudest, "magma"))
-        _write_png(folder / "weight.png", coloured(_plane(heard.weight), float(heard.weight.max()), "magma"))
+        _write_png(folder / "weight.png", coloured(_plane(heard.weight), float(heard.weight.max()), "cividis"))
         about = []
         for seen in self._objects(number):
             name, wave = seen.name, waves[seen.name][0].numpy() if seen.sounds else np.zeros(reader.samples, np.float32)
@@ -138,7 +139,7 @@ class Visualize(Callback):
                 _write_png(folder / f"{name}_true.png", coloured(_plane(heard.solo[name].log1p()), loudest, "magma"))
                 _write_png(folder / f"{name}_true_mask.png", coloured(_plane(heard.target(name, 1.0)), 1.0, "viridis"))
             write_video(folder / f"{name}_true.mp4", clip_frames(seen, reader), reader.fps, wave[:, None], reader.rate)
-            about.append({**self._about(seen, folder / f"{name}.jpg"), "mixture": number + 1})
+            about.append(self._about(seen, folder / f"{name}.jpg"))
         return about
 
     def _about(self, seen: Seen, path: Path) -> dict[str, Any]:
@@ -156,6 +157,7 @@ class Visualize(Callback):
             "video": video.name,
             "frame": seen.frame,
             "sounds": seen.sounds,
+            "pair": PAIR_SOUND[seen.name],
             "width": width,
             "height": height,
             "whole": not reader.objects,
@@ -232,10 +234,8 @@ def _score(estimate: Tensor, mixture: Tensor, wave: Tensor | None) -> float:
 
 def clip_frames(seen: Seen, reader: ClipReader) -> Iterator[NDArray[np.uint8]]:
     """An object's frames, (height, width, 3) each, both even, over the window of sound around its middle frame."""
-    start = frame_seconds(seen.frame, reader.fps) - reader.samples / reader.rate / 2
-    for number in range(math.ceil(reader.samples / reader.rate * reader.fps)):
-        seconds = start + (number + 0.5) / reader.fps
-        frame = min(max(math.floor(seconds * reader.fps) + 1, 1), seen.video.frame_count)
+    count = math.ceil(reader.samples / reader.rate * reader.fps)
+    for frame in sample_frames(seen.frame, count, 1, seen.video.frame_count):
         picture = read_frame(seen.video.frames, frame)
         scale = min(1.0, *(most / side for most, side in zip(CLIP_SIZE, picture.size, strict=True)))
         width, height = (max(2, 2 * round(scale * side / 2)) for side in picture.size)

@@ -34,6 +34,7 @@ TRAINED = ("grounding", "colearning", "cyclic", "baseline", "trimodal", "finetun
 CHANGES: dict[str, dict[str, Any]] = {
     "train": {"repeats": 1, "batch": BATCH},
     "vast": {"batch": BATCH},
+    "visualize": {"mixtures": 1, "every": STEPS},
     "model": {"query_std": None},  # which `as published` takes, and starts from the same weights
     **{stage: {"epochs": STEPS, "milestones": []} for stage in TRAINED},
 }
