@@ -1,6 +1,6 @@
 """What each training stage says of its params in the same way. What is a phase's own stands in its stage."""
 
-from collections.abc import Callable
+from typing import Any
 
 from avsep.media.spectrogram import Spectrogram
 from avsep.params.stages import TrainingParams
@@ -25,5 +25,6 @@ def machine_of(params: TrainingParams) -> Machine:
     )
 
 
-def show_of(params: TrainingParams, look: Look, phrase: Callable[[str], str] | None = None) -> Show:
-    return Show(look=look, mixtures=params.visualize.mixtures, every=params.visualize.every, phrase=phrase)
+def show_of(params: TrainingParams, look: Look, **others: Any) -> Show:
+    """`others`: Show's, of phases that ask in words, or whose masks are no ratios."""
+    return Show(look=look, mixtures=params.visualize.mixtures, every=params.visualize.every, **others)

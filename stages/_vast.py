@@ -70,7 +70,7 @@ def vast_phase(
         show=show_of(
             params,
             partial(show, masked=params.vast.masked, grid=teacher.grid),
-            partial(phrase_of, template=params.vast.phrase),
+            phrase=partial(phrase_of, template=params.vast.phrase),
         ),
     )
 

@@ -24,13 +24,13 @@ from avsep.media.spectrogram import Spectrogram
 from avsep.params.stages import BaselineParams
 from avsep.run import run
 from avsep.scoring import validation
-from avsep.training import shown
 from avsep.training.data import INDEX, see
 from avsep.training.loop import learn
 from avsep.training.masks import weighted_cross_entropy, weighted_l1
 from avsep.training.optimizers import optimizer
 from avsep.training.phase import Group, Phase, Schedule
 from avsep.training.seeds import seed_everything
+from avsep.training.shown import OBJECT, Shown, ratio
 from avsep.weights.checkpoints import load_weights
 from models.sound_of_pixels import FrameMaps, SoundOfPixels
 from stages._ccol import data_of, reader_of
@@ -61,6 +61,11 @@ def validate(
 ) -> dict[str, Tensor]:
     """By the masks as they are used."""
     return validation.improvements(networks.let_through(networks.separate(heard.mixture, seen)), waves, spectrogram)
+
+
+def look(networks: SoundOfPixels, heard: Heard, seen: dict[str, FrameMaps]) -> Shown:
+    """The masks as they are used."""
+    return Shown(masks={OBJECT: networks.let_through(networks.separate(heard.mixture, seen))})
 
 
 def phase(params: BaselineParams) -> Phase:
@@ -118,7 +123,7 @@ def phase(params: BaselineParams) -> Phase:
             optimizer=optimizer(given.optimizer, given.momentum, given.weight_decay),
         ),
         machine=machine_of(params),
-        show=show_of(params, shown.separation),
+        show=show_of(params, look, target=Heard.louder if networks.binary else ratio),
     )
 
 

@@ -21,6 +21,7 @@ from avsep.clips.mixtures import Heard
 from avsep.params.stages import UngatedParams
 from avsep.run import run
 from avsep.scoring import validation
+from avsep.training import shown
 from avsep.training.data import INDEX, see
 from avsep.training.loop import learn
 from avsep.training.masks import weighted_l1
@@ -30,7 +31,7 @@ from avsep.weights.checkpoints import load_weights
 from models.resnet import FrameFeatures
 from models.ungated import Ungated
 from stages._ccol import data_of, reader_of, schedule_of
-from stages._training import machine_of, spectrogram_of
+from stages._training import machine_of, show_of, spectrogram_of
 
 START = Path("checkpoints/pretrained/resnet18.safetensors")
 
@@ -85,6 +86,7 @@ def phase(params: UngatedParams) -> Phase:
         spectrogram=spectrogram_of(params),
         schedule=schedule_of(params, epochs=given.epochs, milestones=given.milestones, monitor=given.monitor),
         machine=machine_of(params),
+        show=show_of(params, shown.separation),
     )
 
 

@@ -29,6 +29,11 @@ class Shown:
     attention: Mapping[str, Tensor] = field(default_factory=dict)
 
 
+def ratio(heard: Heard, name: str) -> Tensor:
+    """The ratio mask of source `name`, as far as a mask can reach it."""
+    return heard.target(name, 1.0)
+
+
 Look = Callable[[Any, Heard, Any], Shown]  # networks, heard, seen
 
 
@@ -36,13 +41,15 @@ Look = Callable[[Any, Heard, Any], Shown]  # networks, heard, seen
 class Show:
     """How a phase is shown: what `look` makes of the first `mixtures` of validation, after every `every`th epoch.
 
-    `phrase` makes of a class what the phase asks for it with, where it asks in words.
+    `phrase` makes of a class what the phase asks for it with, where it asks in words.  `target` is the mask that a
+    source's own stands beside.
     """
 
     look: Look
     mixtures: int
     every: int
     phrase: Callable[[str], str] | None = None
+    target: Callable[[Heard, str], Tensor] = ratio
 
 
 def separation(networks: Any, heard: Heard, seen: Mapping[str, Any]) -> Shown:

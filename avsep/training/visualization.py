@@ -32,7 +32,7 @@ from torch.utils.data import default_collate
 
 from avsep.clips.datasets import ClipReader, FixedMixtures
 from avsep.clips.index import OBJECTS, Video
-from avsep.clips.mixtures import hear, sample_frames
+from avsep.clips.mixtures import frame_at, frame_seconds, hear
 from avsep.files.whole import whole_file, write_text
 from avsep.media.detections import most_confident, read_detections, squared
 from avsep.media.ffmpeg import write_video, write_with_sound
@@ -59,7 +59,7 @@ class Seen:
     name: str  # A, B, C or D
     video: Video
     sounds: bool
-    frame: int  # its middle one
+    frame: int  # its middle one, of those that are seen
 
 
 @contextlib.contextmanager
@@ -137,25 +137,30 @@ class Visualize(Callback):
             if seen.sounds:
                 write_wav(folder / f"{name}_true.wav", wave, reader.rate)
                 _write_png(folder / f"{name}_true.png", coloured(_plane(heard.solo[name].log1p()), loudest, "magma"))
-                _write_png(folder / f"{name}_true_mask.png", coloured(_plane(heard.target(name, 1.0)), 1.0, "viridis"))
-            write_video(folder / f"{name}_true.mp4", clip_frames(seen, reader), reader.fps, wave[:, None], reader.rate)
+                _write_png(
+                    folder / f"{name}_true_mask.png", coloured(_plane(self.show.target(heard, name)), 1.0, "viridis")
+                )
+            write_video(
+                folder / f"{name}_true.mp4", clip_frames(seen, reader), reader.kept_fps, wave[:, None], reader.rate
+            )
             about.append(self._about(seen, folder / f"{name}.jpg"))
         return about
 
     def _about(self, seen: Seen, path: Path) -> dict[str, Any]:
         """What the page tells of an object; writes its middle frame as `path`."""
         video, reader = seen.video, self.data.reader
+        frame = reader.kept(video, seen.frame)
         with whole_file(path) as temporary:
-            temporary.write_bytes(read_jpeg(video.frames, seen.frame))
-        width, height = read_frame(video.frames, seen.frame).size
+            temporary.write_bytes(read_jpeg(video.frames, frame))
+        width, height = read_frame(video.frames, frame).size
         found = None
         if reader.objects:
-            found = most_confident(read_detections(video.detections, video.frame_count), seen.frame, width, height)
+            found = most_confident(read_detections(video.detections, video.frame_count), frame, width, height)
         return {
             "name": seen.name,
             "category": video.category,
             "video": video.name,
-            "frame": seen.frame,
+            "frame": frame,
             "sounds": seen.sounds,
             "pair": PAIR_SOUND[seen.name],
             "width": width,
@@ -215,7 +220,7 @@ class Visualize(Callback):
                 pictures = self.folder / folder.name / f"{name}_true.mp4"
                 clips.append(partial(write_with_sound, path.with_suffix(".mp4"), pictures, wave[:, None], rate))
             if shown.masks and seen.sounds:
-                strip.append(coloured(_plane(heard.target(name, 1.0)), 1.0, "viridis"))
+                strip.append(coloured(_plane(self.show.target(heard, name)), 1.0, "viridis"))
             if name in shown.attention:
                 _write_png(folder / f"{name}_attention.png", overlay(shown.attention[name][0].float().cpu().numpy()))
             probability = {sound: round(float(of[name]), 4) for sound, of in shown.probabilities.items()}
@@ -234,8 +239,10 @@ def _score(estimate: Tensor, mixture: Tensor, wave: Tensor | None) -> float:
 
 def clip_frames(seen: Seen, reader: ClipReader) -> Iterator[NDArray[np.uint8]]:
     """An object's frames, (height, width, 3) each, both even, over the window of sound around its middle frame."""
-    count = math.ceil(reader.samples / reader.rate * reader.fps)
-    for frame in sample_frames(seen.frame, count, 1, seen.video.frame_count):
+    length, fps = reader.samples / reader.rate, reader.kept_fps
+    start = frame_seconds(seen.frame, reader.fps) - length / 2
+    for number in range(math.ceil(length * fps)):
+        frame = frame_at(max(start + (number + 0.5) / fps, 0.0), fps, seen.video.frame_count)
         picture = read_frame(seen.video.frames, frame)
         scale = min(1.0, *(most / side for most, side in zip(CLIP_SIZE, picture.size, strict=True)))
         width, height = (max(2, 2 * round(scale * side / 2)) for side in picture.size)
