@@ -1,10 +1,13 @@
 """What each training stage says of its params in the same way. What is a phase's own stands in its stage."""
 
+from typing import Any
+
 from avsep.clips.index import listed_classes
 from avsep.media.spectrogram import Spectrogram
 from avsep.params.stages import TrainingParams
 from avsep.training.data import INDEX
 from avsep.training.phase import Machine
+from avsep.training.shown import Look, Show
 
 
 def spectrogram_of(params: TrainingParams) -> Spectrogram:
@@ -27,3 +30,8 @@ def machine_of(params: TrainingParams) -> Machine:
 def classes_of() -> list[str]:
     """Of the training videos, sorted. Raises InputError."""
     return listed_classes(INDEX / "train.csv")
+
+
+def show_of(params: TrainingParams, look: Look, **others: Any) -> Show:
+    """`others`: Show's, of phases that ask in words, or whose masks are no ratios."""
+    return Show(look=look, mixtures=params.visualize.mixtures, every=params.visualize.every, **others)

@@ -14,16 +14,17 @@ from avsep.training.data import INDEX, training_data
 from avsep.training.optimizers import optimizer
 from avsep.training.phase import Group, Objective, Phase, Samples, Schedule
 from avsep.training.seeds import seed_everything
-from avsep.training.vast import see, sentences_of, validate
+from avsep.training.vast import see, sentences_of, show, validate
 from avsep.weights.about import describe, refuse_other
 from avsep.weights.captions import CAPTIONS
 from avsep.weights.checkpoints import load_into, load_weights
 from avsep.weights.clip import CLIP, clip_hash
+from avsep.weights.phrases import phrase_of
 from avsep.weights.vast import VAST as KIND
 from models.clip import FrozenCLIP
 from models.vast import VAST
 from stages._clip import teacher_of
-from stages._training import classes_of, machine_of, spectrogram_of
+from stages._training import classes_of, machine_of, show_of, spectrogram_of
 
 
 def vast_phase(
@@ -71,6 +72,11 @@ def vast_phase(
         schedule=schedule,
         machine=machine_of(params),
         about=describe(KIND, stage, values, classes=classes_of(), clip=taught_by, sizes={"captions": len(captions)}),
+        show=show_of(
+            params,
+            partial(show, masked=params.vast.masked, grid=teacher.grid),
+            phrase=partial(phrase_of, template=params.vast.phrase),
+        ),
     )
 
 

@@ -30,11 +30,12 @@ from avsep.training.masks import weighted_cross_entropy, weighted_l1
 from avsep.training.optimizers import optimizer
 from avsep.training.phase import Group, Phase, Schedule
 from avsep.training.seeds import seed_everything
+from avsep.training.shown import OBJECT, Shown, ratio
 from avsep.weights.resnet import resnet_weights
 from avsep.weights.sound_of_pixels import SOUND_OF_PIXELS
 from models.sound_of_pixels import FrameMaps, SoundOfPixels
 from stages._ccol import about_of, data_of, reader_of
-from stages._training import machine_of, spectrogram_of
+from stages._training import machine_of, show_of, spectrogram_of
 
 START = Path("checkpoints/pretrained/resnet18.safetensors")
 
@@ -61,6 +62,11 @@ def validate(
 ) -> dict[str, Tensor]:
     """By the masks as they are used."""
     return validation.improvements(networks.let_through(networks.separate(heard.mixture, seen)), waves, spectrogram)
+
+
+def look(networks: SoundOfPixels, heard: Heard, seen: dict[str, FrameMaps]) -> Shown:
+    """The masks as they are used."""
+    return Shown(masks={OBJECT: networks.let_through(networks.separate(heard.mixture, seen))})
 
 
 def phase(params: BaselineParams) -> Phase:
@@ -119,6 +125,7 @@ def phase(params: BaselineParams) -> Phase:
         ),
         machine=machine_of(params),
         about=about_of("baseline", params, SOUND_OF_PIXELS, {"binary": given.masks == "binary"}),
+        show=show_of(params, look, target=Heard.louder if networks.binary else ratio),
     )
 
 

@@ -23,6 +23,7 @@ from avsep.clips.mixtures import Heard
 from avsep.params.stages import ColearningParams
 from avsep.run import run
 from avsep.scoring import validation
+from avsep.training import shown
 from avsep.training.data import INDEX, see
 from avsep.training.distributed import mean_over_batch
 from avsep.training.loop import learn
@@ -32,7 +33,7 @@ from avsep.training.seeds import seed_everything
 from models.ccol import CCoL
 from models.resnet import FrameFeatures
 from stages._ccol import about_of, ccol_of, data_of, schedule_of, take_over
-from stages._training import machine_of, spectrogram_of
+from stages._training import machine_of, show_of, spectrogram_of
 
 START = Path("checkpoints/grounding/weights.safetensors")
 
@@ -100,6 +101,7 @@ def phase(params: ColearningParams) -> Phase:
         schedule=schedule_of(params, epochs=given.epochs, milestones=given.milestones, monitor=given.monitor),
         machine=machine_of(params),
         about=about_of("colearning", params),
+        show=show_of(params, shown.separation_and_grounding),
     )
 
 

@@ -22,6 +22,7 @@ from avsep.clips.mixtures import Heard
 from avsep.params.stages import GroundingParams
 from avsep.run import run
 from avsep.scoring import validation
+from avsep.training import shown
 from avsep.training.data import INDEX, see
 from avsep.training.loop import learn
 from avsep.training.losses import one_of, solo_grounding
@@ -31,7 +32,7 @@ from avsep.weights.resnet import resnet_weights
 from models.ccol import CCoL
 from models.resnet import FrameFeatures
 from stages._ccol import about_of, ccol_of, data_of, schedule_of
-from stages._training import machine_of, spectrogram_of
+from stages._training import machine_of, show_of, spectrogram_of
 
 START = Path("checkpoints/pretrained/resnet18.safetensors")
 
@@ -75,6 +76,7 @@ def phase(params: GroundingParams) -> Phase:
         schedule=schedule_of(params, epochs=given.epochs, milestones=given.milestones, monitor=given.monitor),
         machine=machine_of(params),
         about=about_of("grounding", params),
+        show=show_of(params, shown.grounding),
     )
 
 

@@ -21,6 +21,7 @@ from avsep.clips.mixtures import Heard
 from avsep.params.stages import UngatedParams
 from avsep.run import run
 from avsep.scoring import validation
+from avsep.training import shown
 from avsep.training.data import INDEX, see
 from avsep.training.loop import learn
 from avsep.training.masks import weighted_l1
@@ -31,7 +32,7 @@ from avsep.weights.ungated import UNGATED
 from models.resnet import FrameFeatures
 from models.ungated import Ungated
 from stages._ccol import about_of, data_of, reader_of, schedule_of
-from stages._training import machine_of, spectrogram_of
+from stages._training import machine_of, show_of, spectrogram_of
 
 START = Path("checkpoints/pretrained/resnet18.safetensors")
 
@@ -87,6 +88,7 @@ def phase(params: UngatedParams) -> Phase:
         schedule=schedule_of(params, epochs=given.epochs, milestones=given.milestones, monitor=given.monitor),
         machine=machine_of(params),
         about=about_of("ungated", params, UNGATED),
+        show=show_of(params, shown.separation),
     )
 
 

@@ -29,6 +29,8 @@ from avsep.media.frames import pack
 Stream = Any  # one of ffmpeg-python's, which come without types
 
 QUIET = ["-nostdin", "-loglevel", "error"]
+# its default search takes four times as long as the pictures
+AAC = {"c:a": "aac", "aac_coder": "fast", "b:a": "160k"}
 BITEXACT = {"fflags": "+bitexact", "flags:v": "+bitexact", "flags:a": "+bitexact", "map_metadata": -1}
 
 
@@ -51,8 +53,7 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: int, audio: np.nd
     audio: float (samples, 1 or 2 channels), full scale at 1; clipped there.
     Raises ValueError for pictures or sound of another form, RuntimeError with ffmpeg's words if it fails.
     """
-    if audio.ndim != 2 or audio.shape[1] not in (1, 2):
-        raise ValueError(f"audio of shape {audio.shape}: (samples, 1 or 2) is needed")
+    _check_sound(audio)
     pictures = iter(frames)
     first = next(pictures, None)
     if first is None:
@@ -63,18 +64,15 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: int, audio: np.nd
         tempfile.TemporaryDirectory() as folder,
         tempfile.TemporaryFile() as messages,
     ):
-        sound = Path(folder) / "sound.f32"
-        np.clip(audio, -1, 1).astype("<f4").tofile(sound)
         size = (width, height)
         written = ffmpeg_python.output(
             ffmpeg_python.input("pipe:0", format="rawvideo", pix_fmt="rgb24", video_size=size, framerate=fps),
-            ffmpeg_python.input(_name(sound), format="f32le", ar=rate, ac=audio.shape[1]),
+            _waves(Path(folder), audio, rate),
             _name(temporary),
             format="mp4",
             # one thread: x264 gives other bytes for another number of them
             **{"c:v": "libx264", "preset": "veryfast", "crf": 20, "pix_fmt": "yuv420p", "threads": 1},
-            # aac's default search takes four times as long as the pictures
-            **{"c:a": "aac", "aac_coder": "fast", "b:a": "160k"},
+            **AAC,
             **BITEXACT,
         )
         process = subprocess.Popen(_command(written), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=messages)
@@ -95,6 +93,37 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: int, audio: np.nd
             messages.seek(0)
             said = messages.read().decode(errors="replace").strip()
             raise RuntimeError(f"ffmpeg could not write {path} (code {code}): {said}")
+
+
+def write_with_sound(path: Path, pictures: Path, audio: np.ndarray, rate: int) -> None:
+    """Writes an mp4 file with another one's pictures, as they are there, and other sound, whole or not at all.
+
+    audio: as `write_video` takes it.
+    Raises ValueError for sound of another form, RuntimeError with ffmpeg's words if it fails.
+    """
+    _check_sound(audio)
+    with whole_file(path) as temporary, tempfile.TemporaryDirectory() as folder:
+        shown = ffmpeg_python.input(_name(pictures))
+        heard = _waves(Path(folder), audio, rate)
+        written = ffmpeg_python.output(
+            shown["v"], heard["a"], _name(temporary), format="mp4", **{"c:v": "copy"}, **AAC, **BITEXACT
+        )
+        done = subprocess.run(_command(written), stdin=subprocess.DEVNULL, capture_output=True)
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip()
+            raise RuntimeError(f"ffmpeg could not write {path} (code {done.returncode}): {said}")
+
+
+def _check_sound(audio: np.ndarray) -> None:
+    if audio.ndim != 2 or audio.shape[1] not in (1, 2):
+        raise ValueError(f"audio of shape {audio.shape}: (samples, 1 or 2) is needed")
+
+
+def _waves(folder: Path, audio: np.ndarray, rate: int) -> Stream:
+    """Sound as ffmpeg reads it, from a file in `folder`."""
+    path = folder / "sound.f32"
+    np.clip(audio, -1, 1).astype("<f4").tofile(path)
+    return ffmpeg_python.input(_name(path), format="f32le", ar=rate, ac=audio.shape[1])
 
 
 def _raw(picture: np.ndarray, shape: tuple[int, ...], path: Path) -> bytes:

@@ -204,6 +204,12 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
+class Visualize:
+    mixtures: Whole
+    every: Count
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Grounding:
     epochs: Count
     milestones: list[Count]
@@ -388,6 +394,7 @@ class Params:
     model: Model
     objective: Objective
     train: Train
+    visualize: Visualize
     grounding: Grounding
     colearning: Colearning
     cyclic: Cyclic

@@ -32,6 +32,7 @@ from avsep.params.sections import (
     Ungated,
     Vast,
     Videos,
+    Visualize,
 )
 
 
@@ -93,6 +94,7 @@ class TrainingParams:
     spectrogram: Spectrogram
     objective: Objective
     train: Train
+    visualize: Visualize
 
 
 @dataclass(frozen=True, kw_only=True)

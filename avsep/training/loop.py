@@ -11,6 +11,7 @@ import ctypes
 import dataclasses
 import logging
 import math
+import os
 import shutil
 import signal
 import sys
@@ -40,7 +41,10 @@ from avsep.training.memory import Needed, needed, refuse_too_much
 from avsep.training.phase import Objective, Phase, Seen
 from avsep.training.resume import ResumeFolder, fingerprint
 from avsep.training.seeds import seed_step
+from avsep.training.visualization import Visualize
 from avsep.weights.checkpoints import load_weights, save_weights
+
+SHOWN = "visualization"  # the folder in metrics/<stage>
 
 
 def step_loss(
@@ -159,8 +163,8 @@ class KeepBest(Callback):
 
 
 class KeepCurves(Callback):
-    """Keeps each whole epoch's curves beside its checkpoint: DVC deletes a stage's outputs before it runs again, and
-    what a stopped epoch has written must not stand there twice.
+    """Keeps each whole epoch's curves, and what is shown of it, beside its checkpoint: DVC deletes a stage's outputs
+    before it runs again, and what a stopped epoch has written must not stand there twice.
 
     They are whole when the next epoch starts: Lightning logs an epoch's means after its last callback.
     """
@@ -171,15 +175,24 @@ class KeepCurves(Callback):
     def restore(self) -> None:
         shutil.rmtree(self.live, ignore_errors=True)
         if self.resume.state:
-            shutil.copytree(self.resume.state / "curves", self.live)
+            shutil.copytree(self.resume.state / "curves", self.live, copy_function=_keep)
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if trainer.is_global_zero and self.resume.unfinished.is_dir():  # the epoch's checkpoint is there
-            shutil.copytree(self.live, self.resume.unfinished / "curves")
+            shutil.copytree(self.live, self.resume.unfinished / "curves", copy_function=_keep)
             self.resume.finish()
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         self.on_train_epoch_start(trainer, pl_module)
+
+
+def _keep(source: str, target: str) -> None:
+    """What is shown is written once, or replaced whole: a second name keeps it, and costs nothing. Curves grow."""
+    if SHOWN in Path(source).parts:
+        with contextlib.suppress(OSError):  # where files have one name, or the folders lie on two disks
+            os.link(source, target)
+            return
+    shutil.copy2(source, target)
 
 
 class EndAtOnce(Callback):
@@ -279,6 +292,7 @@ def learn(phase: Phase) -> None:
         logging.info("%s: goes on from %s", stage, resume.checkpoint)
     live = Path("metrics", stage)
     curves = KeepCurves(live, resume)
+    shown = [Visualize(phase, val, live / SHOWN)] if phase.show else []  # type: ignore[arg-type]
     if first_process():
         curves.restore()
     keep_freed_memory()
@@ -300,6 +314,7 @@ def learn(phase: Phase) -> None:
             best,
             TQDMProgressBar() if terminal else PlainProgress(stage),
             curves,
+            *shown,
             last,
         ],
         enable_progress_bar=terminal,

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from avsep.clips.mixtures import Heard
 from avsep.media.spectrogram import Spectrogram
+from avsep.training.shown import Show
 from avsep.weights.about import About
 
 Seen = Mapping[str, Any]  # of each seen object: what frozen networks make of it, a phase's own kind
@@ -89,3 +90,4 @@ class Phase:
     schedule: Schedule
     machine: Machine
     about: About
+    show: Show | None = None  # what is seen and heard of it while it trains

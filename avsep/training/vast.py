@@ -15,10 +15,11 @@ from avsep.media.spectrogram import Spectrogram
 from avsep.scoring import validation
 from avsep.training import data
 from avsep.training.masks import weighted_l1
+from avsep.training.shown import Shown
 from avsep.weights.captions import captions_of
 from avsep.weights.clip import class_queries, clip_hash
 from models.clip import ClipFeatures, FrozenCLIP
-from models.vast import VAST, Seen, visual_query
+from models.vast import VAST, Seen, attention_logits, visual_query
 
 # The two ways to ask for a source: by what is seen of it, and by its sentence.
 VISUAL, TEXT = "visual", "text"
@@ -62,6 +63,21 @@ def validate(
     }
     means = {name: torch.stack([found[name] for found in ways.values()]).mean(0) for name in ways[VISUAL]}
     return {**means, **{f"{way}_{name}": value for way, found in ways.items() for name, value in found.items()}}
+
+
+def show(networks: VAST, heard: Heard, seen: Mapping[str, Seen], *, masked: str, grid: tuple[int, int]) -> Shown:
+    """Masks by picture and by the class's phrase, and where in its middle frame each source's sound is found, as its
+    mask by picture separates it: `grid` are the rows and columns of CLIP's positions."""
+    masks, looks = separate(networks, heard, seen), {}
+    for name, clip in seen.items():
+        sound = networks.embed(heard.mixture, masks[VISUAL, name], masked)
+        attention = attention_logits(sound, clip.tokens).float()  # (B, N, P)
+        middle = attention[:, attention.shape[1] // 2].softmax(-1)  # (B, P)
+        looks[name] = middle.unflatten(-1, grid)
+    return Shown(
+        masks={way: {name: masks[way, name] for name in seen} for way in (VISUAL, TEXT)},
+        attention=looks,
+    )
 
 
 def see(

@@ -96,6 +96,7 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "model": factories.MODEL,
     "train": {"batch": 5, "repeats": 2, "workers": 0},
+    "visualize": {"mixtures": 1, "every": 1},
     "clip": factories.CLIP,
     "vast": {"unet_levels": 3, "unet_channels": 2, "fps": factories.FPS, "frames": 1, "batch": 5},
     "captions": {"steps": 3, "batch": 3},
@@ -156,6 +157,11 @@ def test_each_stage_leaves_weights_curves_and_metrics(stage: str) -> None:
     curves = Path(f"metrics/{stage}/plots/metrics")
     assert (curves / "train/loss.tsv").is_file()
     assert any((curves / "val").glob("*.tsv"))
+    shown = Path(f"metrics/{stage}/visualization")
+    assert "1 of 1 epochs: it is done" in (shown / "index.html").read_text(encoding="utf-8")
+    ways = {"grounding": set(), "trimodal": {"visual", "text"}, "finetune": {"visual", "text"}}.get(stage, {"object"})
+    assert {path.stem.split("_")[1] for path in shown.glob("epochs/0001/mixture1/A_*.wav")} == ways
+    assert bool(list(shown.glob("epochs/*/*/A_attention.png"))) == (stage in ("trimodal", "finetune"))
     assert not Path("checkpoints/resume", stage).exists()
 
 

@@ -35,6 +35,7 @@ TRAINED = ("grounding", "colearning", "cyclic", "baseline", "ungated", "trimodal
 CHANGES: dict[str, dict[str, Any]] = {
     "train": {"repeats": 1, "batch": BATCH},
     "vast": {"batch": BATCH},
+    "visualize": {"mixtures": 1, "every": STEPS},
     "model": {"query_std": None},  # which `as published` takes, and starts from the same weights
     **{stage: {"epochs": STEPS, "milestones": []} for stage in TRAINED if stage != "baseline"},
     "baseline": {

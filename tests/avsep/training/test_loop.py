@@ -112,6 +112,7 @@ def samples_of(splits: dict[str, list[Video]], *_: Any) -> Samples:
         heard=SOUNDING,
         seen=OBJECTS,
         seed=0,
+        stage="colearning",
         repeats=9,
         gain=(0.5, 1.5),
         augment="video",
