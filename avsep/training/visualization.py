@@ -176,14 +176,14 @@ class Visualize(Callback):
 
     def _write_epoch(self, epoch: int, trainer: lightning.Trainer, learner: lightning.LightningModule) -> None:
         """What the networks make of each mixture now, and the page; DVCLive gets a picture of the masks."""
-        folder, clips, told, strips = self.folder / "epochs" / f"{epoch:04d}", list[Callable[[], None]](), [], []
+        folder, told, strips, writes = self.folder / "epochs" / f"{epoch:04d}", [], [], list[Callable[[], None]]()
         with at_rest(self.phase.networks), trainer.precision_plugin.forward_context():
             for number in range(self.count):
-                objects, strip = self._write_estimates(number, folder / f"mixture{number + 1}", learner.device, clips)
+                objects, strip = self._show(number, folder / f"mixture{number + 1}", learner.device, writes)
                 told.append(objects)
                 strips.append(strip)
-        with ThreadPoolExecutor() as pool:  # each waits for a process of ffmpeg
-            list(pool.map(lambda write: write(), clips))
+        with ThreadPoolExecutor() as pool:  # most wait for ffmpeg, or compress
+            list(pool.map(lambda write: write(), writes))
         self.shown.append({"epoch": epoch, "folder": folder.name, "mixtures": told})
         self._write_page()
         if any(strips):
@@ -191,12 +191,12 @@ class Visualize(Callback):
             live: Any = trainer.logger  # DVCLive's
             live.experiment.log_image(f"masks/{trainer.global_step}.png", picture)
 
-    def _write_estimates(
-        self, number: int, folder: Path, device: torch.device, clips: list[Callable[[], None]]
+    def _show(
+        self, number: int, folder: Path, device: torch.device, writes: list[Callable[[], None]]
     ) -> tuple[dict[str, Any], list[Image.Image]]:
         """Of a mixture: what the page tells of its objects, and the masks of those that sound beside their targets.
 
-        Adds to `clips` what writes its clips.
+        Adds to `writes` what writes its files.
         """
         batch = move_data_to_device(default_collate([self.data[number]]), device)
         waves, spectrogram, rate = batch["waves"], self.phase.spectrogram, self.data.reader.rate
@@ -210,19 +210,22 @@ class Visualize(Callback):
                 mask = masks[name].float().nan_to_num()
                 estimate = spectrogram.let_through(mask.squeeze(1), mixture)
                 ways[way] = _score(estimate, mixture, waves.get(name))
-                wave, path = estimate[0].cpu().numpy(), folder / f"{name}_{way}"
+                path, wave = folder / f"{name}_{way}", estimate[0].cpu().numpy()
                 picture = coloured(_plane(mask), 1.0, "viridis")
+                let_through = coloured(_plane((mask * heard.mixture).log1p()), loudest, "magma")
                 strip += [picture] if seen.sounds else []
-                _write_png(folder / f"{name}_{way}_mask.png", picture)
-                let_through = (mask * heard.mixture).log1p()
-                _write_png(path.with_suffix(".png"), coloured(_plane(let_through), loudest, "magma"))
-                write_wav(path.with_suffix(".wav"), wave, rate)
-                pictures = self.folder / folder.name / f"{name}_true.mp4"
-                clips.append(partial(write_with_sound, path.with_suffix(".mp4"), pictures, wave[:, None], rate))
+                frames = self.folder / folder.name / f"{name}_true.mp4"
+                writes += [
+                    partial(write_with_sound, path.with_suffix(".mp4"), frames, wave[:, None], rate),
+                    partial(write_wav, path.with_suffix(".wav"), wave, rate),
+                    partial(_write_png, path.with_suffix(".png"), let_through),
+                    partial(_write_png, folder / f"{path.name}_mask.png", picture),
+                ]
             if shown.masks and seen.sounds:
                 strip.append(coloured(_plane(self.show.target(heard, name)), 1.0, "viridis"))
             if name in shown.attention:
-                _write_png(folder / f"{name}_attention.png", overlay(shown.attention[name][0].float().cpu().numpy()))
+                heat = overlay(shown.attention[name][0].float().cpu().numpy())
+                writes.append(partial(_write_png, folder / f"{name}_attention.png", heat))
             probability = {sound: round(float(of[name]), 4) for sound, of in shown.probabilities.items()}
             told[name] = {"probability": probability, "ways": ways, "looks": name in shown.attention}
         return told, strip
@@ -280,7 +283,7 @@ def _mixed(waves: Mapping[str, Tensor]) -> Tensor:
 
 def _write_png(path: Path, image: Image.Image) -> None:
     with whole_file(path) as temporary:
-        image.save(temporary, format="PNG", optimize=True)
+        image.save(temporary, format="PNG")
 
 
 def _beside(images: list[Image.Image], across: bool) -> Image.Image:
