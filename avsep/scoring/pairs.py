@@ -24,7 +24,7 @@ AS_PUBLISHED = (
     "sdr_as_published",
     "sir_as_published",
     "sar_as_published",
-)  # of what each object is given, under the gate
+)  # of what each object is given under the gate ROUNDED, which is the authors'
 COLUMNS = [
     *("mixture", "system", "object", "role", "class", "video", "beside", "probability", "solo_probability", "muted"),
     *SCORES,
@@ -124,7 +124,11 @@ def _score_as_published(rows: Sequence[dict[str, Any]], outcome: Outcome) -> Non
         return
     silence = np.zeros_like(outcome.mixture)
     references = [outcome.references.get(row["object"], silence) for row in rows]
-    given = [silence if row["muted"] else outcome.estimates[row["system"]][row["object"]] for row in rows]
+    heard = [row["probability"] >= ROUNDED for row in rows]
+    given = [
+        outcome.estimates[row["system"]][row["object"]] if sounds else silence
+        for row, sounds in zip(rows, heard, strict=True)
+    ]
     scores = as_published(np.stack(references), np.stack(given))
     for number, row in enumerate(rows):
         row.update({name: float(values[number]) for name, values in zip(AS_PUBLISHED, scores, strict=True)})
