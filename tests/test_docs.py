@@ -100,10 +100,6 @@ def test_no_page_holds_a_gap_to_be_filled(page: str) -> None:
 # --- From the originals: what stands in the column "here" exists
 
 TABLE_ROW = re.compile(r"^\| (?!there \|)(.*?) \| ([CPV, ]+) \| (.*?) \| (.*?) ?\|$", re.MULTILINE)
-PENDING = {
-    "visualize.mixtures",
-    "metrics/<stage>/visualization/index.html",
-}  # told of, and made by others: not yet there
 AS_ARGUMENTS = {"ids", "imported"}  # of videos.source
 
 
@@ -153,7 +149,7 @@ def test_what_stands_for_the_originals_is_there(row: tuple[str, ...]) -> None:
     assert differs or here != "-", "why there is none"
     told = re.findall("`(.+?)`", here)
     told += re.findall(r"`([a-z_<>]+(?:\.(?!pth|sh`|py`|safetensors)[a-z_]+|/.+?))`", differs)
-    assert not [name for token in told if token not in PENDING for name in unknown(token)]
+    assert not [name for token in told for name in unknown(token)]
 
 
 def test_a_flag_stands_once_for_each_original() -> None:
@@ -163,10 +159,6 @@ def test_a_flag_stands_once_for_each_original() -> None:
             for letter in whose.split(", "):
                 seen[flag, letter] = seen.get((flag, letter), 0) + 1
     assert len(seen) > 120 and not [key for key, times in seen.items() if times > 1]
-
-
-def test_what_is_pending_is_not_there_yet() -> None:
-    assert not [token for token in PENDING if not unknown(token)], "it is there now: take it out of PENDING"
 
 
 def test_a_word_that_names_nothing_is_found() -> None:

@@ -149,7 +149,7 @@ def read_about(path: Path | str) -> About:
     if text is None:
         raise InputError(
             f"{path} does not say what it was trained with, it is older than this version, or none of its files: make"
-            " it again (`dvc repro`), or import it with python -m avsep.published"
+            " it again (`dvc repro`), or import it with python -m avsep.published import"
         )
     try:
         return About.from_text(text)

@@ -303,7 +303,8 @@ def test_each_stage_s_weights_tell_what_they_were_trained_with(stage: str) -> No
         ("trimodal", "clip", "text_heads", 1, "pretrained/clip"),
         ("finetune", "spectrogram", "align_corners", False, "trimodal/best"),
         ("evaluate", "spectrogram", "hop", 8, "baseline/best"),
-        ("evaluate", "extract", "fps", 2, "baseline/best"),
+        ("ungated", "resnet", "width", 16, "pretrained/resnet18"),
+        ("evaluate", "baseline", "fps", 2, "baseline/best"),
     ],
 )
 def test_a_stage_refuses_what_was_trained_with_other_params_before_any_work(

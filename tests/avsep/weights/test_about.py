@@ -16,7 +16,7 @@ from torch import nn
 from avsep.errors import InputError
 from avsep.systems.catalogue import STAGES, entry_of
 from avsep.systems.load import load_systems
-from avsep.weights import ccol, clip, resnet, sound_of_pixels, vast
+from avsep.weights import ccol, clip, resnet, sound_of_pixels, ungated, vast
 from avsep.weights import detectors as detector_weights
 from avsep.weights.about import (
     FORMAT,
@@ -36,15 +36,17 @@ from models.clip import FrozenCLIP, build_clip
 from models.detector import build_detector
 from models.resnet import ResNet18
 from models.sound_of_pixels import SoundOfPixels
+from models.ungated import Ungated
 from models.vast import VAST
-from tests.helpers.factories import CLASSES, SIZE, WIDTH, noise, tiny_ccol, tiny_clip, tiny_heard
+from tests.helpers.factories import CLASSES, SIZE, UNET, WIDTH, noise, tiny_ccol, tiny_clip, tiny_heard
 from tests.helpers.outcomes import PARAMS, networks, tiny_setup, write_weights
 from tests.helpers.weights import KINDS, TINY_DETECTOR, save_tiny_detector, save_trained
 
 ROOT = Path(__file__).parents[3]
 CYCLIC = Path("checkpoints/cyclic/best.safetensors")
 TRIMODAL = Path("checkpoints/trimodal/best.safetensors")
-ALL = (ccol.CCOL, sound_of_pixels.SOUND_OF_PIXELS, vast.VAST, clip.KIND, resnet.KIND, detector_weights.KIND)
+TRAINED = (ccol.CCOL, ungated.UNGATED, sound_of_pixels.SOUND_OF_PIXELS, vast.VAST)
+ALL = (*TRAINED, clip.KIND, resnet.KIND, detector_weights.KIND)
 SECTIONS = {**PARAMS, **TINY_DETECTOR}
 
 
@@ -127,9 +129,11 @@ def masks_of(network: nn.Module) -> dict[str, torch.Tensor]:
     if isinstance(network, VAST):
         masks: dict[str, torch.Tensor] = network.separate(heard.mixture, {"A": noise(2, 8, seed=1)})
         return masks
-    assert isinstance(network, CCoL | SoundOfPixels)
+    assert isinstance(network, CCoL | SoundOfPixels | Ungated)
     pictures = {name: noise(2, 1, 3, SIZE, SIZE, seed=n) for n, name in enumerate("AB")}
-    return network.separate(heard.log_mixture, {name: network.frames(own) for name, own in pictures.items()})
+    mixture = heard.mixture if isinstance(network, SoundOfPixels) else heard.log_mixture
+    masks = network.separate(mixture, {name: network.frames(own) for name, own in pictures.items()})
+    return network.let_through(masks) if isinstance(network, SoundOfPixels) else masks
 
 
 @torch.no_grad()
@@ -139,14 +143,25 @@ def masks_of(network: nn.Module) -> dict[str, torch.Tensor]:
         lambda: tiny_ccol(3),
         lambda: tiny_ccol(3, shared_trunk=False),
         lambda: tiny_ccol(3, query_std=1.0),
-        lambda: networks()["baseline"],
+        lambda: networks()["ungated"],
+        lambda: SoundOfPixels(WIDTH, **UNET, binary=True),
+        lambda: SoundOfPixels(WIDTH, **UNET, binary=False),
         lambda: networks()["trimodal"],
     ],
-    ids=["CCoL", "CCoL with a trunk each", "CCoL with standardised maps", "Sound of Pixels", "VAST"],
+    ids=[
+        "CCoL",
+        "CCoL with a trunk each",
+        "CCoL with standardised maps",
+        "ungated",
+        "Sound of Pixels",
+        "Sound of Pixels with ratio masks",
+        "VAST",
+    ],
 )
 def test_a_network_is_built_of_its_file_alone(make: Callable[[], nn.Module]) -> None:
     network = make()
     params = changed("model.query_std", getattr(network, "query_std", None))
+    params["baseline"]["masks"] = "binary" if getattr(network, "binary", False) else "ratio"
     save_trained(CYCLIC, network, params)
     rebuilt = type(network)(**read_about(CYCLIC).keywords)
     rebuilt.load_state_dict(load_weights(CYCLIC))
@@ -171,7 +186,7 @@ def test_what_is_pretrained_is_built_of_its_file_alone() -> None:
     build_detector(**about.keywords).load_state_dict(load_weights(detector_weights.DETECTOR))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in ALL if kind.params], ids=lambda kind: kind.system)
+@pytest.mark.parametrize("kind", TRAINED, ids=lambda kind: kind.system)
 def test_how_it_hears_and_sees_is_told(kind: Kind) -> None:
     told = describe(kind, "some", PARAMS).params
     assert told["spectrogram.hop"] == PARAMS["spectrogram"]["hop"] and told["extract.rate"] == PARAMS["extract"]["rate"]
