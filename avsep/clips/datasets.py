@@ -127,7 +127,8 @@ class _Mixtures(Dataset[dict[str, Any]]):
         frames = {name: self.reader.frames_around(videos[name], centres[name]) for name in self.seen}
         if self.features is None:
             sample["pictures"] = {
-                name: self.reader.pictures(videos[name], frames[name], views and views[name]) for name in self.seen
+                name: self.reader.pictures(videos[name], frames[name], None if views is None else views[name])
+                for name in self.seen
             }
             return sample
         sample["features"] = {
