@@ -27,7 +27,7 @@ from PIL import Image
 
 from avsep.files.hashes import COARSE
 from avsep.media.frames import frame_name, pack
-from avsep.params.sections import Detect, Detector, Extract, ResNet, Videos
+from avsep.params.sections import Detect, Detector, Extract, Frames, ResNet, Videos
 from avsep.params.stages import DetectParams, ExtractParams
 from avsep.weights.detectors import save_detector
 from models.detector import build_detector
@@ -43,6 +43,8 @@ DETECT = DetectParams(
     threads=os.cpu_count() or 1,  # so that detection stays in this process, where its stand-in is
     videos=VIDEOS,
     resnet=ResNet(width=8),
+    extract=EXTRACT.extract,
+    frames=Frames(fps=4, count=1, stride=1, resize=16, size=16, square=True, augment="none", cache=True),
     detector=Detector(backbone="resnet18", channels=16, min_size=48, max_size=64),
     detect=Detect(threshold=0.3, nms=0.5, batch=FRAMES, phrase="a {}"),
 )
@@ -87,7 +89,7 @@ def stand_in_for_ffmpeg() -> None:
 def stand_in_for_detector() -> None:
     """From now on stage detect finds one object in each frame."""
 
-    def look_through(video: detect.Video, loading: detect.Loading, size: int) -> np.ndarray:
+    def look_through(video: detect.Video, loading: detect.Loading, size: int, step: int) -> np.ndarray:
         return np.array([[number, 1, 0.5, 1, 2, 3, 4] for number in range(1, video.frames + 1)], np.float32)
 
     detect.look_through = look_through

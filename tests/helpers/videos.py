@@ -1,6 +1,6 @@
 """Params of where videos come from, for the tests of stages that read them."""
 
-from avsep.params.sections import Download, Index, Videos
+from avsep.params.sections import Download, Frames, Index, Videos
 
 DEMO = Videos(
     source="demo",
@@ -29,3 +29,6 @@ INDEX = Index(
     val_mixtures=4,
     test_mixtures=8,
 )
+
+# How CCoL sees them, one frame a second.
+FRAMES = Frames(fps=1, count=1, stride=1, resize=16, size=16, square=True, augment="none", cache=True)

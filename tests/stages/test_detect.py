@@ -19,7 +19,7 @@ from avsep.errors import InputError
 from avsep.files.ledgers import file_hash
 from avsep.media.detections import read_detections, write_detections
 from avsep.params.loading import load
-from avsep.params.sections import Detect, Detector, ResNet
+from avsep.params.sections import Detect, Detector, Extract, ResNet
 from avsep.params.stages import DetectParams
 from avsep.sources.manifest import MANIFEST, Row, write_manifest
 from avsep.weights.detectors import save_detector, save_no_detector, save_zero_shot
@@ -27,7 +27,7 @@ from models.detector import build_detector
 from stages import detect
 from tests.helpers.clusters import local_cluster
 from tests.helpers.factories import read_archive, write_archive, write_frames
-from tests.helpers.videos import DEMO
+from tests.helpers.videos import DEMO, FRAMES
 from tests.helpers.weights import save_tiny_detector
 from tests.helpers.zero_shot import write_zero_shot
 
@@ -42,6 +42,8 @@ def params(threshold: float = 0.3, width: int = 8) -> DetectParams:
         threads=1,
         videos=DEMO,
         resnet=ResNet(width=width),
+        extract=Extract(rate=11025, fps=1),
+        frames=FRAMES,
         detector=Detector(backbone="resnet18", channels=16, min_size=48, max_size=64),
         detect=Detect(threshold=threshold, nms=0.5, batch=2, phrase="a {}"),
     )
@@ -110,6 +112,18 @@ def test_a_miss_is_counted_and_written_as_no_rows() -> None:
     assert read_detections(Path("data/detection_results/tuba/c.mp4.npy"), 1).shape == (0, 7)
     metrics = json.loads(Path("metrics/detect.json").read_text())
     assert metrics["frames"] == {"total": 9, "with_object": 0, "without": 9}
+
+
+def test_only_frames_that_ccol_sees_are_looked_at(looked_at: list[tuple[str, int]]) -> None:
+    """Of two frames a second one: it stands in the rows under its number among those that were kept."""
+    every = dataclasses.replace(params(threshold=0.05), extract=Extract(rate=11025, fps=2))
+    detect.main(every)
+    assert sorted(looked_at) == [("a", 1), ("b", 1), ("b", 3), ("c", 1)]
+    numbers = {int(row[0]) for row in read_detections(Path("data/detection_results/cello/b.mp4.npy"), 5)}
+    assert numbers <= {1, 3}
+    assert json.loads(Path("metrics/detect.json").read_text())["frames"]["total"] == 4
+    detect.main(dataclasses.replace(every, frames=dataclasses.replace(FRAMES, fps=2)))
+    assert len(looked_at) == 4 + 9, "another rate is another result"
 
 
 def test_only_what_changed_is_detected_again(looked_at: list[tuple[str, int]]) -> None:

@@ -18,7 +18,7 @@ from avsep.params.stages import DetectParams, ExtractParams
 from models.detector import build_detector
 from stages import detect, extract
 from tests.helpers.factories import write_archive
-from tests.helpers.videos import DEMO
+from tests.helpers.videos import DEMO, FRAMES
 from tests.helpers.weights import save_tiny_detector
 
 EXTRACT = ExtractParams(videos=DEMO, extract=Extract(rate=11025, fps=1))
@@ -27,6 +27,8 @@ DETECT = DetectParams(
     threads=1,
     videos=DEMO,
     resnet=ResNet(width=8),
+    extract=EXTRACT.extract,
+    frames=FRAMES,
     detector=Detector(backbone="resnet18", channels=16, min_size=48, max_size=64),
     detect=Detect(threshold=0.3, nms=0.5, batch=2, phrase="a {}"),
 )
@@ -57,7 +59,7 @@ def worked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         video.wav.write_bytes(b"%d Hz of " % rate + content)
         return extract.Result(frames=2, samples=2 * rate, reason="")
 
-    def look_through(video: detect.Video, loading: detect.Loading, size: int) -> np.ndarray:
+    def look_through(video: detect.Video, loading: detect.Loading, size: int, step: int) -> np.ndarray:
         names.append(f"detect {video.item[1]}")
         return np.array([[number, 1, 0.5, 1, 2, 3, 4] for number in range(1, video.frames + 1)], np.float32)
 

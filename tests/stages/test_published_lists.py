@@ -19,7 +19,7 @@ from avsep.params.stages import DetectParams, ExtractParams, IndexParams, Videos
 from avsep.weights.detectors import save_no_detector
 from stages import detect, extract, index, videos
 from tests.helpers.published_layout import write_layout, write_lists
-from tests.helpers.videos import DEMO, DOWNLOAD, INDEX
+from tests.helpers.videos import DEMO, DOWNLOAD, FRAMES, INDEX
 
 CLASSES = ("cello", "flute", "trumpet", "tuba")
 RATE = 11025
@@ -60,6 +60,8 @@ class Project:
                         threads=1,
                         videos=source,
                         resnet=ResNet(width=8),
+                        extract=kept,
+                        frames=FRAMES,
                         detector=Detector(backbone="resnet18", channels=16, min_size=48, max_size=64),
                         detect=Detect(threshold=0.3, nms=0.5, batch=2, phrase="a {}"),
                     )
