@@ -1,6 +1,6 @@
-"""Sound of Pixels (Zhao et al., ECCV 2018): gives each object its part of the mixture; it grounds none.
+"""CCoL's separation alone, without gates: gives each object its part of the mixture; it grounds none.
 
-It sees whole frames, as published, or the crops that CCoL sees (baseline.frames).
+It sees the crops that CCoL sees, or whole frames (ungated.sees).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

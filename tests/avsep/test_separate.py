@@ -34,7 +34,7 @@ TINY: dict[str, Any] = {
     "extract": {"rate": RATE, "fps": FPS},
     "audio": {"samples": SAMPLES},
     "spectrogram": {"n_fft": 1022, "hop": 272, "log_bins": 16},
-    "frames": {"count": 1, "stride": 1, "resize": 16, "size": 16},
+    "frames": {"fps": FPS, "count": 1, "stride": 1, "resize": 16, "size": 16},
     "model": {**factories.MODEL, "query_std": None},
     "vast": {"unet_levels": 3, "unet_channels": 2, "frames": 1, "phrase": "playing the {}"},
     "evaluate": {"systems": ["cyclic", "trimodal"]},
