@@ -15,10 +15,11 @@ TINY: dict[str, dict[str, Any]] = {
     "extract": {"rate": factories.RATE, "fps": factories.FPS},
     "audio": {"samples": factories.SAMPLES},
     "spectrogram": asdict(factories.SPECTROGRAM),
-    "frames": {"count": 1, "stride": 1, "resize": 20, "size": factories.SIZE},
+    "frames": {"fps": factories.FPS, "count": 1, "stride": 1, "resize": 20, "size": factories.SIZE},
     "model": {**factories.MODEL, "query_std": None},
     "clip": factories.CLIP,
-    "vast": {"unet_levels": 3, "unet_channels": 2, "frames": 1, "batch": 5},
+    "vast": {"unet_levels": 3, "unet_channels": 2, "fps": factories.FPS, "frames": 1, "batch": 5},
+    "baseline": {"fps": factories.FPS, "frames": 1, "stride": 1},
     "evaluate": {"batch": 3, "examples": 1, "sources": [2, 3], "source_mixtures": 2, "resamples": 20},
     "report": {"mixtures": 1},
 }

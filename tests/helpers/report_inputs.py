@@ -33,6 +33,7 @@ LEVEL = {
     "oracle": 15.0,
     "oracle_binary": 16.0,
     "baseline": 6.0,
+    "ungated": 6.5,
     "colearning": 7.0,
     "cyclic": 8.5,
     "trimodal_visual": 7.5,

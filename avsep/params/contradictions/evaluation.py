@@ -7,7 +7,9 @@ from avsep.params.sections import Params
 from avsep.systems.catalogue import CONTROLS, GATE_CONTROLS, SCENE_CONTROLS, STAGES, SYSTEMS
 
 # What else is a key of metrics/evaluate.json or metrics/evaluate_scenes.json, where each system is one.
-OTHER_KEYS = re.compile("gates|pairs|phrases|phrase_threshold|external|scenes|detection|(grounding|silent)(_.*)?")
+OTHER_KEYS = re.compile(
+    "gates|pairs|phrases|phrase_threshold|external|leaks|scenes|detection|(grounding|silent|published)(_.*)?"
+)
 
 
 def systems(p: Params) -> Iterator[str]:

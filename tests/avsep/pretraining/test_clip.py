@@ -34,7 +34,8 @@ def test_queries_by_picture_and_by_caption_vary_alike_and_no_cosine_changes() ->
     level(clip, pictures, captions)
     torch.testing.assert_close(cosines(), before)
     for query in (visual_query(frozen.tokens(pictures)[:, None]), frozen.text(captions)):
-        assert float(query.std(0).square().mean()) == pytest.approx(1.0, rel=1e-4)
+        # of a few values, whose sums processors round in ways of their own
+        assert float(query.std(0).square().mean()) == pytest.approx(1.0, rel=1e-3)
 
 
 def test_captions_of_one_class_are_no_negatives_of_each_other() -> None:

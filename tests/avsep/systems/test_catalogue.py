@@ -76,7 +76,7 @@ def test_groups_are_what_they_say() -> None:
 
 
 def test_the_stages_of_systems_train() -> None:
-    assert STAGES == ("baseline", "colearning", "cyclic", "trimodal", "finetune")
+    assert STAGES == ("baseline", "ungated", "colearning", "cyclic", "trimodal", "finetune")
     assert set(STAGES) <= {drawn.name for drawn in TRAINING}
     root = Path(catalogue.__file__).parents[2]
     assert all((root / f"stages/{drawn.name}.py").is_file() for drawn in TRAINING)

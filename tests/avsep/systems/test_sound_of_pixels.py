@@ -14,9 +14,11 @@ from tests.helpers.outcomes import PARAMS, networks, tiny_setup
 from tests.helpers.weights import save_trained
 
 
-def loaded(root: Path, network: torch.nn.Module, **options: object) -> SoundOfPixelsSystem:
-    save_trained(root / "checkpoints/baseline/best.safetensors", network, PARAMS)
-    [system] = load([entry_of("baseline")], tiny_setup(root, **options))
+def loaded(root: Path, network: torch.nn.Module, masks: str = "binary", **baseline: int) -> SoundOfPixelsSystem:
+    params = {**PARAMS, "baseline": {**PARAMS["baseline"], "masks": masks, **baseline}}
+    save_trained(root / "checkpoints/baseline/best.safetensors", network, params)
+    seen = {f"baseline_{name}": value for name, value in baseline.items()}
+    [system] = load([entry_of("baseline")], tiny_setup(root, params=params, **seen))
     assert isinstance(system, SoundOfPixelsSystem)
     return system
 
@@ -26,7 +28,7 @@ def loaded(root: Path, network: torch.nn.Module, **options: object) -> SoundOfPi
 def test_it_answers_what_its_network_says_and_grounds_nothing(binary: bool, tmp_path: Path) -> None:
     network = networks()["baseline"]
     assert isinstance(network, SoundOfPixels)
-    system = loaded(tmp_path, network, baseline_binary=binary)
+    system = loaded(tmp_path, network, "binary" if binary else "ratio")
     heard = hear_sources(tiny_waves(2), SPECTROGRAM)
     pictures = {name: noise(2, 1, 3, SIZE, SIZE, seed=n) for n, name in enumerate("ABCD")}
     asked = {name: together([system.prepare(one, "") for one in own]) for name, own in pictures.items()}
@@ -44,7 +46,7 @@ def test_it_answers_what_its_network_says_and_grounds_nothing(binary: bool, tmp_
 
 
 def test_it_sees_whole_frames_at_its_own_rate(tmp_path: Path) -> None:
-    system = loaded(tmp_path, networks()["baseline"], kept_fps=8, baseline_fps=2, baseline_frames=3, baseline_stride=5)
+    system = loaded(tmp_path, networks()["baseline"], fps=2, frames=3, stride=5)
     assert system.sight == Sight("baseline", 2, 3, 5, SIZE, square=False, whole=True)
     reader = system.sight.reader(1000, 255, 8)
     assert not reader.objects and (reader.fps, reader.step) == (2, 4)
