@@ -6,7 +6,7 @@ a phrase's sound is there, and the threshold from which it is taken to be heard.
 systems (avsep/scoring/asking.py) and scored in parallel processes, row by row.  At last the rows make every aggregate:
 avsep/scoring/summary.py.
 
-checkpoints/{baseline,colearning,cyclic,trimodal,finetune}/best.safetensors of those systems,
+checkpoints/{baseline,ungated,colearning,cyclic,trimodal,finetune}/best.safetensors of those systems,
 checkpoints/pretrained/clip.safetensors for VAST's, the folders of evaluate.external,
 data/index/{val,test}_sep.csv, data/videos/**/*.truth.json where there are such
     -> metrics/{pairs,phrases,places,sources,skipped}.csv, metrics/evaluate, metrics/evaluate.json, metrics/examples

@@ -6,8 +6,8 @@ they are given is scored against the stems, with objects that were missed and ob
 stand the mixture itself, the oracle ratio masks of the stems, and cyclic co-learning at the players' true boxes.
 Gates are those that stage evaluate has calibrated on validation's mixtures.
 
-checkpoints/{baseline,colearning,cyclic,trimodal,finetune}/best.safetensors, checkpoints/pretrained/{clip,detector}
-.safetensors, metrics/evaluate.json, data/scenes
+checkpoints/{baseline,ungated,colearning,cyclic,trimodal,finetune}/best.safetensors,
+checkpoints/pretrained/{clip,detector}.safetensors, metrics/evaluate.json, data/scenes
     -> metrics/evaluate_scenes.json, metrics/scenes.csv (avsep/scenes/scoring.py: its rows), metrics/scenes_by_kind.csv,
     metrics/scenes_found.csv, metrics/scene_examples (avsep/scenes/examples.py)
 """

@@ -14,6 +14,7 @@ from avsep.media import spectrogram
 from avsep.media.spectrogram import Spectrogram
 
 Partners = Literal["videos", "classes", "any"]
+FAINTEST = 1e-10  # added to magnitudes, whose logarithm is taken
 
 
 def draw_partners(
@@ -101,8 +102,9 @@ class Heard:
         return self.log_mixture.clamp(1e-3, 10)
 
     def louder(self, name: str) -> Tensor:
-        """The binary mask of source `name`: 1 where it has more than half of the mixture's magnitude."""
-        return (2 * self.solo[name] > self.mixture).float()
+        """The binary mask of source `name`: 1 where it has more than half of the mixture's magnitude. Where nothing
+        sounds, no source has more."""
+        return (2 * (self.solo[name] - FAINTEST) > self.mixture).float()
 
     def target(self, name: str, maximum: float) -> Tensor:
         """The ratio mask that would give source `name` back."""
@@ -114,6 +116,6 @@ def hear(sources: Mapping[str, Tensor], how: Spectrogram) -> Heard:
     spectra = spectrogram.stft(torch.stack(list(sources.values())), how.n_fft, how.hop)  # (S, B, F, T)
     # the transform is linear: the mixture's spectrum is the sum of its sources'
     both = torch.cat([spectra, spectra.sum(0, keepdim=True)])  # (S + 1, B, F, T)
-    magnitudes = spectrogram.magnitude(both) + 1e-10
+    magnitudes = spectrogram.magnitude(both) + FAINTEST
     warped = spectrogram.warp(magnitudes, how.log_bins, how.align_corners).unsqueeze(2)  # (S + 1, B, 1, F', T)
     return Heard(mixture=warped[-1], solo=dict(zip(sources, warped[:-1], strict=True)))

@@ -114,7 +114,8 @@ def frozen_features(
             if size > (memory := physical_memory()):
                 raise InputError(
                     f"the features of {len(todo)} frames take {size / 1e9:.1f} GB in {devices} processes, and this"
-                    f" machine has {memory / 1e9:.1f} GB: set the stage's cache (frames.cache or vast.cache) to false"
+                    f" machine has {memory / 1e9:.1f} GB: set the stage's cache (frames.cache, vast.cache or"
+                    " baseline.cache) to false"
                 )
     return features
 

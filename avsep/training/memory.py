@@ -24,7 +24,7 @@ from avsep.errors import InputError
 
 META = torch.device("meta")
 BESIDE = 1.3  # a step's peak to that of its tensors: 1.2 to 1.4 on a CPU (docs/training.md)
-MIXED = 0.6  # what a step keeps in mixed precision, but for gradients: 0.56 by the tensors of the demo's baseline
+MIXED = 0.6  # what a step keeps in mixed precision, but for gradients: 0.56 by the tensors of the demo's ungated
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -183,8 +183,11 @@ def _parts(need: Needed) -> str:
 
 def _advice(need: Needed) -> str:
     if need.cache > need.device:
-        return "set its cache to false (frames.cache, vast.cache)"
-    return "lower its batch (train.batch, vast.batch) or audio.samples, or take more train.devices or train.nodes"
+        return "set its cache to false (frames.cache, vast.cache, baseline.cache)"
+    return (
+        "lower its batch (train.batch, vast.batch, baseline.batch) or audio.samples, or take more train.devices or"
+        " train.nodes"
+    )
 
 
 def gigabytes(size: int) -> str:

@@ -1,6 +1,6 @@
 """A training stage as a value: which networks learn what, from which samples, how long and on which machine.
 
-Each of stages/{grounding,colearning,cyclic,baseline,trimodal,finetune}.py has a `phase` that makes its own, and
+Each of stages/{grounding,colearning,cyclic,ungated,baseline,trimodal,finetune}.py has a `phase` that makes its own, and
 avsep.training.loop.learn trains any of them.
 """
 

@@ -17,7 +17,18 @@ from models.ccol import CCoL
 from models.resnet import FrameFeatures
 from models.sound_of_pixels import SoundOfPixels
 from stages import baseline, colearning, cyclic, grounding, ungated
-from tests.helpers.factories import SIZE, UNET, WIDTH, noise, part_of_batch, tiny_ccol, tiny_heard, tiny_seen
+from tests.helpers.factories import (
+    SAMPLES,
+    SIZE,
+    UNET,
+    WIDTH,
+    hear_tiny,
+    noise,
+    part_of_batch,
+    tiny_ccol,
+    tiny_heard,
+    tiny_seen,
+)
 
 B = 6
 PHASES: dict[str, Callable[..., dict[str, Tensor]]] = {
@@ -200,6 +211,15 @@ def test_the_loss_of_sound_of_pixels_is_the_formula(binary: bool) -> None:
     assert loss.item() == pytest.approx(np.mean(losses), rel=1e-4)
     loss.backward()
     assert all(p.grad is not None and p.grad.any() for p in networks.frames.trunk.parameters()), "its ResNet learns"
+
+
+def test_where_nothing_sounds_no_source_is_louder() -> None:
+    """As published, which adds 1e-10 to the mixture's magnitude alone."""
+    waves = {name: torch.zeros(1, SAMPLES) for name in SOUNDING}
+    waves["A"][:, :100] = 0.1 * noise(1, 100, seed=0)
+    heard = hear_tiny(waves)
+    louder = {name: heard.louder(name) for name in SOUNDING}
+    assert louder["A"][..., 0].any() and not louder["A"][..., -1].any() and not louder["C"].any()
 
 
 def test_a_frozen_sound_of_pixels_learns_nothing_of_its_frames() -> None:

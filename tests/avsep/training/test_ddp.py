@@ -40,7 +40,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     **{stage: {"epochs": STEPS, "milestones": []} for stage in TRAINED if stage != "baseline"},
     "baseline": {
         **{"epochs": STEPS, "milestones": [], "batch": BATCH, "repeats": 1},
-        **{"masks": "binary", "lr_resnet": 1.0, "cache": False},  # as published
+        **{"masks": "binary", "lr_resnet": 1.0, "cache": False, "optimizer": "sgd"},  # as published
     },
 }
 PUBLISHED: dict[str, dict[str, Any]] = {
