@@ -303,7 +303,7 @@ def test_features_that_exceed_the_memory_are_refused_before_they_fill_it(
     monkeypatch.setattr(data, "physical_memory", lambda: need)
     frozen_features(frames, reader, wanted, "cpu", batch=2)
     monkeypatch.setattr(data, "physical_memory", lambda: need - 1)
-    with pytest.raises(InputError, match=r"features of 3 frames take .* vast\.cache\) to false"):
+    with pytest.raises(InputError, match=r"features of 3 frames take .* vast\.cache or baseline\.cache\) to false"):
         frozen_features(frames, reader, wanted, "cpu", batch=2)
     monkeypatch.setattr(data, "physical_memory", lambda: 2 * need - 1)
     frozen_features(frames, reader, wanted, "cpu", batch=2)
