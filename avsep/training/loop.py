@@ -202,8 +202,9 @@ class EndAtOnce(Callback):
     both might wait for ever.
     """
 
-    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        signal.signal(signal.SIGTERM, self._end)  # in place of Lightning's, which takes it back at the end
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        # in place of Lightning's, which is set between on_fit_start and here, and taken back at the end
+        signal.signal(signal.SIGTERM, self._end)
 
     @staticmethod
     def _end(*_: Any) -> None:
