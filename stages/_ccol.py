@@ -12,12 +12,13 @@ from avsep.clips.datasets import ClipReader
 from avsep.clips.index import SOUNDING
 from avsep.params.stages import CcolParams
 from avsep.training.data import training_data
+from avsep.training.optimizers import optimizer
 from avsep.training.phase import Samples, Schedule
 from avsep.weights.about import About, Kind, describe, refuse_other
 from avsep.weights.ccol import CCOL
 from avsep.weights.checkpoints import load_into, load_weights
 from models.ccol import CCoL
-from stages._training import classes_of
+from stages._training import Steps, classes_of, steps_of
 
 
 def ccol_of(params: CcolParams) -> CCoL:
@@ -106,12 +107,6 @@ def data_of(
     )
 
 
-def schedule_of(params: CcolParams, *, epochs: int, milestones: Sequence[int], monitor: str) -> Schedule:
-    """Adam's steps, of as many samples in each phase."""
-    return Schedule(
-        epochs=epochs,
-        batch=params.train.batch,
-        decay=params.train.decay,
-        milestones=milestones,
-        monitor=monitor,
-    )
+def schedule_of(params: CcolParams, given: Steps) -> Schedule:
+    """As many samples in each step of each phase."""
+    return steps_of(params, given, batch=params.train.batch, optimizer=optimizer(params.train.optimizer))

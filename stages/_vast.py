@@ -1,6 +1,6 @@
 """What VAST's two training stages make of their params: all of a phase but its objective, its steps and its start."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from avsep.weights.vast import VAST as KIND
 from models.clip import FrozenCLIP
 from models.vast import VAST
 from stages._clip import teacher_of
-from stages._training import classes_of, machine_of, show_of, spectrogram_of
+from stages._training import Steps, classes_of, machine_of, show_of, spectrogram_of, steps_of
 
 
 def vast_phase(
@@ -113,16 +113,7 @@ def data_of(params: VastParams, teacher: FrozenCLIP, stage: str) -> Callable[[],
     )
 
 
-def schedule_of(
-    params: VastParams, *, epochs: int, milestones: Sequence[int], monitor: str, cosine: bool = False
-) -> Schedule:
+def schedule_of(params: VastParams, given: Steps) -> Schedule:
     """Steps of both stages' kind."""
-    return Schedule(
-        epochs=epochs,
-        batch=params.vast.batch,
-        decay=params.train.decay,
-        milestones=milestones,
-        monitor=monitor,
-        cosine=cosine,
-        optimizer=optimizer(params.vast.optimizer, params.vast.momentum, params.vast.weight_decay),
-    )
+    kind = optimizer(params.vast.optimizer, params.vast.momentum, params.vast.weight_decay)
+    return steps_of(params, given, batch=params.vast.batch, optimizer=kind)

@@ -28,14 +28,14 @@ from avsep.training.data import INDEX, see
 from avsep.training.loop import learn
 from avsep.training.masks import weighted_cross_entropy, weighted_l1
 from avsep.training.optimizers import optimizer
-from avsep.training.phase import Group, Phase, Schedule
+from avsep.training.phase import Group, Phase
 from avsep.training.seeds import seed_everything
 from avsep.training.shown import OBJECT, Shown, ratio
 from avsep.weights.resnet import resnet_weights
 from avsep.weights.sound_of_pixels import SOUND_OF_PIXELS
 from models.sound_of_pixels import FrameMaps, SoundOfPixels
 from stages._ccol import about_of, data_of, reader_of
-from stages._training import machine_of, show_of, spectrogram_of
+from stages._training import machine_of, show_of, spectrogram_of, steps_of
 
 START = Path("checkpoints/pretrained/resnet18.safetensors")
 
@@ -115,12 +115,10 @@ def phase(params: BaselineParams) -> Phase:
         ),
         see=partial(see, networks.frames, FrameMaps),
         spectrogram=spectrogram_of(params),
-        schedule=Schedule(
-            epochs=given.epochs,
+        schedule=steps_of(
+            params,
+            given,
             batch=given.batch,
-            decay=params.train.decay,
-            milestones=given.milestones,
-            monitor=given.monitor,
             optimizer=optimizer(given.optimizer, given.momentum, given.weight_decay),
         ),
         machine=machine_of(params),

@@ -6,7 +6,8 @@ CCoL (Tian, Hu, Xu; CVPR 2021).  The grounding gates s say which object of a pai
     L_sep = (L1w(M_AB, T_A) + L1w(M_CD, T_C)) / 2
     L     = L_sep + w [ L_grd + min(CE+ g(mix, v_A), CE+ g(mix, v_B)) + min(CE+ g(mix, v_C), CE+ g(mix, v_D)) ]
 
-with L_grd of the warm-up (stages/grounding.py, objective.symmetric too) and w = colearning.grounding_weight.
+with L_grd of the warm-up (stages/grounding.py, objective.symmetric too) and w = colearning.grounding_weight;
+objective.gates likelier: s is 1 for the likelier object of a pair, and 0 for the other.
 
 checkpoints/grounding, data/index -> checkpoints/colearning
 """
@@ -27,7 +28,7 @@ from avsep.training import shown
 from avsep.training.data import INDEX, see
 from avsep.training.distributed import mean_over_batch
 from avsep.training.loop import learn
-from avsep.training.losses import gated_separation, one_of, positive, solo_grounding
+from avsep.training.losses import Gates, gated_separation, one_of, positive, solo_grounding
 from avsep.training.phase import Group, Phase
 from avsep.training.seeds import seed_everything
 from models.ccol import CCoL
@@ -46,6 +47,7 @@ def objective(
     grounding_weight: float = 0.25,
     max_target: float = 5.0,
     symmetric: bool = False,
+    gates: Gates = "each",
     as_published: bool = False,
 ) -> dict[str, Tensor]:
     """The phase's loss and its parts, scalars.
@@ -54,7 +56,7 @@ def objective(
     each sample's own minimum.
     """
     g = networks.ground(heard.log_sounds, seen)
-    separated = gated_separation(networks, g, heard, seen, max_target)
+    separated = gated_separation(networks, g, heard, seen, max_target, gates)
 
     def pair(x: str, y: str) -> Tensor:
         x_sounds, y_sounds = positive(g("mixture", x)), positive(g("mixture", y))
@@ -87,6 +89,7 @@ def phase(params: ColearningParams) -> Phase:
             grounding_weight=given.grounding_weight,
             max_target=params.objective.max_target,
             symmetric=params.objective.symmetric,
+            gates=params.objective.gates,
             as_published=params.objective.as_published,
         ),
         validate=partial(validation.separation_and_grounding, spectrogram=spectrogram_of(params)),
@@ -98,7 +101,7 @@ def phase(params: ColearningParams) -> Phase:
         data=data_of(params, networks.frames, "colearning", seen=OBJECTS),
         see=partial(see, networks.frames, FrameFeatures),
         spectrogram=spectrogram_of(params),
-        schedule=schedule_of(params, epochs=given.epochs, milestones=given.milestones, monitor=given.monitor),
+        schedule=schedule_of(params, given),
         machine=machine_of(params),
         about=about_of("colearning", params),
         show=show_of(params, shown.separation_and_grounding),

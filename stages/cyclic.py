@@ -33,7 +33,7 @@ from avsep.training import shown
 from avsep.training.data import INDEX, see
 from avsep.training.distributed import mean_over_batch
 from avsep.training.loop import learn
-from avsep.training.losses import gated_separation, negative, positive, solo_grounding
+from avsep.training.losses import Gates, gated_separation, negative, positive, solo_grounding
 from avsep.training.masks import weighted_l1
 from avsep.training.phase import Group, Phase
 from avsep.training.seeds import seed_everything
@@ -55,6 +55,7 @@ def objective(
     distance_threshold: float = 0.1,
     max_target: float = 5.0,
     symmetric: bool = False,
+    gates: Gates = "each",
     as_published: bool = False,
 ) -> dict[str, Tensor]:
     """The phase's loss and its parts, scalars.
@@ -62,7 +63,7 @@ def objective(
     `as_published`: in L_grd each sample's cross entropy meets every sample's `a`, where the formula takes its own.
     """
     g = networks.ground(heard.log_sounds, seen)
-    separated = gated_separation(networks, g, heard, seen, max_target)
+    separated = gated_separation(networks, g, heard, seen, max_target, gates)
 
     @torch.no_grad()
     def distance(of: str, to: str) -> Tensor:
@@ -123,6 +124,7 @@ def phase(params: CyclicParams) -> Phase:
             distance_threshold=given.distance_threshold,
             max_target=params.objective.max_target,
             symmetric=params.objective.symmetric,
+            gates=params.objective.gates,
             as_published=params.objective.as_published,
         ),
         validate=partial(validation.separation_and_grounding, spectrogram=spectrogram_of(params)),
@@ -134,7 +136,7 @@ def phase(params: CyclicParams) -> Phase:
         data=data_of(params, networks.frames, "cyclic", seen=OBJECTS),
         see=partial(see, networks.frames, FrameFeatures),
         spectrogram=spectrogram_of(params),
-        schedule=schedule_of(params, epochs=given.epochs, milestones=given.milestones, monitor=given.monitor),
+        schedule=schedule_of(params, given),
         machine=machine_of(params),
         about=about_of("cyclic", params),
         show=show_of(params, shown.separation_and_grounding),

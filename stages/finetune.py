@@ -60,7 +60,7 @@ def phase(params: FinetuneParams) -> Phase:
         "finetune",
         params,
         objective=partial(objective, weights=weights, max_target=params.objective.max_target),
-        schedule=schedule_of(params, epochs=given.epochs, milestones=given.milestones, monitor=given.monitor),
+        schedule=schedule_of(params, given),
         lr=given.lr_separation,
         lr_captions=given.lr_captions,
         start=START,

@@ -73,7 +73,7 @@ def phase(params: GroundingParams) -> Phase:
         data=data_of(params, networks.frames, "grounding", seen=OBJECTS, start=networks.start),
         see=partial(see, networks.frames, FrameFeatures),
         spectrogram=spectrogram_of(params),
-        schedule=schedule_of(params, epochs=given.epochs, milestones=given.milestones, monitor=given.monitor),
+        schedule=schedule_of(params, given),
         machine=machine_of(params),
         about=about_of("grounding", params),
         show=show_of(params, shown.grounding),

@@ -76,13 +76,7 @@ def phase(params: TrimodalParams) -> Phase:
         objective=partial(
             objective, weights=weights, masked=params.vast.masked, max_target=params.objective.max_target
         ),
-        schedule=schedule_of(
-            params,
-            epochs=given.epochs,
-            milestones=given.milestones,
-            monitor=given.monitor,
-            cosine=given.schedule == "cosine",
-        ),
+        schedule=schedule_of(params, given),
         lr=given.lr_separation,
     )
 

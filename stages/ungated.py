@@ -85,7 +85,7 @@ def phase(params: UngatedParams) -> Phase:
         ),
         see=partial(see, networks.frames, FrameFeatures),
         spectrogram=spectrogram_of(params),
-        schedule=schedule_of(params, epochs=given.epochs, milestones=given.milestones, monitor=given.monitor),
+        schedule=schedule_of(params, given),
         machine=machine_of(params),
         about=about_of("ungated", params, UNGATED),
         show=show_of(params, shown.separation),

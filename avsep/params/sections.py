@@ -184,6 +184,7 @@ class Model:
 class Objective:
     as_published: bool
     symmetric: bool
+    gates: Literal["each", "likelier"]
     max_target: Positive
 
 
@@ -192,7 +193,9 @@ class Train:
     lr: Positive
     batch: Count
     repeats: Count
+    optimizer: Literal["adam", "muon"]
     decay: Positive
+    warm_up: Share
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     workers: Whole
     devices: Count
@@ -212,6 +215,7 @@ class Visualize:
 @dataclass(frozen=True, kw_only=True, config=_strict)
 class Grounding:
     epochs: Count
+    schedule: Literal["milestones", "cosine", "one_cycle"]
     milestones: list[Count]
     lr_grounding: NotNegative
     monitor: Literal["val/solo_balanced_accuracy", "val/balanced_accuracy"]
@@ -220,6 +224,7 @@ class Grounding:
 @dataclass(frozen=True, kw_only=True, config=_strict)
 class Colearning:
     epochs: Count
+    schedule: Literal["milestones", "cosine", "one_cycle"]
     milestones: list[Count]
     lr_grounding: NotNegative
     lr_separation: NotNegative
@@ -231,6 +236,7 @@ class Colearning:
 @dataclass(frozen=True, kw_only=True, config=_strict)
 class Cyclic:
     epochs: Count
+    schedule: Literal["milestones", "cosine", "one_cycle"]
     milestones: list[Count]
     lr_grounding: NotNegative
     lr_separation: NotNegative
@@ -253,10 +259,11 @@ class Baseline:
     init_std: Positive | None
     batch: Count
     repeats: Count
-    optimizer: Literal["sgd", "adam"]
+    optimizer: Literal["sgd", "adam", "muon"]
     momentum: Share
     weight_decay: NotNegative
     epochs: Count
+    schedule: Literal["milestones", "cosine", "one_cycle"]
     milestones: list[Count]
     lr_separation: NotNegative
     lr_frames: NotNegative
@@ -268,6 +275,7 @@ class Baseline:
 class Ungated:
     sees: Literal["objects", "whole"]
     epochs: Count
+    schedule: Literal["milestones", "cosine", "one_cycle"]
     milestones: list[Count]
     lr_separation: NotNegative
     lr_frames: NotNegative
@@ -287,7 +295,7 @@ class Vast:
     masked: Literal["log", "linear"]
     phrase: str
     batch: Count
-    optimizer: Literal["sgd", "adam"]
+    optimizer: Literal["sgd", "adam", "muon"]
     momentum: Share
     weight_decay: NotNegative
 
@@ -307,7 +315,7 @@ class Captions:
 @dataclass(frozen=True, kw_only=True, config=_strict)
 class Trimodal:
     epochs: Count
-    schedule: Literal["milestones", "cosine"]
+    schedule: Literal["milestones", "cosine", "one_cycle"]
     milestones: list[Count]
     lr_separation: NotNegative
     visual_weight: NotNegative
@@ -320,6 +328,7 @@ class Trimodal:
 @dataclass(frozen=True, kw_only=True, config=_strict)
 class Finetune:
     epochs: Count
+    schedule: Literal["milestones", "cosine", "one_cycle"]
     milestones: list[Count]
     lr_separation: NotNegative
     lr_captions: NotNegative

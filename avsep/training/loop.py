@@ -118,7 +118,16 @@ class Learner(lightning.LightningModule):
         optimizer = given.optimizer(groups)
         schedules = torch.optim.lr_scheduler
         schedule: schedules.LRScheduler
-        if given.cosine:
+        if given.shape == "one_cycle":
+            schedule = schedules.OneCycleLR(
+                optimizer,
+                [group["lr"] for group in groups],
+                total_steps=int(self.trainer.estimated_stepping_batches),
+                pct_start=given.warm_up,
+                cycle_momentum=False,
+            )
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        if given.shape == "cosine":
             schedule = schedules.CosineAnnealingLR(optimizer, given.epochs)
         else:
             schedule = schedules.MultiStepLR(optimizer, list(given.milestones), given.decay)

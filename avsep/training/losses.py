@@ -4,7 +4,7 @@ The objectives themselves stand in stages/grounding.py, stages/colearning.py and
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +15,8 @@ from avsep.clips.mixtures import Heard
 from avsep.training.masks import weighted_l1
 from models.ccol import CCoL, Grounded
 from models.resnet import FrameFeatures
+
+Gates = Literal["each", "likelier"]
 
 
 def positive(logits: Tensor) -> Tensor:
@@ -64,16 +66,32 @@ class Separated(NamedTuple):
     counts: dict[str, Tensor]  # shares of pairs, scalars: the gates pass no gradient, so watch them
 
 
+def likelier(logits_x: Tensor, logits_y: Tensor) -> tuple[Tensor, Tensor]:
+    """s of a pair's two objects: 1 for the one that sounds with the higher probability, 0 for the other; as `gate`."""
+    odds_x, odds_y = (logits[:, 0] - logits[:, 1] for logits in (logits_x, logits_y))
+    x_opens = (odds_x >= odds_y).to(odds_x).detach()[:, None, None, None]
+    return x_opens, 1 - x_opens
+
+
 def gated_separation(
-    networks: CCoL, g: Grounded, heard: Heard, seen: Mapping[str, FrameFeatures], max_target: float
+    networks: CCoL,
+    g: Grounded,
+    heard: Heard,
+    seen: Mapping[str, FrameFeatures],
+    max_target: float,
+    gates_of_pairs: Gates = "each",
 ) -> Separated:
     """L_sep = (L1w(M_AB, T_A) + L1w(M_CD, T_C)) / 2, where the grounding gates weigh the masks of a pair.
 
-    If both gates of a pair are closed its mask is 0 everywhere, if both are open it reaches 2: `pairs_muted` and
-    `pairs_doubled` say how often.
+    As published `each` object has its own gate.  If both of a pair are closed its mask is 0 everywhere, and nothing is
+    learned of it; if both are open it reaches 2: `pairs_muted` and `pairs_doubled` say how often.  `likelier` opens one
+    gate of each pair, as one of its objects sounds.
     """
     masks = networks.separate(heard.log_mixture, seen)
     gates = {name: gate(g("mixture", name)) for name in OBJECTS}
+    if gates_of_pairs == "likelier":
+        for x, y in PAIRS:
+            gates[x], gates[y] = likelier(g("mixture", x), g("mixture", y))
     targets = {name: heard.target(name, max_target) for name in SOUNDING}
     pair_masks = {x: gates[x] * masks[x] + gates[y] * masks[y] for x, y in PAIRS}
     losses = [weighted_l1(pair_masks[name], targets[name], heard.weight) for name in SOUNDING]

@@ -7,7 +7,7 @@ avsep.training.loop.learn trains any of them.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from avsep.weights.about import About
 Seen = Mapping[str, Any]  # of each seen object: what frozen networks make of it, a phase's own kind
 Objective = Callable[[Any, Heard, Any], Mapping[str, Tensor]]  # -> scalars, one called "loss"
 Validate = Callable[[Any, Heard, Any, Mapping[str, Tensor]], Mapping[str, Tensor]]  # -> (B,) each
+Shape = Literal["milestones", "cosine", "one_cycle"]  # of a learning rate over a training
 Samples = tuple[Dataset[Any], Dataset[Any]]  # to train on, asked for by (epoch, index), and to validate on
 
 
@@ -37,15 +38,18 @@ class Group:
 class Schedule:
     """How long a phase learns, and in which steps.
 
-    Rates fall by `decay` at the milestones or, with `cosine`, from the first epoch on, to 0 after the last.
+    With `milestones` the rates fall by `decay` at each; with `cosine` from epoch to epoch, to 0 after the last; with
+    `one_cycle` they rise for the share `warm_up` of all steps, and fall from step to step, to 0 at the last (Smith and
+    Topin: Super-Convergence, 2017).
     """
 
     epochs: int
     batch: int  # samples of a step, over all devices of all nodes
-    decay: float
-    milestones: Sequence[int]
     monitor: str  # validation's value by which an epoch is the best
-    cosine: bool = False
+    shape: Shape = "milestones"
+    milestones: Sequence[int] = ()
+    decay: float = 1.0
+    warm_up: float = 0.0
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam
 
 

@@ -269,6 +269,20 @@ def test_gates_weigh_a_pairs_masks_and_are_counted(names: str, muted: float, dou
         torch.testing.assert_close(separated.pair_masks[pair[0]], expected)
 
 
+def test_likelier_opens_one_gate_of_each_pair() -> None:
+    heard = tiny_heard(B)
+    networks = given(heard)
+    odds = {"A": 1.0, "B": 3.0, "C": -4.0, "D": -5.0}  # each object by itself: both of one pair, none of the other
+
+    def grounded(sound: str, name: str) -> Tensor:
+        return torch.tensor([[odds[name], 0.0]]).expand(B, 2)
+
+    separated = gated_separation(networks, grounded, heard, {}, 5.0, "likelier")  # type: ignore[arg-type]
+    assert separated.counts["pairs_muted"] == separated.counts["pairs_doubled"] == 0
+    for sounds, opens in (("A", "B"), ("C", "C")):
+        torch.testing.assert_close(separated.pair_masks[sounds], networks.masks[opens])
+
+
 # --- Batches
 
 

@@ -9,6 +9,8 @@ from avsep.systems.catalogue import TRAINING
 def as_published(p: Params) -> Iterator[str]:
     if p.objective.symmetric and p.objective.as_published:
         yield "objective.symmetric is true: objective.as_published takes the terms as they are written"
+    if p.objective.gates != "each" and p.objective.as_published:
+        yield "objective.gates is likelier: objective.as_published gives each object its own"
     if p.model.query_std is not None and p.objective.as_published:
         yield "model.query_std is set: objective.as_published moves the batch norm that it relies on"
 
@@ -40,8 +42,10 @@ def milestones(p: Params) -> Iterator[str]:
 
 
 def schedule(p: Params) -> Iterator[str]:
-    if p.trimodal.schedule == "cosine" and p.trimodal.milestones:
-        yield f"trimodal.milestones is {p.trimodal.milestones}: trimodal.schedule cosine has none, give []"
+    for name in (stage.name for stage in TRAINING):
+        own, kind = getattr(p, name).milestones, getattr(p, name).schedule
+        if own and kind != "milestones":
+            yield f"{name}.milestones is {own}: {name}.schedule {kind} has none, give []"
 
 
 CHECKS = (as_published, batches, gain, milestones, schedule)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import signal
 import weakref
 from collections.abc import Callable, Mapping
@@ -25,6 +26,7 @@ from avsep.scoring import validation
 from avsep.training import memory
 from avsep.training.data import see
 from avsep.training.loop import KeepBest, Learner, learn
+from avsep.training.optimizers import Muon
 from avsep.training.phase import Group, Machine, Phase, Samples, Schedule
 from avsep.training.resume import ResumeFolder, fingerprint
 from avsep.training.seeds import seed_everything
@@ -241,7 +243,7 @@ def test_learning_rates_fall_at_the_milestones_for_each_group(splits: dict[str, 
 def test_rates_may_fall_as_a_cosine_over_all_epochs() -> None:
     networks = tiny_ccol()
     groups = {"separation": Group([networks.separation.synthesizer.scale], 1.0)}
-    learner = Learner(tiny_phase(networks, groups=groups, epochs=4, cosine=True))
+    learner = Learner(tiny_phase(networks, groups=groups, epochs=4, shape="cosine", milestones=[]))
     made = learner.configure_optimizers()
     rates = []
     for _ in range(5):
@@ -249,6 +251,42 @@ def test_rates_may_fall_as_a_cosine_over_all_epochs() -> None:
         made["optimizer"].step()
         made["lr_scheduler"].step()
     assert rates == pytest.approx([(1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(5)])
+
+
+ONE_CYCLE: dict[str, Any] = {"shape": "one_cycle", "warm_up": 0.25, "milestones": [], "optimizer": Muon}
+
+
+def test_rates_may_rise_and_fall_from_step_to_step(splits: dict[str, list[Video]]) -> None:
+    rates: list[float] = []
+
+    def watched(networks: CCoL, heard: Heard, seen: dict[str, FrameFeatures]) -> Mapping[str, Tensor]:
+        if not heard.mixture.is_meta:
+            rates.append(optimizers[0].param_groups[0]["lr"])
+        return colearning.objective(networks, heard, seen)
+
+    optimizers: list[torch.optim.Optimizer] = []
+
+    def kept(*args: Any, **options: Any) -> torch.optim.Optimizer:
+        optimizers[:] = [Muon(*args, **options)]
+        return optimizers[0]
+
+    train(splits, watched, **{**ONE_CYCLE, "optimizer": kept})
+    steps = EPOCHS * STEPS
+    peak = 0.25 * steps - 1
+    rising = [rate for step, rate in enumerate(rates) if step <= peak]
+    falling = [rate for step, rate in enumerate(rates) if step > peak]
+    assert len(rates) == steps
+    assert rising == sorted(rising) and falling == sorted(falling, reverse=True)
+    assert rates[-1] < 1e-3 * max(rates)
+
+
+def test_a_stopped_training_of_one_cycle_ends_in_the_same_bytes(splits: dict[str, list[Video]]) -> None:
+    expected = train(splits, **ONE_CYCLE), left_behind()
+    for folder in ("checkpoints", "metrics"):
+        shutil.rmtree(folder)
+    with pytest.raises(Stopped):
+        train(splits, stop_at_step(STEPS + 5), **ONE_CYCLE)
+    assert (train(splits, **ONE_CYCLE), left_behind()) == expected
 
 
 # --- Going on

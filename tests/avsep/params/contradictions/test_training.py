@@ -16,7 +16,9 @@ REFUSED: dict[str, dict[str, Any]] = {
     "vast.batch": changed(device="cuda", train__devices=3),
     "train.batch is 16: no multiple of train.devices x train.nodes, 6": changed(train__devices=2, train__nodes=3),
     "trimodal.milestones": changed(trimodal__milestones=[24]),
-    "trimodal.schedule cosine has none": changed(trimodal__milestones=[4]),
+    "trimodal.schedule cosine has none": changed(trimodal__schedule="cosine", trimodal__milestones=[4]),
+    "cyclic.schedule one_cycle has none": changed(cyclic__schedule="one_cycle", cyclic__milestones=[4]),
+    "objective.gates is likelier": changed(objective__gates="likelier", objective__as_published=True),
     "finetune.milestones": changed(finetune__milestones=[2, 1]),
     "baseline.milestones": changed(baseline__milestones=[10_000]),
 }
