@@ -8,13 +8,16 @@ over its frames and positions, and its latent caption c_X (stage captions).  A m
     KL    = KL( softmax 100 cos(c_X, tokens) || softmax 100 cos(s_X, tokens) ), over the positions of each frame
     CE    = cross entropy of softmax_v 100 cos(s_X, c_v) over all training videos v, target X's own
 
-each the mean over the sources and the batch; KL, as published, also over the positions.
+each the mean over the sources and the batch; KL, as published, also over the positions.  With trimodal.asks one, a step
+asks for each source in one way, for one by its picture and for the other by its caption, as it is drawn: half of the
+masks, and the mean over steps is the same.
 
 checkpoints/captions/captions.safetensors, checkpoints/pretrained/clip.safetensors, data/index -> checkpoints/trimodal
 """
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -26,7 +29,7 @@ from avsep.run import run
 from avsep.training.loop import learn
 from avsep.training.masks import in_float32
 from avsep.training.phase import Phase
-from avsep.training.vast import VISUAL, mask_losses, separate, weighted_sum
+from avsep.training.vast import TEXT, VISUAL, Ways, mask_losses, separate, shared_ways, weighted_sum
 from models.clip import LOGIT_SCALE
 from models.vast import VAST, Seen, attention_logits
 from stages._vast import schedule_of, vast_phase
@@ -40,16 +43,22 @@ def objective(
     seen: Mapping[str, Seen],
     *,
     weights: Mapping[str, float] = PUBLISHED,
+    asks: Literal["both", "one"] = "both",
     masked: str = "log",
     max_target: float = 5.0,
 ) -> dict[str, Tensor]:
     """The loss and its terms, scalars. A term that weighs nothing is not computed, if it costs a pass of its own."""
-    masks = separate(networks, heard, seen, text=weights["text_masks"] > 0)
+    ways: Ways = {name: (VISUAL, TEXT) if weights["text_masks"] > 0 else (VISUAL,) for name in seen}
+    if asks == "one":
+        ways = shared_ways(list(seen))
+    masks = separate(networks, heard, seen, ways)
     terms = mask_losses(masks, heard, max_target)
     if weights["consistency"] > 0 or weights["classification"] > 0:
-        predicted = torch.cat([masks[VISUAL, name] for name in seen])  # (S * B, 1, F, T), sources in order
-        sounds = networks.embed(heard.mixture.repeat(len(seen), 1, 1, 1), predicted, masked)  # (S * B, Q)
-        tokens, sentences, captions = (torch.cat(values) for values in zip(*seen.values(), strict=True))
+        by_picture = [name for name in seen if VISUAL in ways[name]]
+        predicted = torch.cat([masks[VISUAL, name] for name in by_picture])  # (S * B, 1, F, T), sources in order
+        sounds = networks.embed(heard.mixture.repeat(len(by_picture), 1, 1, 1), predicted, masked)  # (S * B, Q)
+        of_these = [seen[name] for name in by_picture]
+        tokens, sentences, captions = (torch.cat(values) for values in zip(*of_these, strict=True))
         looks, told = attention_logits(sounds, tokens).log_softmax(-1), attention_logits(sentences, tokens).softmax(-1)
         terms["consistency"] = functional.kl_div(looks, told, reduction="none").mean()
         with in_float32(sounds):  # a thousandth of a cosine counts here
@@ -74,7 +83,11 @@ def phase(params: TrimodalParams) -> Phase:
         "trimodal",
         params,
         objective=partial(
-            objective, weights=weights, masked=params.vast.masked, max_target=params.objective.max_target
+            objective,
+            weights=weights,
+            asks=given.asks,
+            masked=params.vast.masked,
+            max_target=params.objective.max_target,
         ),
         schedule=schedule_of(params, given),
         lr=given.lr_separation,

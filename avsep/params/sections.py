@@ -318,6 +318,7 @@ class Trimodal:
     schedule: Literal["milestones", "cosine", "one_cycle"]
     milestones: list[Count]
     lr_separation: NotNegative
+    asks: Literal["both", "one"]
     visual_weight: NotNegative
     text_weight: NotNegative
     consistency_weight: NotNegative

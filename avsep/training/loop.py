@@ -121,7 +121,7 @@ class Learner(lightning.LightningModule):
         if given.shape == "one_cycle":
             schedule = schedules.OneCycleLR(
                 optimizer,
-                [group["lr"] for group in groups],
+                [group.lr for group in self.phase.groups.values()],
                 total_steps=int(self.trainer.estimated_stepping_batches),
                 pct_start=given.warm_up,
                 cycle_momentum=False,

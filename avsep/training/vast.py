@@ -3,7 +3,7 @@
 The objectives themselves stand in stages/trimodal.py and stages/finetune.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -24,14 +24,23 @@ from models.vast import VAST, Seen, attention_logits, visual_query
 # The two ways to ask for a source: by what is seen of it, and by its sentence.
 VISUAL, TEXT = "visual", "text"
 Masks = dict[tuple[str, str], Tensor]  # (way, source) -> (B, 1, F, T)
+Ways = Mapping[str, Sequence[str]]  # of each source
 
 
-def separate(networks: VAST, heard: Heard, seen: Mapping[str, Seen], text: bool = True) -> Masks:
-    """Each source's masks, by its visual query and, with `text`, by its sentence."""
-    queries = {(VISUAL, name): visual_query(clip.tokens) for name, clip in seen.items()}
-    if text:
-        queries.update({(TEXT, name): clip.sentence for name, clip in seen.items()})
+def separate(networks: VAST, heard: Heard, seen: Mapping[str, Seen], ways: Ways | None = None) -> Masks:
+    """Each source's masks, by its visual query and by its sentence, or by those of the `ways` that are given for it."""
+    queries = {}
+    for way in (VISUAL, TEXT):
+        for name, clip in seen.items():
+            if ways is None or way in ways[name]:
+                queries[way, name] = visual_query(clip.tokens) if way == VISUAL else clip.sentence
     return networks.separate(heard.mixture, queries)
+
+
+def shared_ways(names: Sequence[str]) -> dict[str, Sequence[str]]:
+    """One way for each source, by turns: torch's generator draws whether the first is asked for by its picture."""
+    first = int(torch.randint(2, ()))
+    return {name: ((VISUAL,), (TEXT,))[(first + number) % 2] for number, name in enumerate(names)}
 
 
 def mask_losses(masks: Masks, heard: Heard, max_target: float) -> dict[str, Tensor]:

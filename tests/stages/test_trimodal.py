@@ -1,7 +1,7 @@
 """VAST's objective against its formula, written out in plain numbers, and who learns from it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -88,6 +88,38 @@ def test_a_term_that_weighs_nothing_costs_no_pass() -> None:
     found = objective(networks, heard, seen, weights=only)
     assert set(found) == {"loss", "visual_masks"}
     assert found["loss"] == found["visual_masks"]
+
+
+def test_half_of_the_masks_are_the_whole_loss_on_the_mean() -> None:
+    networks, heard = tiny_vast().eval(), tiny_heard(B)
+    seen = tiny_asked(networks)
+    halves: dict[float, dict[str, Tensor]] = {}
+    with torch.no_grad():
+        whole = objective(networks, heard, seen, weights=WEIGHTS)
+        for seed in range(20):  # both draws come up
+            torch.manual_seed(seed)
+            found = objective(networks, heard, seen, weights=WEIGHTS, asks="one")
+            halves[float(found["loss"])] = dict(found)
+    assert len(halves) == 2
+    for name, value in whole.items():
+        mean = torch.stack([half[name] for half in halves.values()]).mean()
+        torch.testing.assert_close(mean, value, rtol=1e-5, atol=1e-6)
+
+
+def test_half_of_the_masks_cost_half_of_the_decoding() -> None:
+    networks = tiny_vast().eval()
+    decoded: list[int] = []
+    decode = networks.unet.decode
+
+    def counted(maps: Sequence[Tensor], query: Tensor) -> Tensor:
+        decoded.append(len(query))
+        return decode(maps, query)
+
+    networks.unet.decode = counted  # type: ignore[method-assign]
+    seen = tiny_asked(networks)
+    for asks in ("both", "one"):
+        objective(networks, tiny_heard(B), seen, weights=WEIGHTS, asks=asks)
+    assert decoded == [4 * B, 2 * B]
 
 
 def test_finetuning_has_the_terms_of_the_masks() -> None:
