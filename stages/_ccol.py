@@ -18,7 +18,7 @@ from avsep.weights.about import About, Kind, describe, refuse_other
 from avsep.weights.ccol import CCOL
 from avsep.weights.checkpoints import load_into, load_weights
 from models.ccol import CCoL
-from stages._training import Steps, classes_of, steps_of
+from stages._training import classes_of, steps_of
 
 
 def ccol_of(params: CcolParams) -> CCoL:
@@ -107,6 +107,6 @@ def data_of(
     )
 
 
-def schedule_of(params: CcolParams, given: Steps) -> Schedule:
-    """As many samples in each step of each phase."""
-    return steps_of(params, given, batch=params.train.batch, optimizer=optimizer(params.train.optimizer))
+def schedule_of(params: CcolParams, **steps: Any) -> Schedule:
+    """As many samples in each step of each phase; `steps`: the other keywords of `steps_of`."""
+    return steps_of(params, batch=params.train.batch, optimizer=optimizer(params.train.optimizer), **steps)

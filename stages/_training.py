@@ -1,7 +1,7 @@
 """What each training stage says of its params in the same way. What is a phase's own stands in its stage."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -30,32 +30,23 @@ def machine_of(params: TrainingParams) -> Machine:
     )
 
 
-class Steps(Protocol):
-    """The params of a training stage that say how long it learns, and at which rates."""
-
-    @property
-    def epochs(self) -> int: ...
-    @property
-    def schedule(self) -> Shape: ...
-    @property
-    def milestones(self) -> Sequence[int]: ...
-    @property
-    def monitor(self) -> str: ...
-
-
 def steps_of(
     params: TrainingParams,
-    given: Steps,
     *,
+    epochs: int,
+    shape: Shape,
+    milestones: Sequence[int],
+    monitor: str,
     batch: int,
     optimizer: Callable[..., torch.optim.Optimizer],
 ) -> Schedule:
+    """How a stage learns, with what all of them share."""
     return Schedule(
-        epochs=given.epochs,
+        epochs=epochs,
         batch=batch,
-        monitor=given.monitor,
-        shape=given.schedule,
-        milestones=given.milestones,
+        monitor=monitor,
+        shape=shape,
+        milestones=milestones,
         decay=params.train.decay,
         warm_up=params.train.warm_up,
         optimizer=optimizer,

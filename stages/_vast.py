@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,7 +25,7 @@ from avsep.weights.vast import VAST as KIND
 from models.clip import FrozenCLIP
 from models.vast import VAST
 from stages._clip import teacher_of
-from stages._training import Steps, classes_of, machine_of, show_of, spectrogram_of, steps_of
+from stages._training import classes_of, machine_of, show_of, spectrogram_of, steps_of
 
 
 def vast_phase(
@@ -113,7 +114,7 @@ def data_of(params: VastParams, teacher: FrozenCLIP, stage: str) -> Callable[[],
     )
 
 
-def schedule_of(params: VastParams, given: Steps) -> Schedule:
-    """Steps of both stages' kind."""
+def schedule_of(params: VastParams, **steps: Any) -> Schedule:
+    """Steps of both stages' kind; `steps`: the other keywords of `steps_of`."""
     kind = optimizer(params.vast.optimizer, params.vast.momentum, params.vast.weight_decay)
-    return steps_of(params, given, batch=params.vast.batch, optimizer=kind)
+    return steps_of(params, batch=params.vast.batch, optimizer=kind, **steps)

@@ -117,7 +117,10 @@ def phase(params: BaselineParams) -> Phase:
         spectrogram=spectrogram_of(params),
         schedule=steps_of(
             params,
-            given,
+            epochs=given.epochs,
+            shape=given.schedule,
+            milestones=given.milestones,
+            monitor=given.monitor,
             batch=given.batch,
             optimizer=optimizer(given.optimizer, given.momentum, given.weight_decay),
         ),

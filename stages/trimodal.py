@@ -89,7 +89,13 @@ def phase(params: TrimodalParams) -> Phase:
             masked=params.vast.masked,
             max_target=params.objective.max_target,
         ),
-        schedule=schedule_of(params, given),
+        schedule=schedule_of(
+            params,
+            epochs=given.epochs,
+            shape=given.schedule,
+            milestones=given.milestones,
+            monitor=given.monitor,
+        ),
         lr=given.lr_separation,
     )
 
