@@ -42,6 +42,8 @@ PARTS: dict[str, Part] = {
     "xylophone": Part(13, 60, 93, chords=0.25, decays=True),
 }
 
+MUTE = {(65, 64)}  # programs and keys that the sound font has no sample for
+
 
 @dataclass(frozen=True)
 class Note:
@@ -107,28 +109,36 @@ def sound_font() -> Path:
 def _synthesize(program: int, notes: Sequence[Note], samples: int, tuning: float) -> np.ndarray:
     """The dry sound, mono float64 (samples,); `tuning` in semitones."""
     synth = tinysoundfont.Synth(samplerate=RATE)  # a new one each time: a used one still rings
-    synth.program_select(0, synth.sfload(str(sound_font())), 0, program)
-    synth.set_tuning(0, tuning)
+    font = synth.sfload(str(sound_font()))
+    for channel in (0, 1):  # the second one stands in for keys that are mute, with the next lower one's sample
+        synth.program_select(channel, font, 0, program)
+        synth.set_tuning(channel, tuning + channel)
+    places = {note.pitch: _place(program, note.pitch) for note in notes}
     # at one sample ends come before onsets, or a repeated pitch would be cut off
     events = sorted(
         event
         for note in notes
         for event in (
-            (round(note.onset * RATE), 1, note.pitch, note.velocity),
-            (round((note.onset + note.duration) * RATE), 0, note.pitch, 0),
+            (round(note.onset * RATE), 1, *places[note.pitch], note.velocity),
+            (round((note.onset + note.duration) * RATE), 0, *places[note.pitch], 0),
         )
     )
     pieces, now = [], 0
-    for sample, starts, pitch, velocity in [*events, (samples, 0, 0, 0)]:
+    for sample, starts, channel, key, velocity in [*events, (samples, 0, 0, 0, 0)]:
         until = min(sample, samples)
         if until > now:
             pieces.append(np.frombuffer(synth.generate(until - now), np.float32).reshape(-1, 2).mean(axis=1))
             now = until
         if starts:
-            synth.noteon(0, pitch, velocity)
+            synth.noteon(channel, key, velocity)
         else:
-            synth.noteoff(0, pitch)
+            synth.noteoff(channel, key)
     return np.concatenate(pieces).astype(np.float64)
+
+
+def _place(program: int, key: int) -> tuple[int, int]:
+    """The channel and the key that play a key."""
+    return (1, key - 1) if (program, key) in MUTE else (0, key)
 
 
 def _in_room(rng: np.random.Generator, dry: np.ndarray) -> np.ndarray:

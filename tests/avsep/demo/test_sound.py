@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from avsep.demo.instruments import INSTRUMENTS
-from avsep.demo.sound import PARTS, RATE, compose, play
+from avsep.demo.sound import PARTS, RATE, Note, compose, play
 
 
 def test_every_instrument_that_is_drawn_plays() -> None:
@@ -65,6 +65,15 @@ def test_sound_is_a_function_of_its_generator() -> None:
 
     assert (clip(1) == clip(1)).all()
     assert (clip(1) != clip(2)).any()
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_each_pitch_sounds(name: str) -> None:
+    part = PARTS[name]
+    notes = [Note(0.1 * n, 0.08, pitch, 90) for n, pitch in enumerate(range(part.low, part.high + 1))]
+    audio = play(np.random.default_rng(0), name, notes, 0.1 * len(notes))
+    loudest = np.abs(audio[: len(notes) * (RATE // 10)]).reshape(len(notes), -1).max(axis=1)
+    assert loudest.min() > 0.03
 
 
 def test_the_pitch_that_is_written_is_heard() -> None:
