@@ -64,6 +64,7 @@ class Settings:
     gain: float = 0.5  # each source's is drawn from 1 - gain to 1 + gain
     per_class: int = 28  # videos to learn from
     seconds: float = 8.0  # of each
+    timbre: float = 1.0  # of all videos, as videos.timbre
 
 
 class Asked(nn.Module):
@@ -90,12 +91,12 @@ class Batch(NamedTuple):
     asked: Tensor  # (B, 2), their classes
 
 
-def rendered(per_class: int, seconds: float, first: int) -> dict[str, list[Waves]]:
+def rendered(per_class: int, seconds: float, timbre: float, first: int) -> dict[str, list[Waves]]:
     """Each class's videos' sound, mono."""
     found = {}
     for name in CLASSES:
         streams = [np.random.default_rng([zlib.crc32(name.encode()), first + i]) for i in range(per_class)]
-        stereo = [sound.play(rng, name, sound.compose(rng, name, seconds), seconds) for rng in streams]
+        stereo = [sound.play(rng, name, sound.compose(rng, name, seconds), seconds, timbre) for rng in streams]
         found[name] = [librosa.resample(s.mean(1), orig_sr=sound.RATE, target_sr=RATE) for s in stereo]
     return found
 
@@ -136,7 +137,7 @@ def learn(settings: Settings, seed: int) -> Found:
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     s, how = settings, Spectrogram(settings.n_fft, settings.hop, settings.log_bins, align_corners=True)
-    videos = rendered(s.per_class, s.seconds, 0)
+    videos = rendered(s.per_class, s.seconds, s.timbre, 0)
     network = Asked(s).to(memory_format=torch.channels_last)
     steps = optimizer(s.optimizer)(network.parameters(), lr=s.lr)
     rates = torch.optim.lr_scheduler.OneCycleLR(steps, s.lr, s.steps, pct_start=s.warm_up, cycle_momentum=False)
@@ -151,13 +152,15 @@ def learn(settings: Settings, seed: int) -> Found:
         steps.step()
         rates.step()
         spent += perf_counter() - started
-    return Found(*score(network.eval(), how, s.samples), spent / s.steps)
+    return Found(*score(network.eval(), how, s.samples, s.timbre), spent / s.steps)
 
 
 @torch.no_grad()
-def score(network: Asked, how: Spectrogram, samples: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def score(
+    network: Asked, how: Spectrogram, samples: int, timbre: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """SNR and SI-SDR improvements of each mixture, the mean of both sources."""
-    videos, rng = rendered(SCORED_VIDEOS, SCORED_SECONDS, HELD_OUT), np.random.default_rng(0)
+    videos, rng = rendered(SCORED_VIDEOS, SCORED_SECONDS, timbre, HELD_OUT), np.random.default_rng(0)
     found = []
     for _ in range(SCORED_MIXTURES // 32):
         batch = draw(rng, videos, 32, samples, gain=0.0)

@@ -33,6 +33,7 @@ def main(params: ScenesParams) -> None:
             seed=params.seed,
             players=params.scenes.players,
             seconds=params.scenes.seconds,
+            timbre=params.videos.timbre,
             fps=params.videos.fps,
             width=params.scenes.width,
             height=params.scenes.height,

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from avsep.demo.sound import PARTS
 from avsep.demo.video import render_video
@@ -61,7 +61,14 @@ def main(params: VideosParams) -> None:
     hashes = Hashes(HASHES)
     if v.source == "demo":
         found = render(
-            v.classes, v.per_class, seed=params.seed, seconds=v.seconds, fps=v.fps, width=v.width, height=v.height
+            v.classes,
+            v.per_class,
+            seed=params.seed,
+            seconds=v.seconds,
+            timbre=v.timbre,
+            fps=v.fps,
+            width=v.width,
+            height=v.height,
         )
     elif v.source == "ids":
         asked = Settings(settings.url, settings.height, settings.rate, settings.sleep, settings.retries, settings.pause)
@@ -101,26 +108,25 @@ def earlier_rows() -> dict[Item, Row]:
 # --- demo
 
 
-def render(
-    classes: Sequence[str], per_class: int, *, seed: int, seconds: float, fps: int, width: int, height: int
-) -> Found:
-    """Renders the demo's videos into data/videos, in parallel. Raises InputError for a class that has no shape."""
+def render(classes: Sequence[str], per_class: int, **settings: float) -> Found:
+    """Renders the demo's videos into data/videos, in parallel; `settings` are render_video's.
+
+    Raises InputError for a class that has no shape.
+    """
     if unknown := sorted(set(classes) - set(PARTS)):
         raise InputError(f"videos.classes names {', '.join(unknown)}: the demo has {', '.join(PARTS)}")
     prune(VIDEOS, [])
     for name in classes:
         (VIDEOS / name).mkdir()
-    work = partial(_render_one, VIDEOS.absolute(), seed=seed, seconds=seconds, fps=fps, width=width, height=height)
+    work = partial(_render_one, VIDEOS.absolute(), settings)
     calls = [(name, index) for name in classes for index in range(per_class)]
     listed = list(spread(work, calls, desc="rendering", unit="video"))
     return Found(listed, 0, {}, made=len(listed))
 
 
-def _render_one(
-    root: Path, call: tuple[str, int], *, seed: int, seconds: float, fps: int, width: int, height: int
-) -> Row:
+def _render_one(root: Path, settings: Mapping[str, Any], call: tuple[str, int]) -> Row:
     name, index = call
-    path = render_video(root / name, name, index, seed=seed, seconds=seconds, fps=fps, width=width, height=height)
+    path = render_video(root / name, name, index, **settings)
     return _row(path, name, path.stem, f"{name}/{path.name}", None)
 
 

@@ -1,16 +1,19 @@
 """The demo's music: melodies drawn at random, played by General MIDI instruments, in a room.
 
 A melody's key, tempo, register, dynamics and level are drawn alike for all classes, within what the instrument
-can play, so that pitch and loudness do not tell the class. Sound is float (samples, 2), full scale at 1.
+can play, so that pitch and loudness do not tell the class. The instrument of a clip is one of its kind (timbre.py).
+Sound is float (samples, 2), full scale at 1.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pretty_midi
 import tinysoundfont
+
+from avsep.demo import timbre
 
 RATE = 22050  # Hz
 
@@ -26,21 +29,24 @@ class Part:
     high: int
     chords: float = 0  # share of notes with others beside them
     decays: bool = False  # sounds die away by themselves: long notes would leave silence
+    vibrato: float = 0  # cents at most; 0: neither blown nor bowed
 
 
 PARTS: dict[str, Part] = {
     "accordion": Part(21, 53, 86, chords=0.5),
     "acoustic_guitar": Part(24, 40, 79, chords=0.35, decays=True),
-    "cello": Part(42, 36, 72, chords=0.04),
-    "clarinet": Part(71, 50, 86),
-    "erhu": Part(110, 62, 88),
-    "flute": Part(73, 60, 91),
-    "saxophone": Part(65, 49, 80),
-    "trumpet": Part(56, 54, 82),
-    "tuba": Part(58, 33, 60),
-    "violin": Part(40, 55, 90, chords=0.04),
+    "cello": Part(42, 36, 72, chords=0.04, vibrato=40),
+    "clarinet": Part(71, 50, 86, vibrato=8),
+    "erhu": Part(110, 62, 88, vibrato=40),
+    "flute": Part(73, 60, 91, vibrato=20),
+    "saxophone": Part(65, 49, 80, vibrato=16),
+    "trumpet": Part(56, 54, 82, vibrato=12),
+    "tuba": Part(58, 33, 60, vibrato=8),
+    "violin": Part(40, 55, 90, chords=0.04, vibrato=40),
     "xylophone": Part(13, 60, 93, chords=0.25, decays=True),
 }
+
+MUTE = {(65, 64)}  # programs and keys that the sound font has no sample for
 
 
 @dataclass(frozen=True)
@@ -90,13 +96,29 @@ def _reflected(step: int, count: int) -> int:
     return step if step < count else max(0, 2 * (count - 1) - step)
 
 
-def play(rng: np.random.Generator, class_name: str, notes: Sequence[Note], seconds: float) -> np.ndarray:
-    """The notes as sound in a room of drawn size, at a drawn level: float32 (seconds * RATE, 2)."""
-    dry = _synthesize(PARTS[class_name].program, notes, round(seconds * RATE), float(rng.uniform(-0.4, 0.4)))
+def play(rng: np.random.Generator, class_name: str, notes: Sequence[Note], seconds: float, varies: float) -> np.ndarray:
+    """The notes as sound in a room of drawn size, at a drawn level: float32 (seconds * RATE, 2).
+
+    `varies`: how widely the instrument's timbre is drawn, from 0, as the sound font has it, to 1.
+    """
+    [own] = rng.spawn(1)  # so that what is drawn for the timbre changes no other draw
+    dry = _instrument(own, PARTS[class_name], notes, round(seconds * RATE), float(rng.uniform(-0.4, 0.4)), varies)
     wet = _in_room(rng, dry)
     wet *= 10 ** (rng.uniform(-26, -18) / 20) / np.sqrt(np.mean(wet**2))  # the level, dB re full scale
     wet += rng.normal(0, 10 ** (rng.uniform(-78, -62) / 20), size=wet.shape)  # the room's own noise
     return _limited(wet, 0.9).astype(np.float32)
+
+
+def _instrument(
+    rng: np.random.Generator, part: Part, notes: Sequence[Note], samples: int, tuning: float, varies: float
+) -> np.ndarray:
+    """The dry sound of one instrument of a kind, mono float64 (samples,); `tuning` in semitones."""
+    if not varies:
+        return _synthesize(part.program, notes, samples, tuning)
+    own = timbre.draw(rng, varies, part.vibrato)
+    held = [replace(note, duration=note.duration + own.release) for note in notes]
+    dry = _synthesize(part.program, held, samples, tuning)
+    return timbre.perform(rng, own, [round(note.onset * RATE) for note in notes], dry, RATE)
 
 
 def sound_font() -> Path:
@@ -107,28 +129,36 @@ def sound_font() -> Path:
 def _synthesize(program: int, notes: Sequence[Note], samples: int, tuning: float) -> np.ndarray:
     """The dry sound, mono float64 (samples,); `tuning` in semitones."""
     synth = tinysoundfont.Synth(samplerate=RATE)  # a new one each time: a used one still rings
-    synth.program_select(0, synth.sfload(str(sound_font())), 0, program)
-    synth.set_tuning(0, tuning)
+    font = synth.sfload(str(sound_font()))
+    for channel in (0, 1):  # the second one stands in for keys that are mute, with the next lower one's sample
+        synth.program_select(channel, font, 0, program)
+        synth.set_tuning(channel, tuning + channel)
+    places = {note.pitch: _place(program, note.pitch) for note in notes}
     # at one sample ends come before onsets, or a repeated pitch would be cut off
     events = sorted(
         event
         for note in notes
         for event in (
-            (round(note.onset * RATE), 1, note.pitch, note.velocity),
-            (round((note.onset + note.duration) * RATE), 0, note.pitch, 0),
+            (round(note.onset * RATE), 1, *places[note.pitch], note.velocity),
+            (round((note.onset + note.duration) * RATE), 0, *places[note.pitch], 0),
         )
     )
     pieces, now = [], 0
-    for sample, starts, pitch, velocity in [*events, (samples, 0, 0, 0)]:
+    for sample, starts, channel, key, velocity in [*events, (samples, 0, 0, 0, 0)]:
         until = min(sample, samples)
         if until > now:
             pieces.append(np.frombuffer(synth.generate(until - now), np.float32).reshape(-1, 2).mean(axis=1))
             now = until
         if starts:
-            synth.noteon(0, pitch, velocity)
+            synth.noteon(channel, key, velocity)
         else:
-            synth.noteoff(0, pitch)
+            synth.noteoff(channel, key)
     return np.concatenate(pieces).astype(np.float64)
+
+
+def _place(program: int, key: int) -> tuple[int, int]:
+    """The channel and the key that play a key."""
+    return (1, key - 1) if (program, key) in MUTE else (0, key)
 
 
 def _in_room(rng: np.random.Generator, dry: np.ndarray) -> np.ndarray:

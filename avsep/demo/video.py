@@ -20,7 +20,16 @@ from avsep.media.ffmpeg import write_video
 
 
 def render_video(
-    folder: Path, class_name: str, index: int, *, seed: int, seconds: float, fps: int, width: int, height: int
+    folder: Path,
+    class_name: str,
+    index: int,
+    *,
+    seed: int,
+    seconds: float,
+    timbre: float,
+    fps: int,
+    width: int,
+    height: int,
 ) -> Path:
     """Writes <folder>/<id>.mp4 and, beside it, <id>.truth.json; gives the video's path.
 
@@ -30,7 +39,7 @@ def render_video(
     path = folder / f"{class_name}_{index:02d}.mp4"
     scenery, music, movement = np.random.default_rng([seed, zlib.crc32(class_name.encode()), index]).spawn(3)
     notes = sound.compose(music, class_name, seconds)
-    audio = sound.play(music, class_name, notes, seconds)
+    audio = sound.play(music, class_name, notes, seconds, timbre)
     scene = Scene(scenery, width, height, [class_name])
     instruments: list[Corners] = []
     players: list[Corners] = []

@@ -26,6 +26,7 @@ class Videos:
     classes: list[str]
     per_class: Count
     seconds: Positive
+    timbre: Probability
     fps: Count
     width: Annotated[int, Field(ge=64, multiple_of=2)]
     height: Annotated[int, Field(ge=64, multiple_of=2)]

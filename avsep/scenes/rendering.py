@@ -59,6 +59,7 @@ def render_scene(
     classes: Sequence[str],
     players: tuple[int, int],
     seconds: float,
+    timbre: float,
     fps: int,
     width: int,
     height: int,
@@ -74,7 +75,7 @@ def render_scene(
     generator = np.random.default_rng([seed, zlib.crc32(f"scene: {kind}".encode()), index])
     casting, music, movement, scenery = generator.spawn(4)
     roles = cast(casting, kind, index, classes, players)
-    rendered = perform_all(music, kind, index, roles, classes, seconds, frames, fps, noise_db)
+    rendered = perform_all(music, kind, index, roles, classes, seconds, timbre, frames, fps, noise_db)
     waves = {stem: one.wave for stem, one in rendered.items()}
     gains = balance(waves, apart_db if kind == "levels" else None)
     stems = {stem: gains[stem] * wave for stem, wave in waves.items()}
@@ -132,19 +133,20 @@ def perform_all(
     roles: Sequence[Role],
     classes: Sequence[str],
     seconds: float,
+    timbre: float,
     frames: int,
     fps: int,
     noise_db: float,
 ) -> dict[str, Rendered]:
     """All that sounds in a scene, by the names of the stems' files, before it is mixed."""
     rendered = {
-        _stem(number): perform(rng, role.category, seconds, frames, fps)
+        _stem(number): perform(rng, role.category, seconds, timbre, frames, fps)
         for number, role in enumerate(roles)
         if role.plays
     }
     if kind == "offscreen":
         unseen = rng.choice(sorted(set(classes) - {role.category for role in roles}))
-        rendered["offscreen.wav"] = perform(rng, str(unseen), seconds, frames, fps)
+        rendered["offscreen.wav"] = perform(rng, str(unseen), seconds, timbre, frames, fps)
     level = None  # of noise, dB re full scale
     if kind == "noise":
         level = noise_db + level_db(np.sum([one.wave for one in rendered.values()], axis=0))
@@ -155,10 +157,10 @@ def perform_all(
     return rendered
 
 
-def perform(rng: np.random.Generator, category: str, seconds: float, frames: int, fps: int) -> Rendered:
+def perform(rng: np.random.Generator, category: str, seconds: float, timbre: float, frames: int, fps: int) -> Rendered:
     """A melody, played, and the movement to it."""
     notes = sound.compose(rng, category, seconds)
-    wave = sound.play(rng, category, notes, seconds).astype(np.float64)
+    wave = sound.play(rng, category, notes, seconds, timbre).astype(np.float64)
     return Rendered(wave, category, list(move(rng, category, notes, frames, fps)))
 
 

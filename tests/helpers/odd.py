@@ -88,7 +88,14 @@ def make_folder(folder: Path, *, ordinary: int, seconds: float, fps: int, side: 
         with tempfile.TemporaryDirectory() as temporary:
             rendered = [
                 render_video(
-                    Path(temporary), odd.category.replace(" ", "_"), n, seed=number, seconds=seconds, fps=fps, **sides
+                    Path(temporary),
+                    odd.category.replace(" ", "_"),
+                    n,
+                    seed=number,
+                    seconds=seconds,
+                    timbre=1.0,
+                    fps=fps,
+                    **sides,
                 )
                 for n in range(ordinary + 1)
             ]

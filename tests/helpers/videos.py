@@ -11,6 +11,7 @@ DEMO = Videos(
     fps=8,
     width=64,
     height=64,
+    timbre=1.0,
 )
 
 # From nowhere, if a test gives no site's url.

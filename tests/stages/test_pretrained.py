@@ -31,7 +31,15 @@ DEMO = PretrainedParams(
     device="cpu",
     threads=1,
     videos=Videos(
-        source="demo", path="avsep/demo", classes=CLASSES, per_class=3, seconds=6.0, fps=8, width=96, height=72
+        source="demo",
+        path="avsep/demo",
+        classes=CLASSES,
+        per_class=3,
+        seconds=6.0,
+        timbre=1.0,
+        fps=8,
+        width=96,
+        height=72,
     ),
     # Not 4: of channels-last maps of 4 channels, oneDNN's gradient of a 1x1 convolution of stride 2 writes past its
     # memory where there is no AVX512 (seen on Zen 1).

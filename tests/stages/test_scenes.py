@@ -15,7 +15,7 @@ from stages import scenes
 
 
 def params(classes: tuple[str, ...] = ("cello", "flute", "trumpet", "tuba"), source: Any = "demo") -> ScenesParams:
-    videos: dict[str, Any] = {"per_class": 3, "seconds": 6.0, "fps": 2, "width": 64, "height": 64}
+    videos: dict[str, Any] = {"per_class": 3, "seconds": 6.0, "timbre": 1.0, "fps": 2, "width": 64, "height": 64}
     videos["path"] = "avsep/demo" if source == "demo" else "/videos"
     return ScenesParams(
         seed=0,

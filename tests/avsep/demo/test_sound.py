@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from avsep.demo.instruments import INSTRUMENTS
-from avsep.demo.sound import PARTS, RATE, compose, play
+from avsep.demo.sound import PARTS, RATE, Note, compose, play
 
 
 def test_every_instrument_that_is_drawn_plays() -> None:
@@ -46,12 +46,13 @@ def test_classes_overlap_in_pitch() -> None:
         assert len(others) >= 2, (name, others)
 
 
+@pytest.mark.parametrize("varies", [0.0, 1.0])
 @pytest.mark.parametrize("name", PARTS)
-def test_sound_is_heard_unclipped_at_the_same_levels(name: str) -> None:
+def test_sound_is_heard_unclipped_at_the_same_levels(name: str, varies: float) -> None:
     levels = []
     for seed in range(3):
         rng = np.random.default_rng(seed)
-        audio = play(rng, name, compose(rng, name, 4.0), 4.0)
+        audio = play(rng, name, compose(rng, name, 4.0), 4.0, varies)
         assert audio.shape == (4 * RATE, 2) and audio.dtype == np.float32
         assert np.isfinite(audio).all() and np.abs(audio).max() <= 0.9 + 1e-6
         levels.append(20 * np.log10(np.sqrt(np.mean(audio**2))))
@@ -61,17 +62,38 @@ def test_sound_is_heard_unclipped_at_the_same_levels(name: str) -> None:
 def test_sound_is_a_function_of_its_generator() -> None:
     def clip(seed: int) -> np.ndarray:
         rng = np.random.default_rng(seed)
-        return play(rng, "violin", compose(rng, "violin", 2.0), 2.0)
+        return play(rng, "violin", compose(rng, "violin", 2.0), 2.0, 1.0)
 
     assert (clip(1) == clip(1)).all()
     assert (clip(1) != clip(2)).any()
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_each_pitch_sounds(name: str) -> None:
+    part = PARTS[name]
+    notes = [Note(0.1 * n, 0.08, pitch, 90) for n, pitch in enumerate(range(part.low, part.high + 1))]
+    audio = play(np.random.default_rng(0), name, notes, 0.1 * len(notes), 0.0)
+    loudest = np.abs(audio[: len(notes) * (RATE // 10)]).reshape(len(notes), -1).max(axis=1)
+    assert loudest.min() > 0.03
+
+
+def test_timbre_changes_nothing_else_that_is_drawn() -> None:
+    def clip(varies: float) -> tuple[np.ndarray, float]:
+        rng = np.random.default_rng(1)
+        return play(rng, "cello", compose(rng, "cello", 2.0), 2.0, varies), rng.random()
+
+    (plain, after), (own, after_own) = clip(0.0), clip(1.0)
+    assert after == after_own
+    assert (plain != own).any()
+    quiet = [np.sqrt(np.mean(wave**2)) for wave in (plain, own)]
+    assert quiet[0] == pytest.approx(quiet[1], rel=0.05)  # the level is drawn after the timbre
 
 
 def test_the_pitch_that_is_written_is_heard() -> None:
     """The strongest partial of a sounding note is its fundamental or an overtone of it."""
     rng = np.random.default_rng(5)
     notes = compose(rng, "flute", 4.0)
-    audio = play(rng, "flute", notes, 4.0).mean(axis=1)
+    audio = play(rng, "flute", notes, 4.0, 1.0).mean(axis=1)
     note = max(notes, key=lambda one: one.duration)
     start, count = int((note.onset + 0.1) * RATE), int((note.duration - 0.1) * RATE)
     spectrum = np.abs(np.fft.rfft(audio[start : start + count] * np.hanning(count), 1 << 17))
@@ -85,4 +107,4 @@ def test_a_very_short_clip_still_has_a_note(seconds: float) -> None:
     for seed in range(20):
         rng = np.random.default_rng(seed)
         notes = compose(rng, "flute", seconds)
-        assert notes and np.isfinite(play(rng, "flute", notes, seconds)).all()
+        assert notes and np.isfinite(play(rng, "flute", notes, seconds, 1.0)).all()

@@ -12,7 +12,7 @@ import pytest
 from avsep.demo.sound import compose
 from avsep.demo.video import move, render_video
 
-SETTINGS: dict[str, Any] = {"seed": 0, "seconds": 3.0, "fps": 8, "width": 96, "height": 72}
+SETTINGS: dict[str, Any] = {"seed": 0, "seconds": 3.0, "timbre": 1.0, "fps": 8, "width": 96, "height": 72}
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,16 @@ from avsep.separating.video import open_video
 
 CLASSES = list(PARTS)
 SETTINGS: dict[str, Any] = {
-    **{"seed": 0, "classes": CLASSES, "players": (2, 4), "seconds": 2.0, "fps": 4, "width": 96, "height": 72},
+    **{
+        "seed": 0,
+        "classes": CLASSES,
+        "players": (2, 4),
+        "seconds": 2.0,
+        "timbre": 1.0,
+        "fps": 4,
+        "width": 96,
+        "height": 72,
+    },
     **{"apart_db": 10.0, "noise_db": -10.0},
 }
 RATE = 11025
