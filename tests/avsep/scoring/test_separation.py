@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio, signal_noise_ratio
 
 from avsep.errors import InputError
 from avsep.scoring import separation
@@ -119,6 +120,15 @@ def test_si_sdr_is_the_closed_formula(sources: NDArray[np.float64]) -> None:
     expected = 10 * np.log10((target**2).sum(1) / ((estimate - target) ** 2).sum(1))
     found = si_sdr(torch.from_numpy(raw * 7 + 3), torch.from_numpy(sources))  # neither scale nor offset matter
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-6)
+
+
+def test_si_sdr_and_snr_are_torchmetrics() -> None:
+    random = torch.Generator().manual_seed(5)
+    for dtype in (torch.float32, torch.float64):
+        true = torch.randn(5, 300, generator=random, dtype=dtype) + 0.2
+        given = torch.stack([true[0] + 0.1 * true[1], 0 * true[1], true[2], -true[3], 7 * true[4]])
+        theirs = scale_invariant_signal_distortion_ratio(given, true, zero_mean=True), signal_noise_ratio(given, true)
+        assert torch.equal(si_sdr(given, true), theirs[0]) and torch.equal(snr(given, true), theirs[1])
 
 
 def test_si_sdr_keeps_leading_axes() -> None:
