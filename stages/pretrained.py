@@ -16,27 +16,32 @@ What is given is checked before anything is trained, and all is there before any
 metrics/pretrained.json has what was trained here on pictures held out.
 """
 
-from collections.abc import Sequence
+import logging
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
 import torch
 from dvclive import Live
 from open_clip.model import CLIP
 from torch import Tensor
 from torchvision.models.detection import FasterRCNN
 
-from avsep.demo.stills import render_stills, render_views
+from avsep.demo.stills import Still, render_stills, render_views
 from avsep.files.metrics import write_metrics
 from avsep.media.annotations import OpenImages
+from avsep.parallel import spread
 from avsep.params.stages import PretrainedParams
 from avsep.pretraining.clip import measure_clip, train_clip
 from avsep.pretraining.detector import measure_detector, start_from_coco, start_from_resnet, still_item, train_detector
+from avsep.pretraining.fitting import Log
 from avsep.pretraining.given import read_checked, read_coco_detector, refuse_other, take_over_clip, take_over_resnet
 from avsep.pretraining.open_images import annotated_item, described, read_annotations
-from avsep.pretraining.pictures import squares
+from avsep.pretraining.pictures import Squares, squares
 from avsep.pretraining.resnet import measure_resnet, train_resnet
 from avsep.run import run
 from avsep.training.seeds import seed_everything
@@ -53,6 +58,11 @@ RESNET = Path("checkpoints/pretrained/resnet18.safetensors")
 CLIP_WEIGHTS = Path("checkpoints/pretrained/clip.safetensors")
 PLOTS = Path("metrics/pretrained/plots")
 MISSING = Path("metrics/pretrained/missing_pictures.txt")  # as Open Images' downloader.py takes it
+
+RESNET_SEES = ("whole", "around", "near")  # views of a still: Views
+CLIP_SEES = ("whole", "near")  # VAST asks by whole pictures
+
+Learned = TypeVar("Learned")
 
 
 class Given(NamedTuple):
@@ -73,13 +83,12 @@ def main(params: PretrainedParams) -> None:
             take_over_clip(clip, p.clip_path, p.clip_sha256)
             resnet = ResNet18(params.resnet.width)
             take_over_resnet(resnet, p.resnet_path, p.resnet_sha256)
-            detector, classes = make_detector(params, given, resnet, live)
+            detector, classes = make_detector(params, given, resnet, drawn_stills(params), log_to(live))
         else:
-            views = render_views("stills", p.stills, size=p.still_size, jitter=True, **scene(params))
-            pictures, labels = squares(list(views))
-            resnet = learn_resnet(params, pictures, labels, live)
-            detector, classes = make_detector(params, given, resnet, live)
-            clip = learn_clip(params, pictures, labels, live)
+            resnet, detector, clip = learn(params, log_to(live))
+            classes = params.videos.classes
+            if detector is None:
+                detector, classes = make_detector(params, given, resnet, [], log_to(live))
     metrics = measure(params, given, resnet, detector, classes, clip)
     values = asdict(params)
     of_resnet = describe(resnet_weights.KIND, PRETRAINED, values, sizes={"classes": resnet.fc.out_features})
@@ -127,17 +136,76 @@ def read_given(params: PretrainedParams) -> Given:
     return Given(zero_shot=folder)
 
 
-def learn_resnet(params: PretrainedParams, pictures: np.ndarray, labels: np.ndarray, live: Live) -> ResNet18:
-    """A ResNet that has learned the demo's instruments from P squares (P, size, size, 3) and their labels (P,)."""
+def log_to(live: Live) -> Log:
+    """Plots each training's losses as metrics/pretrained/plots/metrics/<what is learned>/<loss>.tsv."""
+    steps: Counter[str] = Counter()
+
+    def log(name: str, losses: Mapping[str, float]) -> None:
+        live.step = steps[name]
+        for loss, value in losses.items():
+            live.log_metric(f"{name}/{loss}", value)
+        steps[name] += 1
+
+    return log
+
+
+def learn(params: PretrainedParams, log: Log) -> tuple[ResNet18, FasterRCNN | None, CLIP]:
+    """What learns from rendered stills: the ResNet and the detector that starts from it (None for another one), and
+    CLIP.
+
+    Beside each other, in a process each with half of params.threads (one after the other, where there is one): networks
+    as small as these gain little from a second thread.  The curves are logged when both have learned.
+    """
+    p = params.pretrained
+    sizes = (p.still_size, params.clip.image_size)
+    views = render_views("stills", p.stills, sizes=sizes, jitter=True, **scene(params))
+    of_resnet, of_clip = squares(views, p.stills, [RESNET_SEES, CLIP_SEES])
+    tasks = [partial(learn_eyes, params, of_resnet, drawn_stills(params)), partial(learn_clip, params, of_clip)]
+    learned = spread(
+        learned_alone,
+        [(params.seed, task) for task in tasks],
+        desc="learn",
+        unit="training",
+        inner_threads=max(1, params.threads // 2),
+        jobs=min(2, params.threads),
+        local=True,
+    )
+    ((resnet, detector), of_eyes), (clip, of_teacher) = learned
+    for name, losses in of_eyes + of_teacher:
+        log(name, losses)
+    return resnet, detector, clip
+
+
+def learned_alone(call: tuple[int, Callable[[Log], Learned]]) -> tuple[Learned, list[tuple[str, Mapping[str, float]]]]:
+    """What a training gives, from a seed on whatever ran before it, and what it logs."""
+    seed, task = call
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)  # in a process of its own
+    seed_everything(seed)
+    logged: list[tuple[str, Mapping[str, float]]] = []
+    return task(lambda name, losses: logged.append((name, losses))), logged
+
+
+def learn_eyes(
+    params: PretrainedParams, shown: Squares, stills: Sequence[Still], log: Log
+) -> tuple[ResNet18, FasterRCNN | None]:
+    """A ResNet that has learned the demo's instruments from squares, and a detector of them, if there are `stills`."""
     p = params.pretrained
     resnet = ResNet18(params.resnet.width, len(params.videos.classes))
     resnet.to(params.device).to(memory_format=torch.channels_last)
-    train_resnet(resnet, pictures, labels, epochs=p.epochs, batch=p.batch, lr=p.lr, seed=params.seed, live=live)
-    return resnet
+    train_resnet(resnet, shown, epochs=p.epochs, batch=p.batch, lr=p.lr, seed=params.seed, log=log)
+    detector = make_detector(params, Given(), resnet, stills, log)[0] if stills else None
+    return resnet, detector
+
+
+def drawn_stills(params: PretrainedParams) -> list[Still]:
+    """Those that the demo's detector learns from; none for another one."""
+    if params.pretrained.detector != "demo":
+        return []
+    return list(render_stills("detector stills", params.pretrained.detector_stills, **scene(params)))
 
 
 def make_detector(
-    params: PretrainedParams, given: Given, resnet: ResNet18, live: Live
+    params: PretrainedParams, given: Given, resnet: ResNet18, stills: Sequence[Still], log: Log
 ) -> tuple[FasterRCNN | None, list[str]]:
     """The Faster R-CNN and the names of its labels; None where the detector is asked in words, or there is none."""
     p, classes = params.pretrained, params.videos.classes
@@ -158,23 +226,21 @@ def make_detector(
     else:
         start_from_coco(detector, given.weights)
     settings: dict[str, Any] = {"epochs": p.detector_epochs, "batch": p.detector_batch, "lr": p.detector_lr}
-    settings |= {"seed": params.seed, "live": live}
+    settings |= {"seed": params.seed, "log": log}
     if given.annotations is None:
-        stills = list(render_stills("detector stills", p.detector_stills, **scene(params)))
         train_detector(detector, stills, still_item, **settings)
     else:
         train_detector(detector, given.annotations.train.pictures, annotated_item, **settings)
     return detector, classes
 
 
-def learn_clip(params: PretrainedParams, pictures: np.ndarray, labels: np.ndarray, live: Live) -> CLIP:
-    """A CLIP that has learned the demo's instruments from the same squares."""
+def learn_clip(params: PretrainedParams, shown: Squares, log: Log) -> CLIP:
+    """A CLIP that has learned the demo's instruments from squares of its size."""
     p = params.pretrained
     clip = build_clip(**asdict(params.clip)).to(params.device).to(memory_format=torch.channels_last)
     train_clip(
         clip,
-        pictures,
-        labels,
+        shown,
         classes=params.videos.classes,
         text_steps=p.clip_text_steps,
         epochs=p.clip_epochs,
@@ -182,8 +248,9 @@ def learn_clip(params: PretrainedParams, pictures: np.ndarray, labels: np.ndarra
         text_lr=p.clip_text_lr,
         lr=p.clip_lr,
         max_scale=p.clip_max_scale,
+        tokens_weight=p.clip_tokens_weight,
         seed=params.seed,
-        live=live,
+        log=log,
     )
     return clip
 
@@ -200,8 +267,10 @@ def measure(
     p, demo = params.pretrained, params.pretrained.source == "demo"
     metrics: dict[str, Any] = {"source": p.source}
     if demo:
-        views = list(render_views("held-out stills", p.held_out, size=p.still_size, jitter=False, **scene(params)))
-        metrics |= {"held_out": p.held_out, "resnet18": measure_resnet(resnet, views, batch=p.batch)}
+        sizes = (p.still_size, params.clip.image_size)
+        views = list(render_views("held-out stills", p.held_out, sizes=sizes, jitter=False, **scene(params)))
+        of_resnet, of_clip = zip(*views, strict=True)
+        metrics |= {"held_out": p.held_out, "resnet18": measure_resnet(resnet, of_resnet, batch=p.batch)}
     if given.annotations is not None and detector is not None:
         pictures = given.annotations.validation.pictures
         measured = measure_detector(detector, pictures, annotated_item, batch=p.detector_batch)
@@ -211,10 +280,8 @@ def measure(
         metrics["detector"] = measure_detector(detector, stills, still_item, batch=p.detector_batch)
     else:
         metrics["detector"] = {"kind": p.detector, "classes": len(classes)}
-    if demo:  # the same stills as the ResNet's, as CLIP is shown them
-        size = params.clip.image_size
-        views = list(render_views("held-out stills", p.held_out, size=size, jitter=False, **scene(params)))
-        metrics["clip"] = measure_clip(clip, views, classes=params.videos.classes, batch=p.batch)
+    if demo:
+        metrics["clip"] = measure_clip(clip, of_clip, classes=params.videos.classes, batch=p.batch)
     return metrics
 
 

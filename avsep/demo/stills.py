@@ -46,14 +46,23 @@ def render_stills(
 
 
 def render_views(
-    purpose: str, count: int, *, size: int, jitter: bool, seed: int, width: int, height: int, classes: Sequence[str]
-) -> Iterator[Views]:
-    """Renders `count` stills and gives their views, squares of `size` pixels, in parallel, in order.
+    purpose: str,
+    count: int,
+    *,
+    sizes: Sequence[int],
+    jitter: bool,
+    seed: int,
+    width: int,
+    height: int,
+    classes: Sequence[str],
+) -> Iterator[tuple[Views, ...]]:
+    """Renders `count` stills and gives the views of each, squares of each of `sizes` pixels, in parallel, in order.
 
-    With `jitter` the squares are drawn at random and boxes are moved as a detector's are; else all are centred.
+    With `jitter` the squares are drawn at random and boxes are moved as a detector's are; else all are centred.  All
+    sizes show the same.
     """
     scene = dict(seed=seed, width=width, height=height, classes=tuple(classes))
-    work = partial(_views, purpose, size=size, jitter=jitter, **scene)  # type: ignore[arg-type]
+    work = partial(_views, purpose, sizes=tuple(sizes), jitter=jitter, **scene)  # type: ignore[arg-type]
     return spread(work, range(count), desc=f"render {purpose}", unit="still")
 
 
@@ -66,8 +75,15 @@ def _still(purpose: str, index: int, seed: int, width: int, height: int, classes
 
 
 def _views(
-    purpose: str, index: int, seed: int, width: int, height: int, classes: Sequence[str], size: int, jitter: bool
-) -> Views:
+    purpose: str,
+    index: int,
+    seed: int,
+    width: int,
+    height: int,
+    classes: Sequence[str],
+    sizes: Sequence[int],
+    jitter: bool,
+) -> tuple[Views, ...]:
     still = _still(purpose, index, seed, width, height, classes)
     rng = np.random.default_rng([seed, zlib.crc32(f"{purpose}: views".encode()), index])
     picture, short = Image.fromarray(still.picture), min(width, height)
@@ -78,11 +94,14 @@ def _views(
     left, top = (near[0] + near[2] - side) // 2, (near[1] + near[3] - side) // 2
     around = squared(whole_pixels((left, top, left + side, top + side), width, height), width, height)
     across, down = rng.random(2) if jitter else (0.5, 0.5)  # of the room that a square leaves in the whole picture
-    return Views(
-        crop_and_resize(picture, None, size, size, across, down),
-        crop_and_resize(picture, around, size, size),
-        crop_and_resize(picture, near, size, size),
-        still.label,
+    return tuple(
+        Views(
+            crop_and_resize(picture, None, size, size, across, down),
+            crop_and_resize(picture, around, size, size),
+            crop_and_resize(picture, near, size, size),
+            still.label,
+        )
+        for size in sizes
     )
 
 

@@ -115,6 +115,7 @@ class Pretrained:
     clip_batch: Annotated[int, Field(ge=2)]
     clip_lr: Positive
     clip_max_scale: Annotated[float, Field(gt=1)]
+    clip_tokens_weight: NotNegative
     held_out: Count
 
 

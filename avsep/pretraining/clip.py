@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from dvclive import Live
+from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.model import CLIP
 from open_clip.modified_resnet import Bottleneck
 from torch import Tensor, nn
@@ -17,19 +17,19 @@ from torch.nn import functional as F
 
 from avsep.demo.captions import caption
 from avsep.demo.stills import Views
-from avsep.pretraining.fitting import fit
-from avsep.pretraining.pictures import batched, network_input, varied
+from avsep.pretraining.fitting import Log, fit
+from avsep.pretraining.pictures import Squares, batched, network_input, varied
 from avsep.weights.phrases import phrase_of, tokenise
-from models.clip import FrozenCLIP, clip_normalised
+from models.clip import FrozenCLIP
 from models.vast import visual_query
 
 PHRASE = "a person playing the {}"  # that the metrics ask for
+CAPTIONS = 256  # of a class, that pictures learn from, of the 480 or 720 that can be drawn
 
 
 def train_clip(
     clip: CLIP,
-    pictures: np.ndarray,
-    labels: np.ndarray,
+    squares: Squares,
     *,
     classes: Sequence[str],
     text_steps: int,
@@ -38,41 +38,50 @@ def train_clip(
     text_lr: float,
     lr: float,
     max_scale: float,
+    tokens_weight: float,
     seed: int,
-    live: Live,
+    log: Log,
 ) -> None:
-    """Learns first which captions go together, for at most `text_steps` steps, then which pictures go with them.
+    """Learns first which captions go together, for at most `text_steps` steps, then which pictures, of CLIP's size, go
+    with them.
 
-    An epoch shows each picture once, with a caption drawn for it.  Both towers at once stay at chance for long: at the
-    start all captions have nearly the same embedding.  Captions alone soon lie apart (`text_steps` are few against the
-    pictures'), and pictures then learn as from a classifier whose weights are given.
+    An epoch shows each picture once, beside a caption of each class, drawn for each step.  Both towers at once stay at
+    chance for long: at the start all captions have nearly the same embedding.  Captions alone soon lie apart
+    (`text_steps` are few against the pictures'), and pictures then learn as from a classifier whose weights are given:
+    captions are read once, and batches may be small, since no picture stands in for another's wrong caption.
 
     `max_scale` of the cosines, 100 for CLIP, decides how near pictures come to their captions: at a high one it is
-    enough that other captions are farther away.
+    enough that other captions are farther away.  `tokens_weight`: of the same loss for the query that VAST makes of a
+    picture's tokens, which CLIP is never asked for while it learns and which is right less often than its embedding.
     """
-    device = next(clip.parameters()).device
+    device, labels = next(clip.parameters()).device, squares.labels
     for block in clip.visual.modules():
         if isinstance(block, Bottleneck):  # open_clip starts them as nothing, for long trainings
             nn.init.ones_(block.bn3.weight)
-
-    def read(chosen: list[int], rng: np.random.Generator) -> Tensor:
-        captions = [caption(rng, classes[label]) for label in labels[chosen]]
-        return clip.encode_text(tokenise(captions, clip.context_length).to(device), normalize=True)
 
     def kinds(chosen: list[int]) -> Tensor:
         return torch.as_tensor(labels[chosen], device=device)
 
     def captions_alike(chosen: list[int], rng: np.random.Generator) -> dict[str, Tensor]:
         scale = clip.logit_scale.exp().detach()
-        return {"contrastive": contrastive(scale * read(chosen, rng) @ read(chosen, rng).T, kinds(chosen))}
+        one, other = (_read(clip, [caption(rng, classes[label]) for label in labels[chosen]]) for _ in range(2))
+        return {"contrastive": contrastive(scale * one @ other.T, kinds(chosen))}
 
     def captions_and_pictures(chosen: list[int], rng: np.random.Generator) -> dict[str, Tensor]:
-        seen = _clip_input(varied(network_input(pictures[chosen]), rng).to(device), clip.visual.image_size)
+        seen = varied(squares.pictures[chosen], rng, OPENAI_DATASET_MEAN, OPENAI_DATASET_STD).to(device)
         with torch.no_grad():
             clip.logit_scale.clamp_(max=math.log(max_scale))
-            said = read(chosen, rng)
-        logits = clip.logit_scale.exp() * clip.encode_image(seen, normalize=True) @ said.T
-        return {"contrastive": contrastive(logits, kinds(chosen))}
+        said = told[range(len(classes)), rng.integers(CAPTIONS, size=len(classes))]  # (classes, Q)
+        embedding, tokens = _pictures_and_tokens(clip, seen)
+
+        def wrong(pictures: Tensor) -> Tensor:
+            logits = clip.logit_scale.exp() * F.normalize(pictures, dim=-1) @ said.T  # (B, classes)
+            return F.cross_entropy(logits, kinds(chosen))
+
+        losses = {"cross_entropy": wrong(embedding)}
+        if tokens_weight:
+            losses["tokens"] = tokens_weight * wrong(visual_query(tokens[:, None]))  # of one frame each
+        return losses
 
     def optimiser(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.AdamW(parameters, betas=(0.9, 0.98), weight_decay=0.05)
@@ -81,7 +90,8 @@ def train_clip(
     text = [p for name, p in clip.named_parameters() if not name.startswith(("visual.", "logit_scale"))]
     count = min(text_steps * batch, len(labels))
     clip.train()
-    fit("clip_text", captions_alike, optimiser(text), [text_lr], count, epochs=1, batch=batch, seed=seed, live=live)
+    fit("clip_text", captions_alike, optimiser(text), [text_lr], count, epochs=1, batch=batch, seed=seed, log=log)
+    told = _told(clip, classes, seed)
     fit(
         "clip",
         captions_and_pictures,
@@ -91,13 +101,40 @@ def train_clip(
         epochs=epochs,
         batch=batch,
         seed=seed,
-        live=live,
+        log=log,
     )
     clip.eval()
     some = np.random.default_rng([seed, zlib.crc32(b"level")]).permutation(len(labels))[:256].tolist()
     captions = [caption(np.random.default_rng([seed, index]), classes[labels[index]]) for index in some]
-    seen = _resized(network_input(pictures[some]).to(device), clip.visual.image_size)
+    seen = network_input(squares.pictures[some]).to(device)
     level(clip, seen, tokenise(captions, clip.context_length).to(device))
+
+
+def _read(clip: CLIP, captions: Sequence[str]) -> Tensor:
+    """Embeddings of B captions, of length 1: (B, Q)."""
+    device = next(clip.parameters()).device
+    return clip.encode_text(tokenise(captions, clip.context_length).to(device), normalize=True)
+
+
+@torch.no_grad()
+def _told(clip: CLIP, classes: Sequence[str], seed: int) -> Tensor:
+    """What is said of each class in CAPTIONS captions, drawn: (classes, CAPTIONS, Q)."""
+    salt = zlib.crc32(b"captions")
+    drawn = [np.random.default_rng([seed, salt, zlib.crc32(name.encode())]) for name in classes]
+    return torch.stack(
+        [_read(clip, [caption(rng, name) for _ in range(CAPTIONS)]) for name, rng in zip(classes, drawn, strict=True)]
+    )
+
+
+def _pictures_and_tokens(clip: CLIP, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """CLIP's pictures (B, 3, H, W) -> embeddings (B, Q) and tokens (B, P, Q) as FrozenCLIP, with a gradient."""
+    visual = clip.visual
+    x = visual.stem(seen)
+    for layer in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
+        x = layer(x)  # (B, C, rows, columns) at last
+    pool = visual.attnpool
+    positions = x.flatten(2).transpose(1, 2) + pool.positional_embedding[1:]  # (B, P, C)
+    return pool(x), pool.c_proj(pool.v_proj(positions))
 
 
 @torch.no_grad()
@@ -123,16 +160,6 @@ def contrastive(logits: Tensor, labels: Tensor) -> Tensor:
     same = (labels[:, None] == labels[None]).to(logits.dtype)  # (B, B), symmetric
     target = same / same.sum(dim=1, keepdim=True)
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
-
-
-def _resized(pictures: Tensor, size: int) -> Tensor:
-    """Squares (B, 3, H, H) -> (B, 3, size, size)"""
-    return F.interpolate(pictures, (size, size), mode="bicubic", antialias=True)
-
-
-def _clip_input(pictures: Tensor, size: int) -> Tensor:
-    """ImageNet-normalised squares (B, 3, H, H) -> CLIP's (B, 3, size, size)."""
-    return clip_normalised(_resized(pictures, size)).contiguous(memory_format=torch.channels_last)
 
 
 @torch.no_grad()

@@ -10,12 +10,11 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from dvclive import Live
 from torch import Tensor
 from torchvision.models.detection import FasterRCNN
 
 from avsep.demo.stills import Still
-from avsep.pretraining.fitting import fit
+from avsep.pretraining.fitting import Log, fit
 from avsep.pretraining.pictures import batched
 from avsep.progress import progress
 from avsep.scoring.detection import average_precision, first_is_right, recall
@@ -58,7 +57,7 @@ def train_detector(
     batch: int,
     lr: float,
     seed: int,
-    live: Live,
+    log: Log,
 ) -> None:
     """Learns the boxes and classes of `items`; what its body knows already moves ten times slower.
 
@@ -85,7 +84,7 @@ def train_detector(
     new = [p for name, p in detector.named_parameters() if not name.startswith("backbone.body.")]
     optimiser = torch.optim.AdamW([{"params": new}, {"params": known}], weight_decay=0.01)
     detector.train()
-    fit("detector", losses, optimiser, [lr, lr / 10], len(items), epochs=epochs, batch=batch, seed=seed, live=live)
+    fit("detector", losses, optimiser, [lr, lr / 10], len(items), epochs=epochs, batch=batch, seed=seed, log=log)
     detector.eval()
 
 

@@ -1,17 +1,17 @@
 """The loop by which the ResNet, the detector and CLIP learn, each from its own losses."""
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from dvclive import Live
 from torch import Tensor, nn
 
 from avsep.progress import progress
 from avsep.training.seeds import seed_step
 
 Losses = Callable[[list[int], np.random.Generator], dict[str, Tensor]]  # of the chosen items: name -> ()
+Log = Callable[[str, Mapping[str, float]], None]  # takes what is learned, and its losses at one step
 
 
 def fit(
@@ -24,13 +24,13 @@ def fit(
     epochs: int,
     batch: int,
     seed: int,
-    live: Live,
+    log: Log,
 ) -> None:
     """Minimises the sum of `losses(items, rng)` over `count` items, with one cycle of the learning rates `lr`, one for
     each group of the optimiser's parameters.
 
     The items' order is a function of (seed, name, epoch), a step's other randomness one of (seed, name, step).  Items
-    that fill no batch are left out of an epoch.  Logs each loss as <name>/<loss> at every tenth step.
+    that fill no batch are left out of an epoch.  Logs the losses at every tenth step.
     """
     steps = max(count // batch, 1)  # of an epoch
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=lr, total_steps=epochs * steps)
@@ -38,7 +38,6 @@ def fit(
     salt = zlib.crc32(name.encode())
     orders = [np.random.default_rng([seed, salt, epoch]).permutation(count) for epoch in range(epochs)]
     batches = [order[at * batch : (at + 1) * batch].tolist() for order in orders for at in range(steps)]
-    live.step = 0
     for step, items in enumerate(progress(batches, desc=f"train {name}", total=len(batches), unit="step")):
         seed_step(seed, step)  # torchvision's samplers of boxes draw from torch's own generator
         named = losses(items, np.random.default_rng([seed, salt, epochs, step]))
@@ -48,6 +47,4 @@ def fit(
         optimiser.step()
         schedule.step()
         if (step + 1) % 10 == 0 or step + 1 == len(batches):
-            for term, value in named.items():
-                live.log_metric(f"{name}/{term}", value.item())
-            live.next_step()
+            log(name, {term: value.item() for term, value in named.items()})

@@ -7,39 +7,36 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from dvclive import Live
 from torch import Tensor
 from torch.nn import functional as F
 
 from avsep.demo.stills import Views
-from avsep.pretraining.fitting import fit
-from avsep.pretraining.pictures import batched, network_input, varied
+from avsep.pretraining.fitting import Log, fit
+from avsep.pretraining.pictures import Squares, batched, network_input, varied
 from models.resnet import ResNet18
 
 
 def train_resnet(
     resnet: ResNet18,
-    pictures: np.ndarray,
-    labels: np.ndarray,
+    squares: Squares,
     *,
     epochs: int,
     batch: int,
     lr: float,
     seed: int,
-    live: Live,
+    log: Log,
 ) -> None:
-    """Learns by cross entropy the labels (P,) of squares, uint8 (P, size, size, 3); an epoch shows each once."""
+    """Learns by cross entropy the labels of squares; an epoch shows each once."""
     device = next(resnet.parameters()).device
 
     def losses(chosen: list[int], rng: np.random.Generator) -> dict[str, Tensor]:
-        batch_pictures = varied(network_input(pictures[chosen]), rng).to(device)
-        logits = resnet(batch_pictures)
-        target = torch.as_tensor(labels[chosen], device=device)
+        logits = resnet(varied(squares.pictures[chosen], rng).to(device))
+        target = torch.as_tensor(squares.labels[chosen], device=device)
         return {"cross_entropy": F.cross_entropy(logits, target, label_smoothing=0.1)}
 
     optimiser = torch.optim.AdamW(resnet.parameters(), betas=(0.9, 0.99), weight_decay=0.05)
     resnet.train()
-    fit("resnet18", losses, optimiser, [lr], len(labels), epochs=epochs, batch=batch, seed=seed, live=live)
+    fit("resnet18", losses, optimiser, [lr], len(squares.labels), epochs=epochs, batch=batch, seed=seed, log=log)
     resnet.eval()
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import torch
-from torchmetrics.functional.classification import binary_auroc, binary_average_precision, binary_stat_scores
 
 
 def grounding_scores(probabilities: Sequence[float], sounding: Sequence[bool], threshold: float) -> dict[str, float]:
@@ -14,6 +13,9 @@ def grounding_scores(probabilities: Sequence[float], sounding: Sequence[bool], t
 
     Raises ValueError if all objects sound or none does.
     """
+    # takes seconds to import, and processes that score rows need none of it
+    from torchmetrics.functional.classification import binary_auroc, binary_average_precision, binary_stat_scores
+
     if len(set(sounding)) < 2:
         raise ValueError("grounding is scored on sounding and silent objects")
     p = torch.tensor(probabilities, dtype=torch.float64)

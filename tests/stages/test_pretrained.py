@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from safetensors.torch import load
 from torchvision.models import ResNet18_Weights
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
@@ -88,6 +89,7 @@ DEMO = PretrainedParams(
         clip_batch=8,
         clip_lr=2e-3,
         clip_max_scale=10.0,
+        clip_tokens_weight=1.0,
         held_out=4,
     ),
 )
@@ -156,6 +158,17 @@ def test_the_demos_training_repeats_itself_and_learns_from_its_seed() -> None:
         assert made()[str(file)] != first[str(file)]
 
 
+def test_processes_beside_each_other_learn_what_one_learns() -> None:
+    pretrained.main(DEMO)
+    alone = made()
+    pretrained.main(dataclasses.replace(DEMO, threads=2))  # a process with one thread for either
+    files = (str(pretrained.RESNET), str(DETECTOR), str(pretrained.CLIP_WEIGHTS))
+    for file in files:
+        assert all(torch.equal(value, load(alone[file])[name]) for name, value in load(made()[file]).items()), file
+    curves = [name for name in alone if name.endswith(".tsv")]
+    assert curves and all(made()[name] == alone[name] for name in curves)
+
+
 def test_the_demos_files_load_where_they_are_read() -> None:
     pretrained.main(DEMO)
     ResNet18(8, len(CLASSES)).load_state_dict(load_weights(pretrained.RESNET))
@@ -170,7 +183,7 @@ def test_the_demos_files_load_where_they_are_read() -> None:
     assert shares == {f"{tokens}accuracy_{view}" for tokens in ("", "tokens_") for view in ("whole", "near")}
     assert all(0 <= metrics["clip"][name] <= 1 for name in shares)
     assert all(-1 <= metrics["clip"][name] <= 1 for name in ("cosine_same", "cosine_other"))
-    for curve in ("resnet18/cross_entropy", "clip_text/contrastive", "clip/contrastive"):
+    for curve in ("resnet18/cross_entropy", "clip_text/contrastive", "clip/cross_entropy", "clip/tokens"):
         lines = Path(f"metrics/pretrained/plots/metrics/{curve}.tsv").read_text().splitlines()
         assert lines[0].split("\t") == ["step", curve.split("/")[1]] and len(lines) > 1
 
@@ -341,7 +354,7 @@ def test_a_resnet50_starts_from_torchvisions_detector_of_coco(monkeypatch: pytes
     )
     params = dataclasses.replace(large, pretrained=chosen.pretrained)
     found = pretrained.read_given(params)
-    detector, classes = pretrained.make_detector(params, found, ResNet18(8), None)  # type: ignore[arg-type]
+    detector, classes = pretrained.make_detector(params, found, ResNet18(8), [], None)  # type: ignore[arg-type]
     assert detector is not None and classes == ["cello"]
     own = detector.state_dict()
     assert torch.equal(own["rpn.head.conv.0.0.weight"], theirs["rpn.head.conv.0.0.weight"])

@@ -31,7 +31,7 @@ def test_a_still_holds_its_box() -> None:
 
 @pytest.mark.parametrize("jitter", [False, True])
 def test_views_are_squares_that_come_nearer(jitter: bool) -> None:
-    views = list(render_views("a", 12, size=32, jitter=jitter, **SCENE))
+    views = [view for (view,) in render_views("a", 12, sizes=[32], jitter=jitter, **SCENE)]
     stills = list(render_stills("a", 12, **SCENE))
     assert [view.label for view in views] == [still.label for still in stills]
     for view in views:
@@ -42,5 +42,14 @@ def test_views_are_squares_that_come_nearer(jitter: bool) -> None:
 
 
 def test_views_without_jitter_are_the_middle_of_the_picture() -> None:
-    (still,), (view,) = render_stills("a", 1, **SCENE), render_views("a", 1, size=72, jitter=False, **SCENE)
+    (still,), ((view,),) = render_stills("a", 1, **SCENE), render_views("a", 1, sizes=[72], jitter=False, **SCENE)
     np.testing.assert_array_equal(view.whole, still.picture[:, 12:84])
+
+
+def test_views_of_all_sizes_show_the_same() -> None:
+    for small, large in render_views("a", 4, sizes=[24, 48], jitter=True, **SCENE):
+        assert small.label == large.label
+        for one, other in ((small.whole, large.whole), (small.around, large.around), (small.near, large.near)):
+            assert one.shape == (24, 24, 3) and other.shape == (48, 48, 3)
+            halved = other.reshape(24, 2, 24, 2, 3).mean((1, 3))
+            assert np.abs(halved - one).mean() < 6

@@ -1,11 +1,11 @@
 """A Faster R-CNN: what it starts from, and that it finds what it has learned boxes of."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from dvclive import Live
 
 from avsep.demo.stills import Still
 from avsep.errors import InputError
@@ -56,7 +56,7 @@ def test_what_the_boxes_are_around_is_found(tmp_path: Path) -> None:
     found = read_open_images(write_open_images(tmp_path / "oi", 24, 6), ["cello"], {})
     torch.manual_seed(0)
     detector = build_detector("resnet18", width=8, channels=8, classes=1, min_size=72, max_size=96)
-    with Live(dir=str(tmp_path / "live"), dvcyaml=None, save_dvc_exp=False, report=None) as live:
-        train_detector(detector, found.train.pictures, annotated_item, epochs=20, batch=4, lr=1e-2, seed=0, live=live)
+    settings: dict[str, Any] = {"epochs": 20, "batch": 4, "lr": 1e-2, "seed": 0, "log": lambda name, losses: None}
+    train_detector(detector, found.train.pictures, annotated_item, **settings)
     measured = measure_detector(detector, found.validation.pictures, annotated_item, batch=4)
     assert measured["recall"] > 0.8 and measured["average_precision"] > 0.7

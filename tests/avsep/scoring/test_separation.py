@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio, signal_noise_ratio
 
 from avsep.errors import InputError
+from avsep.scoring import separation
 from avsep.scoring.separation import SCORES, BssEval, as_published, bss_eval, gains, measure, si_sdr, snr
 
 L = 4000
@@ -19,6 +21,52 @@ FILTER = 512  # taps of BSS-eval version 3's allowed distortion
 @pytest.fixture(scope="module")
 def sources() -> NDArray[np.float64]:
     return np.random.default_rng(0).standard_normal((2, L))
+
+
+def mir_evals(references: NDArray[np.float64], estimates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Its SDR, SIR and SAR, (3, S)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is deprecated
+        return np.stack(mir_eval.separation.bss_eval_sources(references, estimates, compute_permutation=False)[:3])
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_bss_eval_is_mir_evals(count: int) -> None:
+    random = np.random.default_rng(count)
+    references = np.cumsum(random.standard_normal((count, L)), axis=1)  # as music: loud where low
+    mixing = np.eye(count) + 0.2 * random.standard_normal((count, count))
+    for noise in (0.3, 1e-3):
+        estimates = mixing @ references + noise * random.standard_normal((count, L))
+        np.testing.assert_allclose(bss_eval(references, estimates), mir_evals(references, estimates), atol=1e-6)
+
+
+def test_bss_eval_is_mir_evals_where_rounding_decides(sources: NDArray[np.float64]) -> None:
+    """A constant and its delays span hardly more than itself: what is left of it is 200 dB below,
+    and no two computations round it alike."""
+    references = np.concatenate([sources, np.zeros((1, L))]) + 1e-6
+    for given in (np.zeros(L), 0.1 * sources.sum(0)):
+        estimates = np.concatenate([sources + 0.1 * sources[::-1], given[None] + 1e-6])
+        np.testing.assert_allclose(bss_eval(references, estimates), mir_evals(references, estimates), atol=0.01)
+
+
+def test_references_that_say_the_same_have_the_same_scores_as_mir_evals() -> None:
+    """Nothing tells them apart: the equations have no single solution, one has the least energy."""
+    sparse = np.zeros((2, L))
+    sparse[:, 1000] = 1  # an impulse, whose equations are exact: no rounding hides that they are singular
+    estimates = sparse + 0.1 * np.random.default_rng(4).standard_normal((2, L))
+    np.testing.assert_allclose(bss_eval(sparse, estimates).sdr, mir_evals(sparse, estimates)[0], atol=1e-6)
+
+
+def test_the_references_of_many_estimates_are_prepared_once(
+    sources: NDArray[np.float64], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    solved: list[int] = []
+    factored = separation.scipy.linalg.lu_factor
+    monkeypatch.setattr(separation.scipy.linalg, "lu_factor", lambda a: solved.append(len(a)) or factored(a))
+    references = sources + 0.5  # that no other test has
+    for share in (0.1, 0.2, 0.3):
+        bss_eval(references, references + share * references[::-1])
+    assert sorted(solved) == [FILTER, FILTER, 2 * FILTER], "each source alone, and both"
 
 
 def test_scale_and_short_delays_are_forgiven(sources: NDArray[np.float64]) -> None:
@@ -74,6 +122,15 @@ def test_si_sdr_is_the_closed_formula(sources: NDArray[np.float64]) -> None:
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-6)
 
 
+def test_si_sdr_and_snr_are_torchmetrics() -> None:
+    random = torch.Generator().manual_seed(5)
+    for dtype in (torch.float32, torch.float64):
+        true = torch.randn(5, 300, generator=random, dtype=dtype) + 0.2
+        given = torch.stack([true[0] + 0.1 * true[1], 0 * true[1], true[2], -true[3], 7 * true[4]])
+        theirs = scale_invariant_signal_distortion_ratio(given, true, zero_mean=True), signal_noise_ratio(given, true)
+        assert torch.equal(si_sdr(given, true), theirs[0]) and torch.equal(snr(given, true), theirs[1])
+
+
 def test_si_sdr_keeps_leading_axes() -> None:
     waves = torch.randn(2, 3, 100, generator=torch.Generator().manual_seed(0))
     assert si_sdr(waves, waves.flip(-1)).shape == (2, 3)
@@ -118,9 +175,7 @@ def test_the_published_scores_are_bss_evals_of_all_objects(sources: NDArray[np.f
     noise = 0.05 * np.random.default_rng(3).standard_normal((2, L))
     references = np.stack([sources[0], silence, sources[1], silence])
     given = np.stack([sources[0] + 0.1 * sources[1] + noise[0], 0.1 * mixture, mixture + noise[1], silence])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        theirs = mir_eval.separation.bss_eval_sources(references + 1e-6, given + 1e-6, compute_permutation=False)
+    theirs = mir_evals(references + 1e-6, given + 1e-6)
     ours = as_published(references, given)
     for found, known in zip(ours, theirs, strict=False):
         np.testing.assert_allclose(found[[0, 2]], known[[0, 2]], atol=0.01)
