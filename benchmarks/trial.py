@@ -2,7 +2,7 @@
 
     python -m benchmarks.trial ungated "" "train.lr=1e-3" "train.batch=8 ungated.epochs=4" --seeds 0 1
 
-Each line is a trial: `section.param=value`, as `dvc exp run -S` takes them.  Validation alone is looked at.  A trial has
+Each line is a trial: `section.param=value`, as `dvc exp run -S` takes them, scored on validation alone.  A trial has
 one thread and a folder of its own, with links to data and to other stages' weights, so that trials run side by side and
 nothing here changes.  `--at` names another workspace that is meant, `--keep` a folder in which weights and curves stay,
 for a stage that goes on from them (`--start`).
