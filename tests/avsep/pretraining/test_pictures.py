@@ -10,7 +10,8 @@ from avsep.pretraining.pictures import batched, network_input, squares, varied
 
 def test_a_stills_squares_follow_each_other() -> None:
     def views(value: int, label: int, side: int) -> Views:
-        return Views(*(np.full((side, side, 3), value + more, np.uint8) for more in range(3)), label)
+        whole, around, near = (np.full((side, side, 3), value + more, np.uint8) for more in range(3))
+        return Views(whole, around, near, label)
 
     stills = [(views(40, 4, 2), views(40, 4, 3)), (views(10, 1, 2), views(10, 1, 3))]
     all_three, two = squares(iter(stills), 2, [["whole", "around", "near"], ["whole", "near"]])
