@@ -22,7 +22,7 @@ from avsep.weights.detectors import DETECTOR, ZERO_SHOT, learned_classes, load_d
 from models.clip import build_clip
 from models.detector import build_detector
 from models.resnet import ResNet18
-from stages import pretrained
+from stages import _pretrained, pretrained
 from tests.helpers.open_images import write_open_images
 from tests.helpers.zero_shot import write_zero_shot
 
@@ -354,7 +354,7 @@ def test_a_resnet50_starts_from_torchvisions_detector_of_coco(monkeypatch: pytes
     )
     params = dataclasses.replace(large, pretrained=chosen.pretrained)
     found = pretrained.read_given(params)
-    detector, classes = pretrained.make_detector(params, found, ResNet18(8), [], None)  # type: ignore[arg-type]
+    detector, classes = _pretrained.make_detector(params, found, ResNet18(8), [], None)  # type: ignore[arg-type]
     assert detector is not None and classes == ["cello"]
     own = detector.state_dict()
     assert torch.equal(own["rpn.head.conv.0.0.weight"], theirs["rpn.head.conv.0.0.weight"])
