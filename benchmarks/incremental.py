@@ -35,7 +35,7 @@ from stages import detect, extract
 
 FRAMES = 24
 VIDEOS = Videos(
-    source="demo", path="avsep/demo", classes=[], per_class=1, seconds=6.0, fps=4, width=64, height=64
+    source="demo", path="avsep/demo", classes=[], per_class=1, seconds=6.0, timbre=1.0, fps=4, width=64, height=64
 )  # of which the stages read that the videos lie in data/videos
 EXTRACT = ExtractParams(videos=VIDEOS, extract=Extract(rate=11025, fps=4))
 DETECT = DetectParams(
