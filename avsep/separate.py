@@ -101,10 +101,18 @@ class Separator:
         return one
 
     @cached_property
+    def _params(self) -> EvaluateScenesParams:
+        return load_params(EvaluateScenesParams, self.root / "params.yaml")
+
+    @property
     def trained(self) -> list[Entry]:
         """The systems that evaluate.systems of the folder's params names."""
-        params = load_params(EvaluateScenesParams, self.root / "params.yaml")
-        return [entry for entry in asked_of(params.evaluate.systems) if entry.stage is not None]
+        return [entry for entry in asked_of(self._params.evaluate.systems) if entry.stage is not None]
+
+    @property
+    def heard(self) -> tuple[int, float]:
+        """What the networks hear: Hz, and the seconds of a window."""
+        return self._params.extract.rate, self._params.audio.samples / self._params.extract.rate
 
     def system_for(self, *, words: bool) -> str:
         """The name of the system that is asked in words, or of the one that sees. Raises InputError."""
@@ -162,8 +170,9 @@ class Separator:
         system = own.systems[name]
         said = about(Path(file), pictures=not texts)
         size = None if said.pictures is None else shown_size(said)
-        for place in boxes if size is not None else ():
-            place.refuse_outside(size, said.pictures or 0)
+        if size is not None:
+            for place in boxes:
+                place.refuse_outside(size, said.pictures or 0)
         phrases = [(text, self._phrase(own, text)) for text in dict.fromkeys(texts)]
         for _, phrase in phrases:  # told before a long file is decoded
             system.prepare(torch.empty(0), phrase)
@@ -187,7 +196,18 @@ class Separator:
                 gate=own.gates.get(name),
                 device=next(own.detector.parameters()).device,
             )
-            yield Separation(stream, Said(), size, self.model(name), told)
+            asks = self.asks(texts, boxes)
+            yield Separation(stream, Said(), size, self.model(name), asks, told)
+
+    def asks(self, texts: Sequence[str] = (), boxes: Sequence[Place] = ()) -> dict[str, Any]:
+        """What is asked of a file, as objects.json tells it."""
+        return {
+            "texts": list(dict.fromkeys(texts)),
+            "boxes": [list(place) for place in boxes],
+            "extend": self.extend,
+            "seen": self.seen,
+            "classes": None if self.classes is None else list(self.classes),
+        }
 
     @staticmethod
     def _phrase(own: whole.Separator, text: str) -> str:

@@ -73,7 +73,7 @@ class Drawing:
 
         levels = np.clip(1 + (self.decibels() - loudest) / RANGE_DB, 0, 1)
         picture = Image.fromarray(np.round(levels[::-1] * 255).astype(np.uint8))
-        palette = np.round(np.array(colormaps["magma"].colors) * 255).astype(np.uint8)
+        palette = np.round(colormaps["magma"](np.arange(256))[:, :3] * 255).astype(np.uint8)
         picture.putpalette(palette.tobytes())
         picture.save(path, optimize=True)
 

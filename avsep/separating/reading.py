@@ -8,7 +8,7 @@ separated.  Then its sound alone, at its own rate, with all its channels.
 import io
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,7 +164,7 @@ def opened(about: About, fps: int, rate: int) -> Iterator[tuple[Kept, Iterator[I
             yield Kept(about, pictures, wav, rate), taken
 
 
-def _decode(about: About, pictures: Pictures, wav: Path, fps: int, rate: int) -> Iterator[Image.Image]:
+def _decode(about: About, pictures: Pictures, wav: Path, fps: int, rate: int) -> Generator[Image.Image]:
     # the sound as stage extract takes it, and pictures as there but for their size and a JPEG's rounding
     mono = ["-map", "0:a:0", "-af", f"aresample={rate}:async=1:first_pts=0", "-ac", "1", "-c:a", "pcm_s16le", "-y"]
     command = list(about.decoded)

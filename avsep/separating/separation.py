@@ -45,6 +45,7 @@ class Separation:
     said: Said
     size: Size | None  # of its pictures as shown; None: it has none
     model: dict[str, Any]
+    asks: dict[str, Any]
     told: Told
 
     @property

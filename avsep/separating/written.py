@@ -113,6 +113,7 @@ def _told(
         "source": fingerprint(about.path),
         "versions": {"avsep": own_version(), "torch": str(torch.__version__), "ffmpeg": version()},
         "model": separation.model,
+        "asked": separation.asks,
         "rate": about.rate,
         "channels": about.channels,
         "seconds": round(length / about.rate, 3),
