@@ -164,7 +164,7 @@ def opened(about: About, fps: int, rate: int) -> Iterator[tuple[Kept, Iterator[I
             yield Kept(about, pictures, wav, rate), taken
 
 
-def _decode(about: About, pictures: Pictures, wav: Path, fps: int, rate: int) -> Generator[Image.Image]:
+def _decode(about: About, pictures: Pictures, wav: Path, fps: int, rate: int) -> Generator[Image.Image, None, None]:
     # the sound as stage extract takes it, and pictures as there but for their size and a JPEG's rounding
     mono = ["-map", "0:a:0", "-af", f"aresample={rate}:async=1:first_pts=0", "-ac", "1", "-c:a", "pcm_s16le", "-y"]
     command = list(about.decoded)
