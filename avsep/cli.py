@@ -10,6 +10,7 @@ import math
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -149,8 +150,8 @@ def separate(
                 print(json.dumps(line), flush=True)
             continue
         print(f"{which}{one.job.file} -> {one.job.folder}{' (there already)' if one.kept else ''}")
-        for line in _table(one.told):
-            print(f"  {line}")
+        for row in _table(one.told):
+            print(f"  {row}")
         print(f"  listen: {one.job.folder / 'index.html'}", flush=True)
     if failed:
         print(f"{failed} of {len(asked)} could not be separated", file=sys.stderr)
@@ -369,7 +370,7 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _print_table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _print_table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(len(row[place]) for row in (heads, *rows)) for place in range(len(heads))]
     for row in (heads, *rows):
         print("  ".join(f"{value:{width}}" for value, width in zip(row, widths, strict=True)).rstrip())
