@@ -40,9 +40,14 @@ Model = Annotated[Path, typer.Option("--model", metavar="DIR", help="Folder of p
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line, for scripts.")]
 
 
+class Stopped(BaseException):
+    """By Ctrl-C, or told to end: what is half done goes, on the way out."""
+
+
 def main() -> None:
     """Runs the word's command."""
-    signal.signal(signal.SIGTERM, _stopped)  # as Ctrl-C does, so that nothing half done is left behind
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         app()
@@ -51,13 +56,13 @@ def main() -> None:
     except BrokenPipeError:  # `| head` has read enough
         sys.stderr.close()
         sys.exit(1)
-    except KeyboardInterrupt:
+    except Stopped:
         print("stopped; what is whole stays", file=sys.stderr)
         sys.exit(130)
 
 
-def _stopped(number: int, frame: Any) -> NoReturn:
-    raise KeyboardInterrupt
+def _stop(number: int, frame: Any) -> NoReturn:
+    raise Stopped
 
 
 # --- separate
