@@ -16,7 +16,7 @@ pytest = OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 4 --dist load
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-install: $(STAMP)  ## make the environment (.venv) from requirements.txt; nothing to do a second time
+install: $(STAMP)  ## make the environment (.venv) from requirements.txt, with the word avsep; once
 
 repro: install  ## run the pipeline: whatever is not up to date with params.yaml, the code and the data
 	$(in-env) dvc repro
@@ -42,12 +42,14 @@ clean:  ## remove the tools' caches (not .venv, data, checkpoints or DVC's cache
 
 # The pinned list is complete, so nothing is resolved: tinysoundfont's pyaudio, which needs a system header
 # and serves live playback only, stays out.  The stamp is written last: an interrupted install starts again.
-$(STAMP): requirements.txt
+$(STAMP): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv "$(VENV)"
 	if command -v uv >/dev/null; then \
-		uv pip install --python "$(BIN)/python" --no-deps -r requirements.txt; \
+		uv pip install --python "$(BIN)/python" --no-deps -r requirements.txt \
+		&& uv pip install --python "$(BIN)/python" --no-deps --no-build-isolation --editable .; \
 	else \
-		"$(BIN)/python" -m pip install --disable-pip-version-check --no-deps -r requirements.txt; \
+		"$(BIN)/python" -m pip install --disable-pip-version-check --no-deps -r requirements.txt \
+		&& "$(BIN)/python" -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
 	fi
 	@touch "$(STAMP)"

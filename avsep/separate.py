@@ -1,22 +1,30 @@
 """The front door: what a trained pipeline makes of a video.
 
-    from avsep.separate import load
+    from avsep import Separator
 
-    separator = load("/path/to/the/repository")   # where params.yaml, checkpoints/ and metrics/evaluate.json lie
-    for one in separator("video.mp4").objects:
-        print(one.category, one.probability.mean())
-        soundfile.write(f"{one.number}-{one.category}.wav", one.wave, separator.rate)
+    separator = Separator.from_pretrained("/path/to/the/repository")  # params.yaml, checkpoints/, metrics/evaluate.json
+    for sound in separator("video.mp4"):
+        print(sound.name, sound.probability)
+        soundfile.write(f"{sound.number}-{sound.name}.wav", sound.wave.T, sound.rate)
 
-The detector finds the objects; one system says which of them sound and gives each its part of the sound, mono at
-`separator.rate`.  It works from any working directory.  A system that is asked in words needs no picture:
+The detector finds the objects; one system says which of them sound and gives each its part of the sound, at the file's
+own rate and with all its channels.  It works from any working directory.  What is asked for in words needs no picture:
 
-    load(root, system="trimodal_text").ask("song.wav", ["a person playing the violin"])
+    separator("song.wav", texts=["violin"])
+
+A long file streams: `stream` gives it piece after piece, `write` makes files of it, and neither holds it in memory.
+
+`load` gives what evaluation asks of a video: all at once, mono, at the networks' rate.
 """
 
+import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,15 +36,223 @@ from avsep.media.sounds import load_sound
 from avsep.media.wav import Wave
 from avsep.params.loading import load as load_params
 from avsep.params.stages import EvaluateScenesParams
+from avsep.separating import video as whole
+from avsep.separating.band import EXTEND, Band, Extend, Piece
 from avsep.separating.gates import read_gates
+from avsep.separating.reading import about, opened, shown_size
+from avsep.separating.separation import Separation, Sound, silent
+from avsep.separating.streaming import Place, Said, Stream, Told, seek, things, words
 from avsep.separating.tracks import Object
-from avsep.separating.video import Separator, open_video
+from avsep.separating.video import open_video
 from avsep.separating.windows import Hearing, Windows
+from avsep.separating.written import write_folder
 from avsep.setup import setup_of
-from avsep.systems.catalogue import asked_of
+from avsep.systems.catalogue import Entry, asked_of, entry_of
 from avsep.systems.load import load_systems
 from avsep.systems.system import Setup, System
 from avsep.weights.detectors import DETECTOR, ZERO_SHOT, learned_classes, load_detector
+from avsep.weights.phrases import phrase_of
+
+
+class Separator:
+    """What a trained pipeline makes of files of one's own; its parts are loaded when they are first needed."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        system: str | None = None,
+        device: str | None = None,
+        classes: Sequence[str] | None = None,
+        extend: Extend = "average",
+        seen: float | None = None,
+    ) -> None:
+        """As `from_pretrained`."""
+        self.root, self.device, self.classes, self.extend, self.seen = root, device, classes, extend, seen
+        self._given = system
+        self._loaded: dict[str, VideoSeparator] = {}
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        folder: Path | str = ".",
+        *,
+        system: str | None = None,
+        device: str | None = None,
+        classes: Sequence[str] | None = None,
+        extend: Extend = "average",
+        seen: float | None = None,
+    ) -> "Separator":
+        """What the pipeline has trained in a folder, in which params.yaml, checkpoints/ and metrics/evaluate.json lie.
+
+        `system`: a name of avsep/systems/catalogue.py; without one, the first that stands for its method, and for
+        words the first that is asked in words.  `device`: cpu, cuda or mps, in place of the params' one.  `classes`:
+        what a detector that is asked in words looks for.  `extend`: what an object is given above what the networks
+        hear (avsep/separating/band.py).  `seen`: the share of all pictures in which an object must be seen, in place of
+        evaluate_scenes.seen.
+        Raises InputError for what is unknown; for what is missing, or of other params, when it is first needed.
+        """
+        if extend not in EXTEND:
+            raise InputError(f"extend {extend!r} is none of {', '.join(EXTEND)}")
+        if seen is not None and not 0 <= seen <= 1:
+            raise InputError(f"seen is {seen}: a share of the pictures, from 0 to 1")
+        one = cls(Path(folder), system=system, device=device, classes=classes, extend=extend, seen=seen)
+        one.system_for(words=False)
+        return one
+
+    @cached_property
+    def _params(self) -> EvaluateScenesParams:
+        return load_params(EvaluateScenesParams, self.root / "params.yaml")
+
+    @property
+    def trained(self) -> list[Entry]:
+        """The systems that evaluate.systems of the folder's params names."""
+        return [entry for entry in asked_of(self._params.evaluate.systems) if entry.stage is not None]
+
+    @property
+    def heard(self) -> tuple[int, float]:
+        """What the networks hear: Hz, and the seconds of a window."""
+        return self._params.extract.rate, self._params.audio.samples / self._params.extract.rate
+
+    def system_for(self, *, words: bool) -> str:
+        """The name of the system that is asked in words, or of the one that sees. Raises InputError."""
+        known = {entry.name: entry for entry in self.trained}
+        if self._given is not None and self._given not in known:
+            raise InputError(f"system {self._given!r} is none of {', '.join(known)}, which evaluate.systems gives")
+        fit = [entry for entry in self.trained if (entry.asked == "phrase") == words]
+        if self._given is not None and (words or known[self._given] in fit):
+            if known[self._given] not in fit:
+                raise InputError(f"system {self._given} sees objects: words need one that is asked in words")
+            return self._given
+        if self._given is None and not fit and words:
+            raise InputError(f"{self.root} holds no system that is asked in words: add trimodal to evaluate.systems")
+        if self._given is not None:  # asked in words, it gives objects what their classes' phrases do
+            return self._given
+        return next((entry.name for entry in fit if entry.first), (fit or self.trained)[0].name)
+
+    def loaded(self, system: str) -> "VideoSeparator":
+        """A system with all that it takes. Raises InputError."""
+        if system not in self._loaded:
+            found = load(self.root, system=system, device=self.device, classes=self.classes)
+            if self.seen is not None:
+                found = replace(found, separator=replace(found.separator, seen=self.seen))
+            self._loaded[system] = found
+        return self._loaded[system]
+
+    def model(self, system: str) -> dict[str, Any]:
+        """What is told of the model that separated."""
+        entry = entry_of(system)
+        weights = self.root / f"checkpoints/{entry.stage}/best.safetensors"
+        with weights.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"system": system, "title": entry.title, "stage": entry.stage, "sha256": digest}
+
+    @contextmanager
+    def open(
+        self,
+        file: Path | str,
+        *,
+        texts: Sequence[str] = (),
+        boxes: Sequence[Place] = (),
+        told: Told = silent,
+    ) -> Iterator[Separation]:
+        """A file with the things in it, which may be separated as long as it is open.
+
+        `texts`: asks for these, in words, in place of the objects that are seen; the file may be sound alone.  `boxes`:
+        asks for what is at these places too, in pixels of the video as it is shown.  `told`: is told of progress.
+        Raises InputError for a file that nothing can be made of, or a question that cannot be asked.
+        """
+        if texts and boxes:
+            raise InputError("a box asks a system that sees, words another one: ask for one of both")
+        name = self.system_for(words=bool(texts))
+        loaded = self.loaded(name)
+        own, hearing = loaded.separator, loaded.separator.hearing
+        system = own.systems[name]
+        said = about(Path(file), pictures=not texts)
+        size = None if said.pictures is None else shown_size(said)
+        if size is not None:
+            for place in boxes:
+                place.refuse_outside(size, said.pictures or 0)
+        phrases = [(text, self._phrase(own, text)) for text in dict.fromkeys(texts)]
+        for _, phrase in phrases:  # told before a long file is decoded
+            system.prepare(torch.empty(0), phrase)
+        with opened(said, own.fps, hearing.rate) as (kept, pictures):
+            if texts:
+                for number, _ in enumerate(pictures, start=1):
+                    told("reading", number / own.fps, said.seconds)
+                asked = words(phrases)
+            else:
+                rows = seek(own, kept, pictures, said.pictures or said.seconds, told)
+                asked = things(own, rows, kept, boxes, size or kept.pictures.size)
+            for _ in pictures:  # none is left: the sound is whole
+                pass
+            stream = Stream(
+                system=system,
+                things=asked,
+                kept=kept,
+                hearing=hearing,
+                band=Band(hearing.spectrogram, hearing.rate, said.rate, self.extend),
+                fps=own.fps,
+                gate=own.gates.get(name),
+                device=next(own.detector.parameters()).device,
+            )
+            asks = self.asks(texts, boxes)
+            yield Separation(stream, Said(), size, self.model(name), asks, told)
+
+    def asks(self, texts: Sequence[str] = (), boxes: Sequence[Place] = ()) -> dict[str, Any]:
+        """What is asked of a file, as objects.json tells it."""
+        return {
+            "texts": list(dict.fromkeys(texts)),
+            "boxes": [list(place) for place in boxes],
+            "extend": self.extend,
+            "seen": self.seen,
+            "classes": None if self.classes is None else list(self.classes),
+        }
+
+    @staticmethod
+    def _phrase(own: whole.Separator, text: str) -> str:
+        """What is asked: a class of the detector's in the phrase that training took, all else as it stands."""
+        plain = {category.replace("_", " "): category for category in own.classes}
+        known = plain.get(text.strip().lower().replace("_", " "))
+        return text if known is None else phrase_of(known, own.phrase)
+
+    def stream(
+        self,
+        file: Path | str,
+        *,
+        texts: Sequence[str] = (),
+        boxes: Sequence[Place] = (),
+        told: Told = silent,
+    ) -> Iterator[Piece]:
+        """A file's sounds, piece after piece, in memory that does not grow with it: `piece.sounds` (S, C, n) in the
+        order of the things, and `piece.residual` (C, n). Arguments and errors are those of `open`, which tells of the
+        things too."""
+        with self.open(file, texts=texts, boxes=boxes, told=told) as separation:
+            yield from separation.pieces()
+
+    def __call__(
+        self, file: Path | str, *, texts: Sequence[str] = (), boxes: Sequence[Place] = (), told: Told = silent
+    ) -> list[Sound]:
+        """A file's sounds, whole, in memory. Arguments and errors are those of `open`."""
+        with self.open(file, texts=texts, boxes=boxes, told=told) as separation:
+            pieces = list(separation.pieces())
+            waves = torch.cat([piece.sounds for piece in pieces], dim=-1).numpy()
+            return [replace(sound, wave=waves[sound.number - 1]) for sound in separation.sounds()]
+
+    def write(
+        self,
+        file: Path | str,
+        folder: Path | str,
+        *,
+        texts: Sequence[str] = (),
+        boxes: Sequence[Place] = (),
+        videos: bool = True,
+        told: Told = silent,
+    ) -> dict[str, Any]:
+        """Writes `folder`, whole or not at all, in place of what lay there (avsep/separating/written.py says what), and
+        gives what its objects.json tells. `videos`: whether each sound's video is written too. Raises InputError."""
+        with self.open(file, texts=texts, boxes=boxes, told=told) as separation:
+            return write_folder(separation, Path(folder), videos=videos)
 
 
 @dataclass(frozen=True)
@@ -73,7 +289,7 @@ class Separated:
 class VideoSeparator:
     """A detector and one system, loaded."""
 
-    separator: Separator
+    separator: whole.Separator
     system: str
 
     @property
@@ -171,9 +387,9 @@ def fps_of(systems: Iterable[System], least: int) -> int:
 
 def separator_of(
     params: EvaluateScenesParams, setup: Setup, systems: Mapping[str, System], classes: Sequence[str]
-) -> Separator:
+) -> whole.Separator:
     """What separates a video among the objects of these classes, by `systems`. Raises InputError."""
-    return Separator(
+    return whole.Separator(
         detector=load_detector(
             setup.root / DETECTOR,
             setup.root / ZERO_SHOT,

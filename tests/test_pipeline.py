@@ -291,7 +291,10 @@ def test_no_import_hides_from_the_walk(source: str) -> None:
 
 @each_source
 def test_init_files_hold_a_docstring_only(source: str) -> None:
-    if source.endswith("__init__.py"):
+    if source == "avsep/__init__.py":  # the front door, handed on when it is asked for: nothing is imported with it
+        at_once = [node for node in tree_of(source).body if isinstance(node, ast.Import | ast.ImportFrom)]
+        assert [node.module for node in at_once if isinstance(node, ast.ImportFrom)] == ["typing"] and len(at_once) == 1
+    elif source.endswith("__init__.py"):
         body = tree_of(source).body
         assert len(body) == 1 and ast.get_docstring(tree_of(source))
 

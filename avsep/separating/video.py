@@ -11,6 +11,7 @@ from PIL import Image
 from torch import nn
 
 from avsep.errors import InputError
+from avsep.media.detections import Rows
 from avsep.media.ffmpeg import Unusable, extract
 from avsep.media.frames import read_frame
 from avsep.media.wav import Wave
@@ -54,8 +55,12 @@ class Separator:
 
     def objects(self, frames: Sequence[Image.Image]) -> list[Object]:
         """What is seen in a video."""
-        rows = look(self.detector, frames, self.batch)
+        rows = self.look(frames)
         return find_objects(rows, len(frames), *frames[0].size, nms=self.nms, link=self.link, seen=self.seen)
+
+    def look(self, frames: Sequence[Image.Image]) -> Rows:
+        """What the detector sees in each frame."""
+        return look(self.detector, frames, self.batch)
 
     def categories(self, objects: Sequence[Object]) -> list[str]:
         """The objects' classes, as the detector names them."""

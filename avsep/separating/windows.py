@@ -126,13 +126,7 @@ def _given(
     gate: float | None,
 ) -> Given:
     """What objects are given under the gate, in windows that are audible."""
-    heard_at_all = audible.expand(len(names), -1)  # (O, W)
-    probabilities = muted = None
-    if gate is not None and (answer.probability is not None or not names):
-        sure = [answer.probability("mixture", name) for name in names] if answer.probability is not None else []
-        probabilities = torch.stack(sure) * heard_at_all if sure else wave.new_zeros(heard_at_all.shape)
-        muted = (probabilities < gate) | ~heard_at_all
-    open_ = heard_at_all if muted is None else ~muted
+    probabilities, muted, open_ = gated(answer, names, audible, gate)
     masks = None
     if answer.waves:
         parts = torch.stack([answer.waves[name] for name in names])  # (O, W, samples)
@@ -144,6 +138,21 @@ def _given(
         waves = hearing.let_through(masks, wave) if names else wave.new_zeros(0, len(wave))
     said = (None if values is None else values.cpu() for values in (probabilities, muted))
     return Given(None if masks is None else masks.cpu(), waves.cpu(), *said)
+
+
+def gated(
+    answer: Answer, names: Sequence[str], audible: Tensor, gate: float | None
+) -> tuple[Tensor | None, Tensor | None, Tensor]:
+    """Of objects `names` in windows of which some are `audible` (W,): probabilities that they sound, and whether they
+    are muted (both None where the system does not say), and whether they are given anything: (O, W) each."""
+    heard_at_all = audible.expand(len(names), -1)
+    if gate is None or (answer.probability is None and names):
+        return None, None, heard_at_all
+    sure = [answer.probability("mixture", name) for name in names] if answer.probability is not None else []
+    zeros = torch.zeros(heard_at_all.shape, device=audible.device)
+    probabilities = torch.stack(sure) * heard_at_all if sure else zeros
+    muted = (probabilities < gate) | ~heard_at_all
+    return probabilities, muted, ~muted
 
 
 def frames_of(windows: Windows, sight: Sight, rate: int, fps: int, frames: int) -> Tensor:

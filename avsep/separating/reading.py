@@ -1,0 +1,227 @@
+"""A file of one's own, read as it streams: ffmpeg decodes, and no more is in memory than is worked on.
+
+A file is decoded twice.  First its pictures, at the rate that is looked at, no larger than LARGEST, and its sound as
+the networks hear it: both are kept in temporary files, so that objects may be sought in all of a video before any is
+separated.  Then its sound alone, at its own rate, with all its channels.
+"""
+
+import io
+import subprocess
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import av
+import numpy as np
+import soundfile
+import torch
+from PIL import Image
+from torch import Tensor
+
+from avsep.errors import InputError
+from avsep.media.ffmpeg import Unusable, ffmpeg, probe
+from avsep.media.wav import Wave
+
+LARGEST = 960  # pixels of a picture's longer side: of a quarter of it the networks see as much as they can
+QUALITY = 92  # of the JPEG files
+BLOCK = 1 << 16  # samples that are read at once, of each channel
+LACKING = 0.25  # seconds of sound that may lack: codecs count their padding differently
+
+# containers and sound files alone, from the disk: a playlist could name other files, or fetch them
+_ONLY = [
+    *("-protocol_whitelist", "file,pipe"),
+    *("-format_whitelist", "mov,matroska,avi,flv,mpeg,mpegts,ogg,asf,wav,w64,mp3,flac,aac,aiff"),
+]
+_QUIET = ["-nostdin", "-loglevel", "error", "-xerror"]
+
+
+class Size(NamedTuple):
+    """Pixels, as a player shows them."""
+
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class About:
+    """What a file says of itself."""
+
+    path: Path
+    rate: int  # Hz of its sound
+    channels: int
+    seconds: float  # of its sound
+    pictures: float | None  # seconds of pictures; None: it has none
+
+    @property
+    def decoded(self) -> list[str]:
+        """ffmpeg's command line as far as the file."""
+        return [ffmpeg(), *_QUIET, "-reinit_filter:v", "0", *_ONLY, "-i", f"file:{self.path.absolute()}"]
+
+
+def about(path: Path, *, pictures: bool) -> About:
+    """`pictures`: whether there must be some. Raises InputError for a file that nothing can be made of."""
+    if not path.is_file():
+        raise InputError(f"{path} is missing: no such file")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty: 0 bytes")
+    options = {"protocol_whitelist": "file", "format_whitelist": _ONLY[3]}
+    seen: float | None = None
+    try:
+        with av.open(f"file:{path.absolute()}", options=options, metadata_errors="replace") as container:
+            cover = av.stream.Disposition.attached_pic
+            shown = [one for one in container.streams.video if not one.disposition & cover]
+            if not container.streams.audio:
+                raise InputError(f"{path} cannot be used: no sound stream")
+            sound = container.streams.audio[0]
+            rate, channels = sound.rate, sound.channels
+            long = float(sound.duration * sound.time_base) if sound.duration and sound.time_base else None
+            whole = container.duration / av.time_base if container.duration else 0.0
+    except av.FFmpegError as error:
+        raise InputError(f"{path} cannot be used: unreadable: {error.strerror}") from None
+    seconds = whole if long is None else long
+    if pictures and not shown:
+        raise InputError(f"{path} cannot be used: no picture stream; of sound alone ask in words")
+    if shown:
+        try:
+            ends = probe(path)
+        except Unusable as unusable:
+            raise InputError(f"{path} cannot be used: {unusable}") from None
+        seen, seconds = ends.pictures, max(ends.sound, seconds if ends.shared else 0)
+    if not rate or not channels:
+        raise InputError(f"{path} cannot be used: its sound says neither rate nor channels")
+    return About(path, rate, channels, seconds, seen)
+
+
+def shown_size(about: About) -> Size:
+    """How large a video's pictures are shown, upright and of square pixels. Raises InputError."""
+    first = ["-map", "0:V:0", "-vf", "scale=w=max(1\\,round(iw*sar)):h=ih", "-frames:v", "1", "-pix_fmt", "rgb24"]
+    with _running([*about.decoded, *first, "-c:v", "ppm", "-f", "image2pipe", "pipe:1"], about.path) as pipe:
+        if not pipe.readline().startswith(b"P6"):
+            raise InputError(f"{about.path} cannot be used: it holds no picture")
+        size = Size(*map(int, pipe.readline().split()))
+        pipe.read()
+    return size
+
+
+class Pictures:
+    """The pictures of a video in a temporary file, numbered from 0; they come in order, and are read in any."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._ends = [0]
+        self.size = Size(0, 0)
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def append(self, picture: Image.Image) -> None:
+        content = io.BytesIO()
+        picture.save(content, "JPEG", quality=QUALITY)
+        self._file.seek(self._ends[-1])
+        self._ends.append(self._ends[-1] + self._file.write(content.getvalue()))
+        self.size = Size(*picture.size)
+
+    def __getitem__(self, number: int) -> Image.Image:
+        start, end = self._ends[number], self._ends[number + 1]
+        self._file.seek(start)
+        with Image.open(io.BytesIO(self._file.read(end - start))) as picture:
+            return picture.convert("RGB")
+
+
+class Kept:
+    """What was kept of a file at the first decoding."""
+
+    def __init__(self, about: About, pictures: Pictures, wav: Path, rate: int) -> None:
+        self.about, self.pictures, self.rate = about, pictures, rate
+        self._wav = wav
+
+    @property
+    def samples(self) -> int:
+        """Of the sound that the networks hear."""
+        return int(soundfile.info(self._wav).frames)
+
+    def heard(self, start: int, samples: int) -> Wave:
+        """A window of it, (samples,); a sound that ends before has silence behind it."""
+        with soundfile.SoundFile(self._wav) as file:
+            file.seek(min(start, file.frames))
+            return file.read(samples, dtype="float32", fill_value=0.0)
+
+
+@contextmanager
+def opened(about: About, fps: int, rate: int) -> Iterator[tuple[Kept, Iterator[Image.Image]]]:
+    """Decodes a file's pictures, `fps` a second, and its sound, mono at `rate` Hz; what is kept goes at the end.
+
+    The pictures must be taken to the last, one by one: what was taken is kept, and so is the sound after the last one.
+    Of a file without pictures there are none to take, and the sound is there when they are.
+    Raises InputError, while pictures are taken, for a file that is damaged, or ends before it should.
+    """
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "pictures").open("w+b") as file:
+        pictures, wav = Pictures(file), Path(folder) / "sound.wav"
+        with closing(_decode(about, pictures, wav, fps, rate)) as taken:
+            yield Kept(about, pictures, wav, rate), taken
+
+
+def _decode(about: About, pictures: Pictures, wav: Path, fps: int, rate: int) -> Generator[Image.Image, None, None]:
+    # the sound as stage extract takes it, and pictures as there but for their size and a JPEG's rounding
+    mono = ["-map", "0:a:0", "-af", f"aresample={rate}:async=1:first_pts=0", "-ac", "1", "-c:a", "pcm_s16le", "-y"]
+    command = list(about.decoded)
+    if about.pictures is not None:
+        filters = (
+            f"scale,yadif=deint=interlaced,fps={fps}:start_time=0,scale=w=max(1\\,round(iw*sar)):h=ih,setsar=1,"
+            f"scale=w=min(iw\\,{LARGEST}):h=min(ih\\,{LARGEST}):force_original_aspect_ratio=decrease"
+        )
+        shown = ["-map", "0:V:0", "-vf", filters, "-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"]
+        command += shown
+    with _running([*command, *mono, str(wav)], about.path) as pipe:
+        while (header := pipe.readline()).startswith(b"P6"):
+            width, height = map(int, pipe.readline().split())
+            pipe.readline()
+            size = 3 * width * height
+            if len(content := pipe.read(size)) < size:
+                break
+            picture = Image.frombytes("RGB", (width, height), content)
+            pictures.append(picture)
+            yield picture
+        if header:
+            pipe.read()
+    if about.pictures is not None and not len(pictures):
+        raise InputError(f"{about.path} cannot be used: too short: it holds no picture at {fps} a second")
+    if about.pictures is not None and len(pictures) < int(about.pictures * fps):
+        held = f"pictures end at {len(pictures) / fps:.1f} s of {about.pictures:.1f} s"
+        raise InputError(f"{about.path} cannot be used: truncated: {held}")
+    if (samples := soundfile.info(wav).frames) < (about.seconds - LACKING) * rate or not samples:
+        held = f"sound ends at {samples / rate:.1f} s of {about.seconds:.1f} s"
+        raise InputError(f"{about.path} cannot be used: truncated: {held}")
+
+
+def sound_of(about: About) -> Iterator[Tensor]:
+    """A file's sound as it is, at its own rate, all channels: blocks (C, n), full scale at 1."""
+    whole = ["-map", "0:a:0", "-af", f"aresample={about.rate}:async=1:first_pts=0", "-ac", str(about.channels)]
+    with _running([*about.decoded, *whole, "-c:a", "pcm_f32le", "-f", "f32le", "pipe:1"], about.path) as pipe:
+        frame = 4 * about.channels
+        while content := pipe.read(BLOCK * frame):
+            samples = np.frombuffer(content[: len(content) // frame * frame], "<f4").reshape(-1, about.channels)
+            yield torch.from_numpy(samples.T.copy())
+
+
+@contextmanager
+def _running(command: list[str], path: Path) -> Iterator[IO[bytes]]:
+    """What ffmpeg writes to its standard output. Raises InputError with its words if it fails."""
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said)
+        assert process.stdout is not None
+        try:
+            with process.stdout as pipe:
+                yield pipe
+            code = process.wait()
+        except BaseException:  # nobody reads on: leave no process
+            process.kill()
+            process.wait()
+            raise
+        if code != 0:
+            said.seek(0)
+            lines = said.read().decode(errors="replace").strip().splitlines()
+            raise InputError(f"{path} cannot be used: {lines[0] if lines else f'ffmpeg ended with code {code}'}")

@@ -1,0 +1,175 @@
+"""Files of one's own, streamed: any rate and channels; objects, words and boxes; all of the sound accounted for."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from avsep import Separator
+from avsep.errors import InputError
+from avsep.media.ffmpeg import ffmpeg
+from avsep.separate import load
+from avsep.separating import video as whole
+from avsep.separating.streaming import Place
+from tests.helpers.trained import FPS, RATE, write_trained
+
+BOXES = ((4, 4, 28, 40), (30, 6, 60, 44))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_trained(tmp_path_factory.mktemp("run") / "trained")
+
+
+@pytest.fixture
+def video(tmp_path: Path, make_video: Callable[..., Path]) -> Path:
+    return make_video(tmp_path / "-a video %.mp4", seconds=3, sound="anoisesrc=a=0.2:r=44100:seed=1")
+
+
+def sees(monkeypatch: pytest.MonkeyPatch, *boxes: tuple[int, int, int, int]) -> None:
+    """The detector sees a thing of another class at each box, in all pictures."""
+
+    def look(self: whole.Separator, frames: list[object]) -> np.ndarray:
+        rows = [
+            [number, label, 0.9, *box]
+            for number in range(1, len(frames) + 1)
+            for label, box in enumerate(boxes, start=1)
+        ]
+        return np.array(rows, np.float32).reshape(-1, 7)
+
+    monkeypatch.setattr(whole.Separator, "look", look)
+
+
+def decoded(path: Path, rate: int, channels: int) -> np.ndarray:
+    command = [ffmpeg(), "-loglevel", "error", "-i", f"file:{path}", "-map", "0:a:0", "-f", "f32le", "pipe:1"]
+    done = subprocess.run([*command[:-2], "f32le", "pipe:1"], capture_output=True, check=True)
+    return np.frombuffer(done.stdout, "<f4").reshape(-1, channels).T
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options", "rate", "channels"),
+    [
+        (".mp4", "", 44100, 1),
+        (".mkv", "-c:a flac -ar 48000 -ac 2", 48000, 2),
+        (".mkv", "-c:a flac -ar 96000 -ac 6", 96000, 6),
+        (".webm", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a libopus -ar 48000", 48000, 1),
+    ],
+)
+def test_sounds_and_residual_are_the_files_own_sound(
+    suffix: str,
+    options: str,
+    rate: int,
+    channels: int,
+    root: Path,
+    video: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sees(monkeypatch, *BOXES)
+    path = tmp_path / f"own{suffix}"
+    command = [ffmpeg(), "-y", "-loglevel", "error", "-i", f"file:{video}", *options.split(), f"file:{path}"]
+    subprocess.run(command, check=True)
+    pieces = list(Separator.from_pretrained(root).stream(path))
+    total = torch.cat([piece.sounds.sum(0) + piece.residual for piece in pieces], dim=1).numpy()
+    sound = decoded(path, rate, channels)
+    assert total.shape == sound.shape and len(sound) == channels
+    np.testing.assert_allclose(total, sound, rtol=0, atol=1e-5)
+    assert all(torch.isfinite(piece.sounds).all() for piece in pieces) and any(p.sounds.any() for p in pieces)
+
+
+def test_objects_with_their_sounds(root: Path, video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sees(monkeypatch, *BOXES)
+    sounds = Separator.from_pretrained(root)(video)
+    assert [(one.number, one.name, one.found) for one in sounds] == [(1, "cello", "detected"), (2, "flute", "detected")]
+    for one, box in zip(sounds, BOXES, strict=True):
+        assert one.boxes.tolist() == [list(box)] * (3 * FPS) and one.fps == FPS
+        assert one.wave is not None and one.wave.shape == (1, 3 * 44100) and one.rate == 44100
+        assert one.probability is not None and one.probability.shape == one.starts.shape == one.muted.shape
+        assert not one.muted.any() and not one.quiet.any(), "the gate is 0"
+
+
+def test_the_long_way_and_the_short_one_give_the_same(root: Path, video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the networks' own rate, where both apply one mask to one spectrum but for how windows are faded."""
+    sees(monkeypatch, *BOXES)
+    slow = video.with_name("slow.mkv")
+    command = [ffmpeg(), "-y", "-loglevel", "error", "-i", f"file:{video}", "-ar", str(RATE), "-c:a", "pcm_s16le"]
+    subprocess.run([*command, f"file:{slow}"], check=True)
+    short = load(root)(slow)
+    long = Separator.from_pretrained(root)(slow)
+    assert len(short.objects) == len(long) == 2
+    for one, other in zip(short.objects, long, strict=True):
+        assert other.probability is not None and other.wave is not None and one.probability is not None
+        np.testing.assert_allclose(other.starts * RATE, short.starts, atol=0.5)
+        # a picture is kept at another quality here
+        np.testing.assert_allclose(other.probability, one.probability, atol=0.02)
+        error = np.square(other.wave[0] - one.wave).mean() / np.square(one.wave).mean()
+        assert 10 * np.log10(error) < -20, "dB"
+
+
+def test_words_need_no_picture(root: Path, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    import soundfile
+
+    song = (0.1 * random.standard_normal((44100 * 2, 2))).astype(np.float32)
+    soundfile.write(tmp_path / "song.wav", song, 44100, subtype="FLOAT")
+    separator = Separator.from_pretrained(root)
+    with separator.open(tmp_path / "song.wav", texts=["cello", "a dog barks"]) as separation:
+        assert [one.phrase for one in separation.things] == ["playing the cello", "a dog barks"]
+    cello, dog = separator(tmp_path / "song.wav", texts=["cello", "a dog barks"])
+    assert cello.name == "cello" and cello.wave is not None and dog.wave is not None
+    assert cello.wave.shape == song.T.shape and not np.allclose(cello.wave, dog.wave)
+    assert cello.found == "words" and cello.probability is None and len(cello.boxes) == 0
+    with pytest.raises(InputError, match="no picture stream; of sound alone ask in words"):
+        separator(tmp_path / "song.wav")
+    with pytest.raises(InputError, match="the phrase"):
+        separator(tmp_path / "song.wav", texts=["скрипка"])
+    with pytest.raises(InputError, match="words need one that is asked in words"):
+        Separator.from_pretrained(root, system="cyclic")(tmp_path / "song.wav", texts=["cello"])
+
+
+def test_a_box_asks_for_what_was_missed(root: Path, video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sees(monkeypatch, BOXES[0])
+    separator = Separator.from_pretrained(root)
+    first, still, followed = separator(video, boxes=[Place(30, 6, 60, 44), Place(5, 5, 28, 40, 1.5)])
+    assert (first.found, still.found, followed.found) == ("detected", "box", "box")
+    assert still.name == "box" and still.boxes[0].tolist() == [30, 6, 60, 44]
+    assert followed.name == "cello" and followed.boxes[0].tolist() == list(BOXES[0]), "what the detector saw there"
+    for wrong in (Place(30, 6, 20, 44), Place(0, 0, 65, 10)):
+        with pytest.raises(InputError, match="no area within the picture"):
+            separator(video, boxes=[wrong])
+    with pytest.raises(InputError, match=r"last 3\.0 s"):
+        separator(video, boxes=[Place(0, 0, 9, 9, 99)])
+
+
+def test_without_an_object_all_is_residual(root: Path, video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sees(monkeypatch)
+    pieces = list(Separator.from_pretrained(root).stream(video))
+    assert all(len(piece.sounds) == 0 and torch.equal(piece.residual, piece.mixture) for piece in pieces)
+
+
+def test_silence_is_not_asked_about(root: Path, tmp_path: Path, make_video: Callable[..., Path]) -> None:
+    video = make_video(tmp_path / "silent.mp4", seconds=2, sound="anullsrc=r=22050:cl=mono")
+    (one,) = Separator.from_pretrained(root, seen=1.0)(video, boxes=[Place(4, 4, 28, 40)])[-1:]
+    assert one.quiet.all() and one.muted.all() and one.wave is not None and not one.wave.any()
+
+
+def test_what_cannot_be_used_is_told(root: Path, video: Path, tmp_path: Path) -> None:
+    separator = Separator.from_pretrained(root)
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(video.read_bytes()[: video.stat().st_size * 2 // 3])
+    with pytest.raises(InputError, match=r"cut\.mp4 cannot be used"):
+        separator(cut)
+    (tmp_path / "list.mp4").write_text("#EXTM3U\n#EXTINF:3,\n/etc/passwd\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"list\.mp4 cannot be used"):
+        separator(tmp_path / "list.mp4")
+    with pytest.raises(InputError, match=r"none\.mp4 is missing"):
+        separator(tmp_path / "none.mp4")
+    with pytest.raises(InputError, match="extend 'all' is none of average, zero, mixture"):
+        Separator.from_pretrained(root, extend="all")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="system 'baseline' is none of"):
+        Separator.from_pretrained(root, system="baseline")
+    with pytest.raises(InputError, match=r"params\.yaml is missing"):
+        Separator.from_pretrained(tmp_path)
