@@ -201,13 +201,14 @@ def test_where_no_scheduler_answers_it_is_told_in_a_line(monkeypatch: pytest.Mon
 def start(tmp_path: Path) -> Iterator[Callable[..., Popen[bytes]]]:
     """Starts dask's scheduler or worker in a folder that holds no code; all of them end with the test."""
     started: list[Popen[bytes]] = []
+    without = tmp_path / "without"  # in the place of a package that is installed
+    without.mkdir()
+    (without / "avsep.py").write_text("raise ModuleNotFoundError(\"No module named 'avsep'\", name='avsep')")
 
     def begin(what: str, *arguments: str, code: bool) -> Popen[bytes]:
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         command = [sys.executable, "-m", f"distributed.cli.dask_{what}", "--host", "127.0.0.1", "--no-dashboard"]
-        process = Popen(
-            [*command, *arguments], cwd=tmp_path, env=environment | ({"PYTHONPATH": str(ROOT)} if code else {})
-        )
+        environment = os.environ | {"PYTHONPATH": str(ROOT if code else without)}
+        process = Popen([*command, *arguments], cwd=tmp_path, env=environment)
         started.append(process)
         return process
 

@@ -109,7 +109,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in FOUND:
         render_scene(
             SCENES.absolute(), name.partition("_")[0], 0, seed=0, classes=CLASSES, players=(3, 3), seconds=2.0, fps=4,
-            width=96, height=72, apart_db=10.0, noise_db=-10.0,
+            timbre=0.0, width=96, height=72, apart_db=10.0, noise_db=-10.0,
         )  # fmt: skip
     return tmp_path
 

@@ -45,7 +45,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save_tiny_detector(detector, CLASSES)
         render_scene(
             Path("data/scenes").absolute(), "plain", 0, seed=0, classes=CLASSES[:4], players=(3, 3), seconds=2.0,
-            fps=FPS, width=96, height=72, apart_db=10.0, noise_db=-10.0,
+            timbre=0.0, fps=FPS, width=96, height=72, apart_db=10.0, noise_db=-10.0,
         )  # fmt: skip
         patch.setattr(Separator, "objects", at_true_boxes)
         export_mixtures(Path("out"))

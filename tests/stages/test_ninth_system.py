@@ -88,7 +88,7 @@ def write_scene(folder: Path) -> None:
     folder.mkdir(parents=True)
     render_scene(
         folder, "plain", 0, seed=0, classes=CLASSES, players=(3, 3), seconds=2.0, fps=4, width=96, height=72,
-        apart_db=10.0, noise_db=-10.0,
+        timbre=0.0, apart_db=10.0, noise_db=-10.0,
     )  # fmt: skip
 
 
