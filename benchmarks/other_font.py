@@ -41,7 +41,6 @@ def heard(font: Path, seed: int, category: str, number: int, seconds: float) -> 
 def prepare(out: Path, font: Path) -> None:
     """OUT's params, data and links."""
     values = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-    values["evaluate"]["examples"] = 1
     rate = values["extract"]["rate"]
     (out / "data").mkdir(parents=True)
     (out / "metrics").mkdir()
