@@ -51,7 +51,8 @@ class Param:
 
 def explained(text: str) -> Iterator[Param]:
     """Sections and leaves in their order. A comment above a section speaks of several, and is left out."""
-    section, above = "", []
+    section = ""
+    above: list[str] = []  # comment lines
     for line in text.splitlines():
         if not line.strip():
             above = []
