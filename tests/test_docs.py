@@ -10,11 +10,22 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PIPELINE = (ROOT / "docs/pipeline.md").read_text(encoding="utf-8")
+PAGES = ["README.md", "CONTRIBUTING.md", *sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/*.md"))]
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 CCOL = ["grounding", "colearning", "cyclic", "ungated"]
 OTHERS = ["baseline"]
 VAST = ["trimodal", "finetune"]
 TOGETHER = {"CCoL": CCOL, "VAST": VAST, "training": CCOL + OTHERS + VAST}
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README) <= 9000
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    linked = set(re.findall(r"\]\((.*?)\)", README))
+    assert {page for page in PAGES if page != "README.md"} <= linked
 
 
 def outputs(entry: dict[str, Any]) -> list[str]:
@@ -23,7 +34,7 @@ def outputs(entry: dict[str, Any]) -> list[str]:
 
 
 def test_the_picture_of_the_graph_has_dvc_yamls_edges() -> None:
-    drawn = set(re.findall(r"^  (\w+) --> (\w+)$", README, re.MULTILINE))
+    drawn = set(re.findall(r"^  (\w+) --> (\w+)$", PIPELINE, re.MULTILINE))
     real = {
         (maker, user)
         for user, entry in STAGES.items()
@@ -36,7 +47,7 @@ def test_the_picture_of_the_graph_has_dvc_yamls_edges() -> None:
 
 
 def test_the_table_of_params_tells_what_dvc_runs() -> None:
-    table = README.split("| params | run again at once |", 1)[1].split("\n\n", 1)[0]
+    table = PIPELINE.split("| params | run again at once |", 1)[1].split("\n\n", 1)[0]
     told: dict[str, set[str]] = {}
     for names, stages in re.findall(r"^\| (`.*?) \| (.*?) \|$", table, re.MULTILINE):
         rerun = {stage for word in stages.split(", ") for stage in TOGETHER.get(word, [word])}
@@ -49,7 +60,7 @@ def test_the_table_of_params_tells_what_dvc_runs() -> None:
     }
 
 
-@pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
+@pytest.mark.parametrize("page", PAGES)
 def test_files_that_a_page_names_are_there(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     named = [ROOT / path for path in re.findall(r"`((?:avsep|conf|docs|models|stages|tests)/[\w./]+)`", text)]
@@ -82,7 +93,7 @@ def stale_names(text: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
+@pytest.mark.parametrize("page", PAGES)
 def test_names_that_a_page_looks_for_in_a_file_are_there(page: str) -> None:
     assert not stale_names((ROOT / page).read_text(encoding="utf-8"))
 
@@ -166,3 +177,34 @@ def test_a_word_that_names_nothing_is_found() -> None:
     assert unknown("dvc repro cycle") == ["cycle"]
     assert unknown("checkpoints/<stage>/best.safetensors") == [] and unknown("metrics/evaluation/scores.csv")
     assert unknown("python -m avsep.publish fetch") and unknown("models/nothing.py")
+
+
+# --- Commands
+
+COMMANDS = sorted(
+    {
+        (page, command.split(" # ")[0].strip())
+        for page in PAGES
+        for block in re.findall(r"```(?:sh)?\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+        for command in block.replace("\\\n", " ").splitlines()
+    }
+)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_params_that_commands_set_are_there(page: str) -> None:
+    named = {name for where, said in COMMANDS if where == page for name in re.findall(r"-S '?(\+?[\w.]+)=", said)}
+    own = {name for name in named if name.startswith("+evaluate.external.")}
+    assert not named - own - PARAMS - {"profile"}
+
+
+def test_profiles_that_commands_name_are_there() -> None:
+    there = {path.stem for path in (ROOT / "conf/profile").glob("*.yaml")} | {"mine"}
+    assert {name for _, said in COMMANDS for name in re.findall(r"-S profile=(\w+)", said)} <= there
+
+
+def test_targets_of_make_that_commands_name_are_there() -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = {name for _, said in COMMANDS for name in re.findall(r"^make ([a-z-]+)", said)}
+    named |= {name for page in PAGES for name in re.findall(r"`make ([a-z-]+)", (ROOT / page).read_text("utf-8"))}
+    assert {"repro", "test"} <= named <= targets
