@@ -20,6 +20,7 @@ from torch import Tensor
 from avsep.errors import InputError
 
 TAPS = 512  # of the filters that BSS-eval forgives
+SURE = 1e-11  # the reciprocal condition from which two ways to solve agree to some 1e-5 of the answer
 KEPT = 6  # sets of references whose equations stay in memory: 2 MB for one source, 8 for two, 38 for three
 
 Array = NDArray[np.float64]
@@ -45,10 +46,8 @@ def bss_eval(references: NDArray[np.floating], estimates: NDArray[np.floating]) 
     true, given = references.astype(np.float64), estimates.astype(np.float64)
     scores = []
     for reference, estimate in zip(true, given, strict=True):
-        # a constant and its delays are all but one wave: solved as mir_eval does, since rounding decides
-        anew = bool(np.all(reference == reference[0]))
-        wanted = _span_of(reference[None]).projected(estimate, anew)
-        spanned = wanted if len(true) == 1 else _span_of(true).projected(estimate, anew)
+        wanted = _span_of(reference[None]).projected(estimate)
+        spanned = wanted if len(true) == 1 else _span_of(true).projected(estimate)
         interference, artefacts = spanned - wanted, np.pad(estimate, (0, TAPS - 1)) - spanned
         scores.append(
             (
@@ -83,12 +82,24 @@ class _Span:
             warnings.simplefilter("error", scipy.linalg.LinAlgWarning)
             return scipy.linalg.lu_factor(self.inner)
 
-    def projected(self, estimate: Array, anew: bool) -> Array:
-        """The nearest of them to an estimate (L,); with `anew` the factors that all estimates share are not used."""
+    @functools.cached_property
+    def rounding_decides(self) -> bool:
+        """Whether delayed references are all but one another, as a constant's are, or those of a sound that lacks whole
+        bands: then another way to solve the same equations gives another answer."""
+        try:
+            factors, _ = self.factors
+        except (np.linalg.LinAlgError, scipy.linalg.LinAlgWarning):
+            return True
+        reciprocal, _ = scipy.linalg.lapack.dgecon(factors, np.linalg.norm(self.inner, 1))
+        return bool(reciprocal < SURE)
+
+    def projected(self, estimate: Array) -> Array:
+        """The nearest of them to an estimate (L,). Where rounding decides, it is solved as mir_eval does."""
         spectrum = scipy.fft.fft(estimate, n=self.points)
         outer = np.concatenate([_at_delays(self._products(i, spectrum)) for i in range(len(self.waves))])
         try:
-            taps = np.linalg.solve(self.inner, outer) if anew else scipy.linalg.lu_solve(self.factors, outer)
+            solved_anew = self.rounding_decides
+            taps = np.linalg.solve(self.inner, outer) if solved_anew else scipy.linalg.lu_solve(self.factors, outer)
         except (np.linalg.LinAlgError, scipy.linalg.LinAlgWarning):  # references that say the same
             taps = np.linalg.lstsq(self.inner, outer)[0]
         filters = taps.reshape(len(self.waves), TAPS)

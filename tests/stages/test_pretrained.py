@@ -347,7 +347,7 @@ def test_a_resnet50_starts_from_torchvisions_detector_of_coco(monkeypatch: pytes
     network = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=91)
     theirs = {name: value for name, value in network.state_dict().items() if "num_batches" not in name}
     monkeypatch.setattr(pretrained, "read_coco_detector", lambda path: theirs if path == "coco.pth" else None)
-    monkeypatch.setattr(pretrained, "train_detector", lambda *_, **__: None)
+    monkeypatch.setattr(_pretrained, "train_detector", lambda *_, **__: None)
     large = dataclasses.replace(DEMO, detector=dataclasses.replace(DEMO.detector, backbone="resnet50"))
     chosen = from_open_images(
         write_open_images(Path("oi")), open_images_classes=["cello"], open_images_start="coco.pth"

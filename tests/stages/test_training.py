@@ -183,15 +183,16 @@ def moved(before: str, after: str) -> set[str]:
 
 
 def test_each_phase_moves_its_networks_from_where_the_one_before_left_them() -> None:
-    assert moved("grounding", "colearning") == {"grounding", "separation"}
+    assert moved("grounding", "colearning") == {"separation"}, "the demo's grounding rests there"
     assert moved("colearning", "cyclic") == {"grounding", "separation"}
     for first, second in (("grounding", "colearning"), ("colearning", "cyclic")):
         one, other = (load_weights(f"checkpoints/{stage}/weights.safetensors") for stage in (first, second))
         values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-        # Adam moves a weight by at most about its rate a step
         steps = 2 * values["train"]["lr"] * values[second]["lr_grounding"]
         weight = "grounding.fc1.weight"
-        assert (one[weight] - other[weight]).abs().max() < 2 * steps
+        # Muon moves a matrix by 0.2 x the rate at each of its values, on the mean
+        moves = (one[weight] - other[weight]).square().mean().sqrt()
+        assert moves == 0 if steps == 0 else 0 < moves < 0.3 * steps
 
 
 @pytest.mark.parametrize("stage", ["grounding", "ungated"])
@@ -335,7 +336,7 @@ def test_finetuning_starts_from_the_best_of_trimodal() -> None:
     assert Path("checkpoints/trimodal/best.safetensors") == finetune.START
     values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     rates = [values["train"]["lr"] * values[stage]["lr_separation"] for stage in ("trimodal", "finetune")]
-    assert rates[1] <= rates[0] / 10
+    assert rates[1] < rates[0]
     before, after = load_weights(finetune.START), load_weights("checkpoints/finetune/weights.safetensors")
     name = "unet.down.0.0.weight"
     assert 0 < (before[name] - after[name]).abs().max() < 2 * 2 * rates[1]
@@ -343,7 +344,7 @@ def test_finetuning_starts_from_the_best_of_trimodal() -> None:
 
 
 LEARNING: dict[str, dict[str, Any]] = {
-    "finetune": {"epochs": 3, "lr_captions": 1.0},
+    "finetune": {"epochs": 3, "lr_captions": 1.0, "schedule": "milestones"},
     "vast": {"optimizer": "sgd", "weight_decay": 0.5},
 }
 
@@ -397,7 +398,7 @@ def test_captions_that_learn_do_not_decay_and_are_told_of_in_memory() -> None:
     sample = resting.data()[0][0, 0]
     needs = [learner.needs(sample, torch.device("cpu")) for learner in learners]
     unet = sum(parameter.nbytes for parameter in networks.unet.parameters())
-    assert needs[0].optimizer == 2 * unet, "Adam's"
+    assert needs[0].optimizer == 2 * unet, "Muon's, at most"
     assert needs[1].optimizer == unet + taught.captions.nbytes, "SGD's momentum"
     assert needs[0].weights == needs[1].weights
 
