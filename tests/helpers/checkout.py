@@ -16,7 +16,7 @@ def call(folder: Path, *command: str) -> str:
     done = subprocess.run(
         command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
     )
-    assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}"
+    assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}"
     return done.stdout
 
 
