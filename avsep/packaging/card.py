@@ -155,9 +155,7 @@ def _scores(package: Package) -> str:
         + f"\n\nMeans, with 95 % intervals over videos. On {scores.pairs} mixtures of test videos, two that sound"
         " beside two that do not: the gain over the mixture in dB (NSDR, SI-SDRi); what silent objects are given, re"
         " the mixture (leakage), and the share of sounding objects that are muted, under the gate of a system that has"
-        " one."
-        + scenes
-        + ("" if package.dtype == "float32" else " Measured with the weights in float32.")
+        " one." + scenes + ("" if package.dtype == "float32" else " Measured with the weights in float32.")
     )
 
 
