@@ -11,15 +11,26 @@ in-env = PATH="$$(cd "$(BIN)" && pwd):$$PATH"
 pytest = OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test lint format test-slow clean
+# of `make separate`
+OUT    ?= sounds
+
+.PHONY: help install repro separate pretrained-demo test lint format test-slow clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 install: $(STAMP)  ## make the environment (.venv) from requirements.txt, with the word avsep; once
 
 repro: install  ## run the pipeline: whatever is not up to date with params.yaml, the code and the data
 	$(in-env) dvc repro
+
+separate: install  ## separate a video: make separate VIDEO=my.mp4 [OUT=sounds] [MODEL=owner/name]
+	@test -n "$(VIDEO)" || { echo "error: make separate VIDEO=my.mp4 [OUT=sounds] [MODEL=owner/name]"; exit 2; }
+	$(in-env) avsep separate "$(VIDEO)" -o "$(OUT)" $(if $(MODEL),--model "$(MODEL)")
+
+pretrained-demo: install  ## copy the demo's model to pretrained/demo, which git keeps, and tell its size
+	$(in-env) dvc repro package
+	$(in-env) avsep package copy pretrained/demo
 
 test: lint  ## linters, types and the fast tests
 	$(in-env) $(pytest)

@@ -32,11 +32,23 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 exporting = typer.Typer(help="What the pipeline made, in files for other code.", no_args_is_help=True)
+packing = typer.Typer(help="A trained model in one folder, to hand on.", no_args_is_help=True)
 publishing = typer.Typer(help="What the papers' authors publish.", no_args_is_help=True)
 app.add_typer(exporting, name="export")
+app.add_typer(packing, name="package")
 app.add_typer(publishing, name="published")
 
-Model = Annotated[Path, typer.Option("--model", metavar="DIR", help="Folder of params.yaml, checkpoints/, metrics/.")]
+Root = Annotated[Path, typer.Option("--model", metavar="DIR", help="Folder of params.yaml, checkpoints/, metrics/.")]
+Model = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        metavar="DIR|NAME",
+        help="A package (checkpoints/package), a repository's root, or owner/name on the Hugging Face hub. Without,"
+        " what is trained here, or else the demo's.",
+    ),
+]
+Revision = Annotated[str | None, typer.Option(metavar="NAME", help="Branch, tag or commit, of a name on the hub.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line, for scripts.")]
 
 
@@ -82,7 +94,8 @@ def separate(
         list[str] | None,
         typer.Option(metavar="X1,Y1,X2,Y2[@SECONDS]", help="Ask for what is there too, in pixels. May be repeated."),
     ] = None,
-    model: Model = Path(),
+    model: Model = None,
+    revision: Revision = None,
     system: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which system separates: see `avsep systems`.")
     ] = None,
@@ -122,7 +135,7 @@ def separate(
 
     \b
     Examples:
-      avsep separate concert.mp4 -o sounds --model /path/to/trained
+      avsep separate concert.mp4 -o sounds --model checkpoints/package
       avsep separate recordings/ -o sounds            a whole folder; again: it goes on where it stopped
       avsep separate song.wav -o sounds --text violin --text "a person playing the piano"
       avsep separate concert.mp4 -o sounds --box 40,80,200,300@12.5
@@ -133,7 +146,13 @@ def separate(
     from avsep.separate import Separator
 
     separator = Separator.from_pretrained(
-        model, system=system, device=device, classes=classes, extend=extend, seen=seen
+        _model(model),
+        system=system,
+        device=device,
+        classes=classes,
+        extend=extend,
+        seen=seen,
+        revision=revision,
     )
     asked = jobs(files, out, words=bool(text))
     bars = Bars(len(asked))
@@ -161,6 +180,17 @@ def separate(
     if failed:
         print(f"{failed} of {len(asked)} could not be separated", file=sys.stderr)
         raise typer.Exit(1)
+
+
+def _model(given: Path | None) -> Path:
+    """The one that was given, or the one that is here, which is told."""
+    from avsep.packaging.hub import default_model
+
+    if given is not None:
+        return given
+    found = default_model()
+    print(f"model: {found.resolve()}", file=sys.stderr, flush=True)
+    return found
 
 
 def _place(text: str) -> "Place":
@@ -254,7 +284,7 @@ def _say(what: str) -> None:
 
 
 @app.command()
-def systems(model: Model = Path(), as_json: AsJson = False) -> None:
+def systems(model: Model = None, revision: Revision = None, as_json: AsJson = False) -> None:
     """Tell what is trained here, with scores and limits.
 
     \b
@@ -263,7 +293,7 @@ def systems(model: Model = Path(), as_json: AsJson = False) -> None:
     """
     from avsep.info import trained
 
-    told = trained(model)
+    told = trained(_model(model), revision)
     if as_json:
         for one in told["systems"]:
             print(json.dumps(one))
@@ -385,7 +415,7 @@ def _print_table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Non
 
 
 @exporting.command("mixtures")
-def export_mixtures(folder: Annotated[Path, typer.Argument(help="A new folder.")], model: Model = Path()) -> None:
+def export_mixtures(folder: Annotated[Path, typer.Argument(help="A new folder.")], model: Root = Path()) -> None:
     """Write the test mixtures, for another model to be scored on (docs/external.md).
 
     \b
@@ -398,7 +428,7 @@ def export_mixtures(folder: Annotated[Path, typer.Argument(help="A new folder.")
 
 
 @exporting.command("videos")
-def export_videos(folder: Annotated[Path, typer.Argument(help="A new folder.")], model: Model = Path()) -> None:
+def export_videos(folder: Annotated[Path, typer.Argument(help="A new folder.")], model: Root = Path()) -> None:
     """Write all videos that data/index lists in the published layout.
 
     \b
@@ -408,6 +438,46 @@ def export_videos(folder: Annotated[Path, typer.Argument(help="A new folder.")],
     from avsep.export import export as write
 
     print(f"{folder}: {write(model / 'data', folder)} videos")
+
+
+@packing.command("copy")
+def package_copy(
+    out: Annotated[Path, typer.Argument(help="A folder, new or of another package.")],
+    model: Annotated[
+        Path, typer.Option("--model", metavar="DIR|NAME", help="A package, or owner/name on the Hugging Face hub.")
+    ] = Path("checkpoints/package"),
+    revision: Revision = None,
+) -> None:
+    """Copy a package, checked, and nothing else, and tell its size.
+
+    \b
+    Examples:
+      avsep package copy /media/stick/model
+      avsep package copy model --model owner/name       downloads it
+    """
+    from avsep.packaging.folder import copy_package
+    from avsep.packaging.hub import located
+
+    size = copy_package(located(model, revision=revision), out)
+    print(f"{out}: {size / 1e6:.2f} MB")
+
+
+@packing.command("push")
+def package_push(
+    name: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="On the Hugging Face hub.")],
+    model: Annotated[Path, typer.Option("--model", metavar="DIR", help="A package.")] = Path("checkpoints/package"),
+    public: Annotated[bool, typer.Option("--public/--private", help="If it is made now: for all to see.")] = False,
+    revision: Annotated[str | None, typer.Option(metavar="NAME", help="A branch, made if it is not there.")] = None,
+) -> None:
+    """Bring a package to the Hugging Face hub, with the token that `hf auth login` has left.
+
+    \b
+    Examples:
+      avsep package push owner/name
+    """
+    from avsep.packaging.hub import push
+
+    print(push(model, name, private=not public, revision=revision))
 
 
 @publishing.command("fetch")

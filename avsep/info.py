@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from avsep.packaging.folder import Scores, weights_of
 from avsep.separate import Separator
 
 PACKAGES = ("torch", "torchvision", "lightning", "transformers", "numpy", "av", "soundfile", "typer")
@@ -58,10 +59,17 @@ def _memory() -> str:
     return f"{page * total / 2**30:.1f} GiB, {page * free / 2**30:.1f} GiB free"
 
 
-def trained(root: Path) -> dict[str, Any]:
-    """The systems of a folder, with their scores, and what holds for all. Raises InputError."""
-    separator = Separator.from_pretrained(root)
-    scores, scenes = (_read(root / f"metrics/{name}.json") for name in ("evaluate", "evaluate_scenes"))
+def trained(model: Path, revision: str | None = None) -> dict[str, Any]:
+    """The systems of a folder, or of a package on the hub, with their scores, and what holds for all.
+
+    Raises InputError.
+    """
+    separator = Separator.from_pretrained(model, revision=revision)
+    root, package = separator.root, separator.package
+    if package is None:
+        scores, scenes = (_read(root / f"metrics/{name}.json") for name in ("evaluate", "evaluate_scenes"))
+    else:
+        scores, scenes = _packed(package.scores)
     systems = []
     for entry in separator.trained:
         own, several = scores.get(entry.name, {}), scenes.get(entry.name, {})
@@ -71,7 +79,7 @@ def trained(root: Path) -> dict[str, Any]:
                 "title": entry.title,
                 "asked": {"object": "by an object", "picture": "by a picture", "phrase": "in words"}[entry.asked],
                 "tells_silence": entry.grounds,
-                "trained": (root / f"checkpoints/{entry.stage}/best.safetensors").is_file(),
+                "trained": (root / weights_of(str(entry.stage))).is_file(),
                 "nsdr": own.get("nsdr"),
                 "si_sdri": own.get("si_sdri"),
                 "scenes_snri": several.get("snri"),
@@ -87,6 +95,17 @@ def trained(root: Path) -> dict[str, Any]:
         "scenes": scenes.get("scenes"),
         "limits": LIMITS,
     }
+
+
+def _packed(scores: Scores) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a package tells of its scores, as metrics/evaluate.json and metrics/evaluate_scenes.json have it."""
+    own: dict[str, Any] = {"pairs": {"evaluated": scores.pairs}}
+    scenes: dict[str, Any] = {"scenes": scores.scenes}
+    for name, measured in scores.systems.items():
+        values = {measure: value[0] for measure, value in measured.items()}
+        own[name] = {key: values.get(key) for key in ("nsdr", "si_sdri")}
+        scenes[name] = {key: values.get(f"scenes_{key}") for key in ("snri", "leakage_db")}
+    return own, scenes
 
 
 def _read(path: Path) -> dict[str, Any]:

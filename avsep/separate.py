@@ -2,7 +2,7 @@
 
     from avsep import Separator
 
-    separator = Separator.from_pretrained("/path/to/the/repository")  # params.yaml, checkpoints/, metrics/evaluate.json
+    separator = Separator.from_pretrained("checkpoints/package")  # or a repository's root, or the hub's owner/name
     for sound in separator("video.mp4"):
         print(sound.name, sound.probability)
         soundfile.write(f"{sound.number}-{sound.name}.wav", sound.wave.T, sound.rate)
@@ -34,7 +34,10 @@ from avsep.clips.index import listed_classes
 from avsep.errors import InputError
 from avsep.media.sounds import load_sound
 from avsep.media.wav import Wave
+from avsep.packaging.folder import CONFIG, Package, is_package, read_package, weights_of
+from avsep.packaging.hub import located, push
 from avsep.params.loading import load as load_params
+from avsep.params.loading import load_part
 from avsep.params.stages import EvaluateScenesParams
 from avsep.separating import video as whole
 from avsep.separating.band import EXTEND, Band, Extend, Piece
@@ -52,6 +55,45 @@ from avsep.systems.load import load_systems
 from avsep.systems.system import Setup, System
 from avsep.weights.detectors import DETECTOR, ZERO_SHOT, learned_classes, load_detector
 from avsep.weights.phrases import phrase_of
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A folder of what was trained: a repository's root, or a package of it."""
+
+    root: Path  # checkpoints/ lies in it
+    params: EvaluateScenesParams
+    package: Package | None
+
+    @property
+    def gates(self) -> Path:
+        """The file that tells the gates."""
+        return self.root / (CONFIG if self.package is not None else "metrics/evaluate.json")
+
+    @property
+    def classes(self) -> list[str]:
+        """What a detector that is asked in words looks for, if it is not told. Raises InputError."""
+        return self.package.classes if self.package is not None else listed_classes(self.root / "data/index/train.csv")
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """What is wrong with a package is told of its own file of params."""
+        try:
+            yield
+        except InputError as error:
+            if self.package is None:
+                raise
+            raise InputError(str(error).replace("params.yaml", str(self.root / CONFIG))) from None
+
+
+def trained_in(root: Path) -> Trained:
+    """What lies in a folder. Raises InputError for what is missing, damaged, or of another version."""
+    if not is_package(root):
+        return Trained(root, load_params(EvaluateScenesParams, root / "params.yaml"), None)
+    package = read_package(root)
+    own = {"seed": 0, "device": "cpu", "threads": 1}  # of a run, not of what was trained
+    made = f"{root / CONFIG}, written by avsep {package.versions.get('avsep', 'of an unknown version')}"
+    return Trained(root, load_part(EvaluateScenesParams, {**package.params, **own}, made), package)
 
 
 class Separator:
@@ -82,9 +124,15 @@ class Separator:
         classes: Sequence[str] | None = None,
         extend: Extend = "average",
         seen: float | None = None,
+        revision: str | None = None,
+        local_files_only: bool = False,
     ) -> "Separator":
-        """What the pipeline has trained in a folder, in which params.yaml, checkpoints/ and metrics/evaluate.json lie.
+        """What the pipeline has trained.
 
+        `folder`: a package, as stage package makes it; or a repository's root, in which params.yaml, checkpoints/ and
+        metrics/evaluate.json lie; or `owner/name`, a package on the Hugging Face hub, of the branch, tag or commit
+        `revision`, with `local_files_only` as it was downloaded before.  A package is for the cpu, if no device is
+        given.
         `system`: a name of avsep/systems/catalogue.py; without one, the first that stands for its method, and for
         words the first that is asked in words.  `device`: cpu, cuda or mps, in place of the params' one.  `classes`:
         what a detector that is asked in words looks for.  `extend`: what an object is given above what the networks
@@ -96,23 +144,40 @@ class Separator:
             raise InputError(f"extend {extend!r} is none of {', '.join(EXTEND)}")
         if seen is not None and not 0 <= seen <= 1:
             raise InputError(f"seen is {seen}: a share of the pictures, from 0 to 1")
-        one = cls(Path(folder), system=system, device=device, classes=classes, extend=extend, seen=seen)
+        root = located(folder, revision=revision, local_files_only=local_files_only)
+        one = cls(root, system=system, device=device, classes=classes, extend=extend, seen=seen)
         one.system_for(words=False)
         return one
 
     @cached_property
-    def _params(self) -> EvaluateScenesParams:
-        return load_params(EvaluateScenesParams, self.root / "params.yaml")
+    def _trained(self) -> Trained:
+        return trained_in(self.root)
+
+    @property
+    def package(self) -> Package | None:
+        """What the package tells, if it is one."""
+        return self._trained.package
+
+    def push_to_hub(
+        self, name: str, *, private: bool = True, revision: str | None = None, message: str = "A package of avsep"
+    ) -> str:
+        """Brings the package to the Hugging Face hub as `owner/name`, and returns its address.
+
+        `private`: if it is made now.  `revision`: a branch of it.  Raises InputError for a folder that is no package,
+        and if it does not get there.
+        """
+        return push(self.root, name, private=private, revision=revision, message=message)
 
     @property
     def trained(self) -> list[Entry]:
         """The systems that evaluate.systems of the folder's params names."""
-        return [entry for entry in asked_of(self._params.evaluate.systems) if entry.stage is not None]
+        return [entry for entry in asked_of(self._trained.params.evaluate.systems) if entry.stage is not None]
 
     @property
     def heard(self) -> tuple[int, float]:
         """What the networks hear: Hz, and the seconds of a window."""
-        return self._params.extract.rate, self._params.audio.samples / self._params.extract.rate
+        params = self._trained.params
+        return params.extract.rate, params.audio.samples / params.extract.rate
 
     def system_for(self, *, words: bool) -> str:
         """The name of the system that is asked in words, or of the one that sees. Raises InputError."""
@@ -133,7 +198,7 @@ class Separator:
     def loaded(self, system: str) -> "VideoSeparator":
         """A system with all that it takes. Raises InputError."""
         if system not in self._loaded:
-            found = load(self.root, system=system, device=self.device, classes=self.classes)
+            found = _load(self._trained, system=system, device=self.device, classes=self.classes)
             if self.seen is not None:
                 found = replace(found, separator=replace(found.separator, seen=self.seen))
             self._loaded[system] = found
@@ -142,7 +207,7 @@ class Separator:
     def model(self, system: str) -> dict[str, Any]:
         """What is told of the model that separated."""
         entry = entry_of(system)
-        weights = self.root / f"checkpoints/{entry.stage}/best.safetensors"
+        weights = self.root / weights_of(str(entry.stage))
         with weights.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {"system": system, "title": entry.title, "stage": entry.stage, "sha256": digest}
@@ -348,15 +413,19 @@ def load(
     device: str | None = None,
     classes: Sequence[str] | None = None,
 ) -> VideoSeparator:
-    """What the pipeline in the folder `root` has trained.
+    """What the pipeline in the folder `root` has trained, or what a package holds.
 
     `system`: a name of avsep/systems/catalogue.py; without one, the first that stands for its method among those of
     evaluate.systems.  `device`: in place of the params' one.  `classes`: what a detector that is asked in words looks
     for; without them, the classes of the training videos.
     Raises InputError for what is missing, of other params, or unknown.
     """
-    root = Path(root)
-    params = load_params(EvaluateScenesParams, root / "params.yaml")
+    return _load(trained_in(Path(root)), system=system, device=device, classes=classes)
+
+
+def _load(trained: Trained, *, system: str | None, device: str | None, classes: Sequence[str] | None) -> VideoSeparator:
+    """As `load`."""
+    root, params = trained.root, trained.params
     there = [entry for entry in asked_of(params.evaluate.systems) if entry.stage is not None]
     if system is None:
         entry = next((entry for entry in there if entry.first), there[0])
@@ -373,11 +442,13 @@ def load(
         setup = replace(setup, device=device)
     found = learned_classes(root / DETECTOR)
     if found is None:
-        found = list(classes) if classes is not None else listed_classes(root / "data/index/train.csv")
+        found = list(classes) if classes is not None else trained.classes
     if not found:
         raise InputError(f"{root / DETECTOR} holds no detector: give a video's objects one (docs/detectors.md)")
-    loaded = load_systems([str(entry.stage)], setup)[entry.name]
-    return VideoSeparator(separator_of(params, setup, {entry.name: loaded}, found), entry.name)
+    with trained.named():
+        loaded = load_systems([str(entry.stage)], setup)[entry.name]
+        own = separator_of(params, setup, {entry.name: loaded}, found, trained.gates)
+    return VideoSeparator(own, entry.name)
 
 
 def fps_of(systems: Iterable[System], least: int) -> int:
@@ -386,9 +457,16 @@ def fps_of(systems: Iterable[System], least: int) -> int:
 
 
 def separator_of(
-    params: EvaluateScenesParams, setup: Setup, systems: Mapping[str, System], classes: Sequence[str]
+    params: EvaluateScenesParams,
+    setup: Setup,
+    systems: Mapping[str, System],
+    classes: Sequence[str],
+    gates: Path = Path("metrics/evaluate.json"),
 ) -> whole.Separator:
-    """What separates a video among the objects of these classes, by `systems`. Raises InputError."""
+    """What separates a video among the objects of these classes, by `systems`. `gates`: the file that tells them.
+
+    Raises InputError.
+    """
     return whole.Separator(
         detector=load_detector(
             setup.root / DETECTOR,
@@ -408,7 +486,7 @@ def separator_of(
         link=params.evaluate_scenes.link,
         seen=params.evaluate_scenes.seen,
         systems=systems,
-        gates=read_gates(systems, setup.root / "metrics/evaluate.json"),
+        gates=read_gates(systems, gates),
         hearing=Hearing(setup.rate, setup.samples, setup.spectrogram),
         fps=fps_of(systems.values(), setup.fps),
         phrase=setup.phrase,

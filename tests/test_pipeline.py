@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from dvc.repo import Repo
 from dvc.utils.hydra import compose_and_dump
 
 from avsep.params import stages as stage_params
@@ -145,7 +146,7 @@ def test_params_are_handed_on_as_they_are() -> None:
         taken = {name for name in imported_names(source) if name.startswith("avsep.params")}
         taken -= {
             "avsep.params.stages",
-            *(["avsep.params.loading", "avsep.params.loading.load"] if source in SETUP else []),
+            *([f"avsep.params.loading{name}" for name in ("", ".load", ".load_part")] if source in SETUP else []),
         }
         assert all(re.fullmatch(r"avsep\.params\.stages\.\w+Params", name) for name in taken), (
             f"{source} takes more than a stage is given"
@@ -207,6 +208,7 @@ ROOMS = {  # each with what it may import beside itself and EVERYWHERE
     ),
     "avsep/demo": ("avsep/media", "avsep/files", "avsep/parallel.py"),
     "avsep/sources": ("avsep/media", "avsep/files"),
+    "avsep/packaging": ("avsep/systems/catalogue.py", "avsep/weights", "avsep/files"),
     "avsep/report": ("avsep/systems/catalogue.py", "avsep/files"),
     "avsep/params": ("avsep/systems/catalogue.py", "avsep/weights/phrases.py"),
     "avsep/parallel.py": ("avsep/cluster.py",),
@@ -570,6 +572,15 @@ def test_every_script_is_a_stage_and_has_a_docstring() -> None:
     scripts = {path.stem for path in (ROOT / "stages").glob("[!_]*.py")}
     assert scripts == set(STAGES)
     assert all(ast.get_docstring(tree_of(f"stages/{script}.py")) for script in scripts)
+
+
+def test_an_artifact_is_what_a_stage_makes() -> None:
+    """What `dvc artifacts get` and `dvc pull` of one thing bring."""
+    made = [path for entry in STAGES.values() for path in outputs(entry, "outs")]
+    known = Repo(str(ROOT)).artifacts.read()["dvc.yaml"]
+    assert known["separator"].path == "checkpoints/package" and known["separator"].type == "model"
+    assert known["separator"].desc and known["separator"].labels
+    assert {artifact.path for artifact in known.values()} <= set(made)
 
 
 def test_metrics_are_kept_by_git() -> None:

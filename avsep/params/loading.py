@@ -78,6 +78,19 @@ def check(values: dict[str, Any]) -> Params:
     return params
 
 
+def load_part(stage_params: type[StageParams], values: dict[str, Any], where: str) -> StageParams:
+    """What a stage reads, of plain values that another version may have written: sections and params that are there,
+    and no others, each of its type. Raises InputError, beginning with `where`, that names the first one."""
+    known = {f.name for f in dataclasses.fields(stage_params)}  # type: ignore[arg-type]
+    if unknown := sorted(set(values) - known):
+        raise InputError(f"{where}: {unknown[0]} is no param of this version")
+    try:
+        return pydantic.TypeAdapter(stage_params).validate_json(json.dumps(values))
+    except pydantic.ValidationError as error:
+        told = _sentence(error.errors()[0]).partition(": see conf")[0]
+        raise InputError(f"{where}: {told}") from None
+
+
 def _refuse(problems: Sequence[str]) -> None:
     if problems:
         raise InputError("params: " + "; ".join(problems))

@@ -380,6 +380,12 @@ class EvaluateScenes:
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
+class Package:
+    systems: Annotated[list[str], Field(min_length=1)]
+    dtype: Literal["float32", "float16"]
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Report:
     mixtures: Whole
 
@@ -419,4 +425,5 @@ class Params:
     evaluate: Evaluate
     scenes: Scenes
     evaluate_scenes: EvaluateScenes
+    package: Package
     report: Report

@@ -22,6 +22,7 @@ from avsep.params.sections import (
     Index,
     Model,
     Objective,
+    Package,
     Pretrained,
     Report,
     ResNet,
@@ -200,6 +201,30 @@ class EvaluateScenesParams(SystemsParams):
     detect: Detect
     evaluate: Evaluate
     evaluate_scenes: EvaluateScenes
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackageParams:
+    """What is packed of the params, and what the card tells."""
+
+    videos: Videos
+    pretrained: Pretrained
+    resnet: ResNet
+    clip: Clip
+    extract: Extract
+    audio: Audio
+    spectrogram: Spectrogram
+    frames: Frames
+    model: Model
+    objective: Objective
+    baseline: Baseline
+    ungated: Ungated
+    vast: Vast
+    detector: Detector
+    detect: Detect
+    evaluate: Evaluate
+    evaluate_scenes: EvaluateScenes
+    package: Package
 
 
 @dataclass(frozen=True, kw_only=True)

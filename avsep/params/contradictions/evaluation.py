@@ -21,6 +21,15 @@ def systems(p: Params) -> Iterator[str]:
         yield f"evaluate.systems is {p.evaluate.systems}: names a system twice"
 
 
+def packed(p: Params) -> Iterator[str]:
+    *others, last = map(repr, STAGES)
+    for number, name in enumerate(p.package.systems):
+        if name not in STAGES:
+            yield f"package.systems.{number} is {name!r}: input should be {', '.join(others)} or {last}"
+    if len(set(p.package.systems)) < len(p.package.systems):
+        yield f"package.systems is {p.package.systems}: names a system twice"
+
+
 def external(p: Params) -> Iterator[str]:
     own = {one.name for one in (*SYSTEMS, *CONTROLS, *GATE_CONTROLS, *SCENE_CONTROLS)} | set(STAGES)
     for name, folder in p.evaluate.external.items():
@@ -59,4 +68,4 @@ def examples(p: Params) -> Iterator[str]:
         yield f"report.mixtures is {p.report.mixtures}: evaluate.examples keeps {p.evaluate.examples}"
 
 
-CHECKS = (systems, external, sources, players, examples)
+CHECKS = (systems, packed, external, sources, players, examples)

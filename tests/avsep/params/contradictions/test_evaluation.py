@@ -20,6 +20,8 @@ REFUSED: dict[str, dict[str, Any]] = {
         evaluate__systems=["cyclic", "x"]
     ),
     "evaluate.systems is ['cyclic', 'cyclic']: names a system twice": changed(evaluate__systems=["cyclic", "cyclic"]),
+    "package.systems.0 is 'x': input should be 'baseline'": changed(package__systems=["x"]),
+    "package.systems is ['cyclic', 'cyclic']: names a system twice": changed(package__systems=["cyclic", "cyclic"]),
     "evaluate.external names 'Open-Unmix': a row": changed(evaluate__external={"Open-Unmix": "/waves"}),
     "evaluate.external names '': a row": changed(evaluate__external={"": "/waves"}),
     r"evaluate.external names 'a\nb': a row": changed(evaluate__external={"a\nb": "/waves"}),
