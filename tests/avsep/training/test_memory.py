@@ -160,9 +160,10 @@ def test_each_profile_can_be_told_without_more_params(profile: str) -> None:
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux counts a process's peak")
 @pytest.mark.parametrize("stage", ["grounding", "cyclic", "baseline", "trimodal"])
 def test_a_real_step_of_the_demo_takes_what_was_told(stage: str) -> None:
-    """Within a quarter; of grounding half of it at least, whose convolutions need no room of their own with AVX-512:
-    it takes 0.55 to 0.65 there.  In a process of its own, whose memory nothing else has used."""
+    """Within a quarter; of grounding four tenths of it at least, whose convolutions need no room of their own with
+    AVX-512: it takes 0.47 to 0.65 there, less with Muon, which keeps one value for most where two are told.  In a
+    process of its own, whose memory nothing else has used."""
     command = [sys.executable, "-m", "benchmarks.memory", "--measure", stage, "demo"]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     told, measured = map(float, done.stdout.split())
-    assert (0.5 if stage == "grounding" else 0.75) * told <= measured <= 1.25 * told
+    assert (0.4 if stage == "grounding" else 0.75) * told <= measured <= 1.25 * told
