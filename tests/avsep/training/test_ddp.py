@@ -44,7 +44,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     },
 }
 PUBLISHED: dict[str, dict[str, Any]] = {
-    "objective": {"as_published": True, "symmetric": False},
+    "objective": {"as_published": True, "symmetric": False, "gates": "each"},
     "frames": {"cache": False},
 }
 
