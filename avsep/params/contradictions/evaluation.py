@@ -13,21 +13,14 @@ OTHER_KEYS = re.compile(
 
 
 def systems(p: Params) -> Iterator[str]:
+    """Of both params that name some."""
     *others, last = map(repr, STAGES)
-    for number, name in enumerate(p.evaluate.systems):
-        if name not in STAGES:
-            yield f"evaluate.systems.{number} is {name!r}: input should be {', '.join(others)} or {last}"
-    if len(set(p.evaluate.systems)) < len(p.evaluate.systems):
-        yield f"evaluate.systems is {p.evaluate.systems}: names a system twice"
-
-
-def packed(p: Params) -> Iterator[str]:
-    *others, last = map(repr, STAGES)
-    for number, name in enumerate(p.package.systems):
-        if name not in STAGES:
-            yield f"package.systems.{number} is {name!r}: input should be {', '.join(others)} or {last}"
-    if len(set(p.package.systems)) < len(p.package.systems):
-        yield f"package.systems is {p.package.systems}: names a system twice"
+    for param, named in (("evaluate.systems", p.evaluate.systems), ("package.systems", p.package.systems)):
+        for number, name in enumerate(named):
+            if name not in STAGES:
+                yield f"{param}.{number} is {name!r}: input should be {', '.join(others)} or {last}"
+        if len(set(named)) < len(named):
+            yield f"{param} is {named}: names a system twice"
 
 
 def external(p: Params) -> Iterator[str]:
@@ -68,4 +61,4 @@ def examples(p: Params) -> Iterator[str]:
         yield f"report.mixtures is {p.report.mixtures}: evaluate.examples keeps {p.evaluate.examples}"
 
 
-CHECKS = (systems, packed, external, sources, players, examples)
+CHECKS = (systems, external, sources, players, examples)
