@@ -7,7 +7,9 @@ CCoL (Tian, Hu, Xu; CVPR 2021).  The grounding gates s say which object of a pai
     L     = L_sep + w [ L_grd + min(CE+ g(mix, v_A), CE+ g(mix, v_B)) + min(CE+ g(mix, v_C), CE+ g(mix, v_D)) ]
 
 with L_grd of the warm-up (stages/grounding.py, objective.symmetric too) and w = colearning.grounding_weight;
-objective.gates likelier: s is 1 for the likelier object of a pair, and 0 for the other.
+objective.gates likelier, solo: s is 1 for one object of a pair, and 0 for the other (`gated_separation` in
+avsep/training/losses.py).  objective.told solo: L+ + L- stands in the place of the mixture's two terms (`in_mixture`
+there), told by grounding of the pairs' own sounds.
 
 checkpoints/grounding, data/index -> checkpoints/colearning
 """
@@ -28,7 +30,7 @@ from avsep.training import shown
 from avsep.training.data import INDEX, see
 from avsep.training.distributed import mean_over_batch
 from avsep.training.loop import learn
-from avsep.training.losses import Gates, gated_separation, one_of, positive, solo_grounding
+from avsep.training.losses import Gates, Told, by_solo, gated_separation, in_mixture, one_of, positive, solo_grounding
 from avsep.training.phase import Group, Phase
 from avsep.training.seeds import seed_everything
 from models.ccol import CCoL
@@ -48,6 +50,7 @@ def objective(
     max_target: float = 5.0,
     symmetric: bool = False,
     gates: Gates = "each",
+    told: Told = "published",
     as_published: bool = False,
 ) -> dict[str, Tensor]:
     """The phase's loss and its parts, scalars.
@@ -64,7 +67,11 @@ def objective(
             x_sounds, y_sounds = mean_over_batch(x_sounds), mean_over_batch(y_sounds)
         return torch.minimum(x_sounds, y_sounds).mean()
 
-    grounding = solo_grounding(g, partial(one_of, g), symmetric).mean() + pair("A", "B") + pair("C", "D")
+    if told == "solo":
+        mixture = in_mixture(g, {name: share.round() for name, share in by_solo(g).items()}).mean()
+    else:
+        mixture = pair("A", "B") + pair("C", "D")
+    grounding = solo_grounding(g, partial(one_of, g), symmetric).mean() + mixture
     loss = separated.loss + grounding_weight * grounding
     return {"loss": loss, "separation": separated.loss, "grounding": grounding, **separated.counts}
 
@@ -90,6 +97,7 @@ def phase(params: ColearningParams) -> Phase:
             max_target=params.objective.max_target,
             symmetric=params.objective.symmetric,
             gates=params.objective.gates,
+            told=params.objective.told,
             as_published=params.objective.as_published,
         ),
         validate=partial(validation.separation_and_grounding, spectrogram=spectrogram_of(params)),

@@ -11,6 +11,10 @@ CCoL (Tian, Hu, Xu; CVPR 2021).  The object whose own mask comes closer to the p
        + (1 - c) [d_C > t] CE- g(mix, v_C) + c [d_D > t] CE- g(mix, v_D)
     L  = L_sep + u (L+ + L-) + w L_grd
 
+objective.told solo: grounding of the pairs' own sounds counts too (p of `by_solo` in avsep/training/losses.py),
+
+    a = round((1 - d_A / (d_A + d_B) + p_A) / 2),   c likewise
+
 with L_sep of co-learning (stages/colearning.py), t, u, w = cyclic.{distance_threshold, mixture_weight, solo_weight};
 objective.symmetric takes L_grd's mean over all that can stand for A, B and C, as in the warm-up.
 
@@ -33,7 +37,7 @@ from avsep.training import shown
 from avsep.training.data import INDEX, see
 from avsep.training.distributed import mean_over_batch
 from avsep.training.loop import learn
-from avsep.training.losses import Gates, gated_separation, negative, positive, solo_grounding
+from avsep.training.losses import Gates, Told, by_solo, gated_separation, negative, positive, solo_grounding
 from avsep.training.masks import weighted_l1
 from avsep.training.phase import Group, Phase
 from avsep.training.seeds import seed_everything
@@ -56,6 +60,7 @@ def objective(
     max_target: float = 5.0,
     symmetric: bool = False,
     gates: Gates = "each",
+    told: Told = "published",
     as_published: bool = False,
 ) -> dict[str, Tensor]:
     """The phase's loss and its parts, scalars.
@@ -70,16 +75,19 @@ def objective(
         return weighted_l1(separated.masks[of], separated.targets[to], heard.weight)
 
     d_a, d_b, d_c, d_d = distance("A", "A"), distance("B", "A"), distance("C", "C"), distance("D", "C")
-    a = (1 - d_a / (d_a + d_b)).round()
-    c = (1 - d_c / (d_c + d_d)).round()
+    a, c = 1 - d_a / (d_a + d_b), 1 - d_c / (d_c + d_d)
+    if told == "solo":
+        alone = by_solo(g)
+        a, c = (a + alone["A"]) / 2, (c + alone["C"]) / 2
+    a, c = a.round(), c.round()
 
-    def told(x: str, y: str) -> Tensor:
+    def explained(x: str, y: str) -> Tensor:
         x_sounds = {"A": a, "C": c}[x]
         if as_published:
             x_sounds = mean_over_batch(x_sounds)
         return x_sounds * positive(g(x, x)) + (1 - x_sounds) * positive(g(x, y))
 
-    solo = solo_grounding(g, told, symmetric)
+    solo = solo_grounding(g, explained, symmetric)
 
     mix_a, mix_b, mix_c, mix_d = (g("mixture", x) for x in "ABCD")
     sounding = a * positive(mix_a) + (1 - a) * positive(mix_b) + c * positive(mix_c) + (1 - c) * positive(mix_d)
@@ -97,7 +105,7 @@ def objective(
         "grounding": grounding,
         "distance_sounding": (d_a + d_c).mean() / 2,  # where d lies tells whether the threshold means anything
         "distance_silent": (d_b + d_d).mean() / 2,
-        "told_right": (a + c).mean() / 2,  # share of pairs in which separation finds the object that sounds
+        "told_right": (a + c).mean() / 2,  # share of pairs whose sounding object is found
         **separated.counts,
     }
 
@@ -125,6 +133,7 @@ def phase(params: CyclicParams) -> Phase:
             max_target=params.objective.max_target,
             symmetric=params.objective.symmetric,
             gates=params.objective.gates,
+            told=params.objective.told,
             as_published=params.objective.as_published,
         ),
         validate=partial(validation.separation_and_grounding, spectrogram=spectrogram_of(params)),

@@ -186,7 +186,8 @@ class Model:
 class Objective:
     as_published: bool
     symmetric: bool
-    gates: Literal["each", "likelier"]
+    gates: Literal["each", "likelier", "solo"]
+    told: Literal["published", "solo"]
     max_target: Positive
 
 

@@ -16,7 +16,8 @@ from avsep.training.masks import weighted_l1
 from models.ccol import CCoL, Grounded
 from models.resnet import FrameFeatures
 
-Gates = Literal["each", "likelier"]
+Gates = Literal["each", "likelier", "solo"]
+Told = Literal["published", "solo"]
 
 
 def positive(logits: Tensor) -> Tensor:
@@ -66,11 +67,32 @@ class Separated(NamedTuple):
     counts: dict[str, Tensor]  # shares of pairs, scalars: the gates pass no gradient, so watch them
 
 
-def likelier(logits_x: Tensor, logits_y: Tensor) -> tuple[Tensor, Tensor]:
-    """s of a pair's two objects: 1 for the one that sounds with the higher probability, 0 for the other; as `gate`."""
+def share(logits_x: Tensor, logits_y: Tensor) -> Tensor:
+    """How much likelier x sounds than y, of two objects of which one sounds, in [0, 1]. No gradient passes."""
     odds_x, odds_y = (logits[:, 0] - logits[:, 1] for logits in (logits_x, logits_y))
-    x_opens = (odds_x >= odds_y).to(odds_x).detach()[:, None, None, None]
-    return x_opens, 1 - x_opens
+    return (odds_x - odds_y).sigmoid().detach()
+
+
+def by_solo(g: Grounded) -> dict[str, Tensor]:
+    """p_A and p_C: that A, and not B, makes the sound a_A, and C, and not D, a_C.
+
+        p_A = sigmoid(o(a_A, v_A) - o(a_A, v_B)),   o = g[sounding] - g[silent]
+
+    A training sample's sounds are known one by one, and alone they are far easier to tell than in their mixture.
+    """
+    return {x: share(g(x, x), g(x, y)) for x, y in PAIRS}
+
+
+def in_mixture(g: Grounded, sounds: Mapping[str, Tensor]) -> Tensor:
+    """L+ + L-: what grounding of the mixture is told, where `sounds` has 1 for A and C if they sound, 0 if B and D do.
+
+    s (CE+ g(mix, v_A) + CE- g(mix, v_B)) + (1 - s) (CE+ g(mix, v_B) + CE- g(mix, v_A)),   and of C and D likewise
+    """
+    terms = []
+    for x, y in PAIRS:
+        s, of_x, of_y = sounds[x], g("mixture", x), g("mixture", y)
+        terms.append(s * (positive(of_x) + negative(of_y)) + (1 - s) * (positive(of_y) + negative(of_x)))
+    return torch.stack(terms).sum(0)
 
 
 def gated_separation(
@@ -85,13 +107,19 @@ def gated_separation(
 
     As published `each` object has its own gate.  If both of a pair are closed its mask is 0 everywhere, and nothing is
     learned of it; if both are open it reaches 2: `pairs_muted` and `pairs_doubled` say how often.  `likelier` opens one
-    gate of each pair, as one of its objects sounds.
+    gate of each pair, as one of its objects sounds: the likelier in the mixture.  `solo` opens that of the object which
+    is likelier to make the pair's own sound.  `gates_right`: share of pairs in which the gate of who sounds is open.
     """
     masks = networks.separate(heard.log_mixture, seen)
-    gates = {name: gate(g("mixture", name)) for name in OBJECTS}
-    if gates_of_pairs == "likelier":
+    if gates_of_pairs == "each":
+        gates = {name: gate(g("mixture", name)) for name in OBJECTS}
+    else:
+        gates = {}
         for x, y in PAIRS:
-            gates[x], gates[y] = likelier(g("mixture", x), g("mixture", y))
+            heard_in = x if gates_of_pairs == "solo" else "mixture"
+            x_opens = share(g(heard_in, x), g(heard_in, y)) >= 0.5
+            gates[x] = x_opens.to(masks[x])[:, None, None, None]
+            gates[y] = 1 - gates[x]
     targets = {name: heard.target(name, max_target) for name in SOUNDING}
     pair_masks = {x: gates[x] * masks[x] + gates[y] * masks[y] for x, y in PAIRS}
     losses = [weighted_l1(pair_masks[name], targets[name], heard.weight) for name in SOUNDING]
@@ -104,5 +132,6 @@ def gated_separation(
         counts={
             "pairs_muted": (open_gates == 0).float().mean(),
             "pairs_doubled": (open_gates == 2).float().mean(),
+            "gates_right": torch.stack([gates[name] for name in SOUNDING]).mean(),
         },
     )

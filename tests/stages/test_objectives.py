@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from avsep.clips.index import OBJECTS, SOUNDING
+from avsep.clips.index import OBJECTS, PAIRS, SOUNDING
 from avsep.clips.mixtures import Heard
-from avsep.training.losses import gate, gated_separation, negative, positive
+from avsep.training.losses import Gates, gate, gated_separation, negative, positive
 from avsep.training.masks import weighted_l1
 from models.ccol import CCoL
 from models.resnet import FrameFeatures
@@ -281,6 +281,57 @@ def test_likelier_opens_one_gate_of_each_pair() -> None:
     assert separated.counts["pairs_muted"] == separated.counts["pairs_doubled"] == 0
     for sounds, opens in (("A", "B"), ("C", "C")):
         torch.testing.assert_close(separated.pair_masks[sounds], networks.masks[opens])
+
+
+def told_apart(right_in: str) -> Callable[[str, str], Tensor]:
+    """Grounding that finds who sounds in the solos alone, or in the mixture alone, and the others elsewhere."""
+
+    def grounded(sound: str, name: str) -> Tensor:
+        right = (sound == "mixture") == (right_in == "mixture")
+        return torch.tensor([[2.0 if (name in SOUNDING) == right else -1.0, 0.0]]).expand(B, 2)
+
+    return grounded
+
+
+@pytest.mark.parametrize(("gates", "right_in"), [("likelier", "mixture"), ("solo", "solos")])
+def test_one_gate_opens_by_what_it_listens_to(gates: Gates, right_in: str) -> None:
+    heard = tiny_heard(B)
+    networks = given(heard)
+    for listens, right in ((right_in, 1), ({"mixture": "solos", "solos": "mixture"}[right_in], 0)):
+        separated = gated_separation(networks, told_apart(listens), heard, {}, 5.0, gates)  # type: ignore[arg-type]
+        assert separated.counts["gates_right"] == right
+        opens = networks.masks["A" if right else "B"]
+        torch.testing.assert_close(separated.pair_masks["A"], opens)
+
+
+def test_colearning_told_by_solos_gives_the_mixture_one_object_of_each_pair() -> None:
+    heard = tiny_heard(B)
+    networks = given(heard)
+    by_hand = []
+    for hand in (ByHand(networks, heard, b) for b in range(B)):
+        value = min(hand.plus("A", "A"), hand.plus("A", "B")) + hand.minus("C", "A")
+        for x, y in ("AB", "CD"):
+            of_x, of_y = (hand.plus(x, name) - hand.minus(x, name) for name in (x, y))  # the smaller, the likelier
+            sounds, silent = (x, y) if of_x <= of_y else (y, x)
+            value += hand.plus("mixture", sounds) + hand.minus("mixture", silent)
+        by_hand.append(value)
+    values = colearning.objective(networks, heard, UNSEEN, told="solo")  # type: ignore[arg-type]
+    assert values["grounding"].item() == pytest.approx(np.mean(by_hand), rel=1e-5)
+    assert values["grounding"] != colearning.objective(networks, heard, UNSEEN)["grounding"]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("sure", "right"), [(4.0, 1), (0.1, 0)])
+def test_cyclic_told_by_solos_asks_separation_and_the_pairs_own_sounds(sure: float, right: int) -> None:
+    """Where they disagree, the one that is surer wins."""
+    heard = tiny_heard(B)
+    logits = {**given(heard).logits}
+    for x, y in PAIRS:
+        logits |= {(x, x): torch.tensor([[sure, 0.0]]).expand(B, 2), (x, y): torch.zeros(B, 2)}
+    # the silent object's mask is a little nearer
+    masks = {x: heard.target(t, 5.0) * part for x, t, part in zip("ABCD", "AACC", (0.8, 0.9, 0.8, 0.9), strict=True)}
+    networks = Given(logits, masks)
+    assert cyclic.objective(networks, heard, UNSEEN)["told_right"] == 0  # type: ignore[arg-type]
+    assert cyclic.objective(networks, heard, UNSEEN, told="solo")["told_right"] == right  # type: ignore[arg-type]
 
 
 # --- Batches

@@ -10,7 +10,9 @@ def as_published(p: Params) -> Iterator[str]:
     if p.objective.symmetric and p.objective.as_published:
         yield "objective.symmetric is true: objective.as_published takes the terms as they are written"
     if p.objective.gates != "each" and p.objective.as_published:
-        yield "objective.gates is likelier: objective.as_published gives each object its own"
+        yield f"objective.gates is {p.objective.gates}: objective.as_published gives each object its own"
+    if p.objective.told != "published" and p.objective.as_published:
+        yield f"objective.told is {p.objective.told}: objective.as_published takes the terms as they are written"
     if p.model.query_std is not None and p.objective.as_published:
         yield "model.query_std is set: objective.as_published moves the batch norm that it relies on"
 
