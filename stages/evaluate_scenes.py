@@ -9,7 +9,7 @@ Gates are those that stage evaluate has calibrated on validation's mixtures.
 checkpoints/{baseline,ungated,colearning,cyclic,trimodal,finetune}/best.safetensors,
 checkpoints/pretrained/{clip,detector}.safetensors, metrics/evaluate.json, data/scenes
     -> metrics/evaluate_scenes.json, metrics/scenes.csv (avsep/scenes/scoring.py: its rows), metrics/scenes_by_kind.csv,
-    metrics/scenes_found.csv, metrics/scene_examples (avsep/scenes/examples.py)
+    metrics/scenes_{differences,found}.csv, metrics/scene_examples (avsep/scenes/examples.py)
 """
 
 import shutil
@@ -36,6 +36,7 @@ from avsep.scenes.scoring import (
     COLUMNS,
     Scene,
     detect_kinds,
+    differences,
     score_references,
     score_system,
     summarise_kinds,
@@ -87,9 +88,11 @@ def main(params: EvaluateScenesParams) -> None:
     write_table(table, Path("metrics/scenes.csv"))
     kinds = summarise_kinds(table, resamples=params.evaluate_scenes.resamples, seed=params.seed).round(6)
     made_from_truth = [entry.name for entry in arranged(table["system"].unique()) if entry.group == "reference"]
+    apart = differences(table, resamples=params.evaluate_scenes.resamples, seed=params.seed).round(6)
     asked = table[~table["system"].isin(made_from_truth)]
     found = detect_kinds(asked[asked["system"] == asked["system"].min()]).round(6)  # all are given the same objects
     write_table(kinds, Path("metrics/scenes_by_kind.csv"))
+    write_table(apart, Path("metrics/scenes_differences.csv"))
     write_table(found, Path("metrics/scenes_found.csv"))
     write_metrics("evaluate_scenes", {"scenes": len(names), **headlines(kinds, found)})
 

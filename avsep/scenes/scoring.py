@@ -11,6 +11,7 @@ The table's rows, by `role`:
 - `nobody`: what the objects' masks together leave of the mixture.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,7 @@ SUMMARY = (
     *("nobody_db", "passed_offscreen", "passed_noise"),
 )
 INTERVALS = ("snri_low", "snri_high", "balanced_accuracy_low", "balanced_accuracy_high")
+DIFFERENCES = ("system", "against", "players", "scenes", "difference", "low", "high", "significant")
 DETECTION = ("recall", "false_objects", "class_right")
 SILENCE = "silence"  # the kind of scene in which nobody plays
 ALL = "all"  # in the place of a kind: all scenes
@@ -228,6 +230,25 @@ def summarise_kinds(rows: pd.DataFrame, *, resamples: int, seed: int) -> pd.Data
         for system, own in some.groupby("system", sort=False):
             summaries.append({"kind": kind, "system": system, **summarise(own), **intervals(own, draws)})
     return pd.DataFrame(summaries, columns=["kind", "system", *SUMMARY, *INTERVALS])
+
+
+def differences(rows: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
+    """The SNRi of each system less that of each earlier one, of the same players who play: a row each, with a 95 %
+    interval, a bootstrap of whole scenes."""
+    playing = rows[(rows["role"] == "player") & rows["snri"].notna()]
+    found = []
+    if len(playing):
+        table = playing.pivot(index=["scene", "player"], columns="system", values="snri")
+        draws = Bootstrap(sorted(playing["scene"].unique()), resamples, seed)
+    for against, system in itertools.combinations(playing["system"].unique(), 2):
+        both = (table[system] - table[against]).dropna()
+        of = both.index.get_level_values("scene").tolist()
+        if both.empty:
+            continue
+        interval = draws.mean(both, of)
+        numbers = (len(both), len(set(of)), interval.value, interval.low, interval.high, int(interval.excludes_zero))
+        found.append((system, against, *numbers))
+    return pd.DataFrame(found, columns=list(DIFFERENCES))
 
 
 def detect_kinds(rows: pd.DataFrame) -> pd.DataFrame:

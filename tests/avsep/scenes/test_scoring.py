@@ -15,6 +15,7 @@ from avsep.scenes.scoring import (
     SUMMARY,
     Scene,
     detect_kinds,
+    differences,
     intervals,
     level_db,
     passed,
@@ -190,6 +191,24 @@ def test_the_summary_follows_from_the_rows() -> None:
     assert list(summarise_kinds(table.iloc[:0], resamples=50, seed=0).columns) == columns
     found = detect_kinds(pd.concat([table, table.assign(kind="other", scene="another")]))
     assert found["kind"].tolist() == ["some", "other", "all"] and found["recall"].tolist() == pytest.approx([2 / 3] * 3)
+
+
+def test_differences_are_of_the_same_players() -> None:
+    """Two scenes, of two players and of one; the second system is 1 dB better in one and 3 in the other, and lacks a
+    player of the first."""
+    players = pd.DataFrame(
+        {"scene": ["a", "a", "b"], "player": [0.0, 1.0, 0.0], "snri": [1.0, 2.0, 3.0], "role": "player", "system": "x"}
+    ).reindex(columns=COLUMNS)
+    better = players.assign(system="y", snri=[2.0, np.nan, 6.0])
+    quiet = players.assign(scene="c", snri=np.nan)
+    found = differences(pd.concat([players, quiet, better]), resamples=200, seed=0)
+    assert found.to_dict("records") == [
+        {
+            **{"system": "y", "against": "x", "players": 2, "scenes": 2},
+            **{"difference": 2.0, "low": 1.0, "high": 3.0, "significant": 1},
+        }
+    ]
+    assert list(differences(quiet, resamples=50, seed=0).columns) == list(found.columns)
 
 
 def test_who_was_missed_is_no_merit_and_silence_flatters_no_mean() -> None:
