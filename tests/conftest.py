@@ -1,15 +1,20 @@
 """Tiny real videos, and a project folder around them."""
 
 import csv
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from avsep.media.ffmpeg import ffmpeg
 from tests.helpers.website import Site, open_site
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 CLASSES = ("cello", "flute", "trumpet", "tuba")
 
@@ -73,3 +78,50 @@ def project(tiny_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
     shutil.copytree(tiny_videos, tmp_path / "data/videos")
     return tmp_path
+
+
+# --- A real browser, without a window
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """The machine's own Chromium, which reaches no network. Without one its tests are skipped, or, where
+    AVSEP_NEEDS_BROWSER is set, as .ci/run does, they fail."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        word = "no Chromium on this machine: install Debian's package chromium, or set CHROMIUM to one's path"
+        if os.environ.get("AVSEP_NEEDS_BROWSER"):
+            pytest.fail(word)
+        pytest.skip(word)
+    from playwright.sync_api import sync_playwright  # here, since it takes a second
+
+    words = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--mute-audio", "--host-resolver-rules=MAP * ~NOTFOUND")
+    quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
+    played = ("--autoplay-policy=no-user-gesture-required",)
+    with sync_playwright() as playwright:
+        own = playwright.chromium.launch(executable_path=found, args=[*words, *quiet, *played])
+        yield own
+        own.close()
+
+
+@pytest.fixture
+def browser_page(browser: "Browser", request: pytest.FixtureRequest) -> Iterator["Page"]:
+    """An empty tab, 1400 pixels wide, or as wide as the test asks:
+
+        @pytest.mark.parametrize("browser_page", [390, 1400], indirect=True)
+
+    At the end the page's scripts must have raised nothing, and the page have asked nothing of another machine.
+    """
+    width = getattr(request, "param", 1400)
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, has_touch=width < 600, accept_downloads=True
+    )
+    page, faults = context.new_page(), list[str]()
+    page.set_default_timeout(60_000)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    near = ("file:", "data:", "blob:", "about:", "http://127.0.0.1:", "http://localhost:")
+    page.on("request", lambda asked: None if asked.url.startswith(near) else faults.append(f"asks for {asked.url}"))
+    yield page
+    context.close()
+    assert not faults

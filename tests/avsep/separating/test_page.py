@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from avsep import Separator
 from avsep.separating import video as whole
 from avsep.separating.page import Drawing
-from tests.helpers.browser import CHROMIUM, opened
 from tests.helpers.trained import write_trained
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 MUTED = "[...document.querySelectorAll('audio')].map((one) => one.muted)"
 
@@ -29,10 +32,10 @@ def test_a_drawing_shows_a_tone_where_it_is() -> None:
     assert levels[:, : columns // 3].max() < -90 and levels[:, columns * 3 // 4].max() > 0
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-@pytest.mark.parametrize("width", [390, 1400])
+@pytest.mark.slow  # a browser starts
+@pytest.mark.parametrize("browser_page", [390, 1400], indirect=True)
 def test_the_page_is_clicked_through(
-    width: int, tmp_path: Path, make_video: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    browser_page: "Page", tmp_path: Path, make_video: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def look(self: whole.Separator, frames: list[object]) -> np.ndarray:
         boxes = [[1, 0.9, 2, 4, 30, 46], [2, 0.8, 34, 6, 60, 44]]
@@ -42,30 +45,31 @@ def test_the_page_is_clicked_through(
     video = make_video(tmp_path / "a <b> & 'c'.mp4", seconds=4, sound="anoisesrc=a=0.2:r=44100:seed=1")
     folder = tmp_path / "out"
     Separator.from_pretrained(write_trained(tmp_path / "trained")).write(video, folder, videos=False)
-    with opened(folder / "index.html", tmp_path / "profile", width) as tab:
-        assert tab.value("document.querySelector('h1').textContent") == "a <b> & 'c'.mp4"
-        assert tab.value("document.documentElement.scrollWidth <= window.innerWidth"), "nothing sticks out"
-        assert tab.value(MUTED) == [True] * 3 and not tab.value("by('clock').muted"), "the video's own sound"
-        assert tab.value("document.querySelectorAll('#boxes rect').length") == 2
-        tab.click("#play")
-        tab.wait("by('clock').currentTime > 0.3 && [...document.querySelectorAll('audio')].every((one) => !one.paused)")
-        tab.click("#boxes g:nth-of-type(1) rect")
-        alone = tab.value(MUTED)
-        assert sorted(alone) == [False, True, True] and tab.value("by('clock').muted"), "one is heard alone"
-        assert not tab.value("by('clock').paused"), "and it plays on"
-        tab.press("2", "Digit2")
-        assert tab.value(MUTED) == [True, False, True]
-        tab.press("1", "Digit1", shift=True)
-        assert tab.value(MUTED) == [False, False, True], "a mix"
-        tab.press("2", "Digit2")
-        tab.press("2", "Digit2")
-        assert tab.value(MUTED) == [True] * 3 and not tab.value("by('clock').muted"), "again: everything"
-        tab.press("r", "KeyR")
-        assert tab.value(MUTED) == [True, True, False]
-        tab.click(".track .drawn img")
-        tab.wait("Math.abs(by('clock').currentTime - 2) < 1.9")
-        apart = (
-            "[...document.querySelectorAll('audio')].map((one) => Math.abs(one.currentTime - by('clock').currentTime))"
-        )
-        tab.wait(f"by('clock').paused || {apart}.every((one) => one < 0.2)")
-        assert not tab.faults
+    page = browser_page
+    page.goto((folder / "index.html").as_uri())
+    assert page.text_content("h1") == "a <b> & 'c'.mp4"
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing sticks out"
+    assert page.evaluate(MUTED) == [True] * 3 and not page.evaluate("by('clock').muted"), "the video's own sound"
+    assert page.locator("#boxes rect").count() == 2
+    page.click("#play")
+    started = "by('clock').currentTime > 0.3 && [...document.querySelectorAll('audio')].every((one) => !one.paused)"
+    page.wait_for_function(started)
+    page.click("#boxes g:nth-of-type(1) rect")
+    assert sorted(page.evaluate(MUTED)) == [False, True, True], "one is heard alone"
+    assert page.evaluate("by('clock').muted"), "and not the video's own sound"
+    assert not page.evaluate("by('clock').paused"), "and it plays on"
+    page.keyboard.press("Digit2")
+    assert page.evaluate(MUTED) == [True, False, True]
+    page.keyboard.press("Digit1")
+    assert page.evaluate(MUTED) == [False, True, True], "a solo, by its key"
+    page.keyboard.press("Shift+Digit2")
+    assert page.evaluate(MUTED) == [False, False, True], "a mix"
+    page.keyboard.press("Digit2")
+    page.keyboard.press("Digit2")
+    assert page.evaluate(MUTED) == [True] * 3 and not page.evaluate("by('clock').muted"), "again: everything"
+    page.keyboard.press("r")
+    assert page.evaluate(MUTED) == [True, True, False]
+    page.click(".track .drawn img >> nth=0")
+    page.wait_for_function("Math.abs(by('clock').currentTime - 2) < 1.9")
+    apart = "[...document.querySelectorAll('audio')].map((one) => Math.abs(one.currentTime - by('clock').currentTime))"
+    page.wait_for_function(f"by('clock').paused || {apart}.every((one) => one < 0.2)")
