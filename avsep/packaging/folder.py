@@ -25,7 +25,7 @@ from avsep.errors import InputError
 from avsep.files.whole import whole_folder, write_json, write_text
 from avsep.systems.catalogue import STAGES, asked_of
 from avsep.weights.about import About, own_version, read_about, refuse_other
-from avsep.weights.ccol import CCOL
+from avsep.weights.ccol import CCOL, without_twins
 from avsep.weights.checkpoints import hash_of, load_weights, save_weights
 from avsep.weights.clip import CLIP
 from avsep.weights.clip import KIND as CLIP_KIND
@@ -214,7 +214,10 @@ def _write_system(
 
 def _write(root: Path, folder: Path, path: Path, about: About, dtype: Dtype) -> dict[str, Tensor]:
     """Writes the weights `path` of `root` below `folder`, and returns them."""
-    weights = {name: _as(tensor, dtype, f"{root / path}: {name}") for name, tensor in load_weights(root / path).items()}
+    held = load_weights(root / path)
+    if about.system == CCOL.system:
+        held = without_twins(held)
+    weights = {name: _as(tensor, dtype, f"{root / path}: {name}") for name, tensor in held.items()}
     save_weights(folder / path, weights, about.entry)
     return weights
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from avsep.systems.catalogue import Entry
 from avsep.systems.system import Answer, HeardMixtures, Probability, Setup, Sight, System
 from avsep.weights.about import refuse_other
-from avsep.weights.ccol import CCOL
+from avsep.weights.ccol import CCOL, with_twins
 from avsep.weights.checkpoints import load_into, load_weights
 from models.ccol import CCoL
 from models.resnet import FrameFeatures
@@ -34,6 +34,6 @@ def load(entries: Sequence[Entry], setup: Setup) -> Iterator[System]:
         path = setup.root / f"checkpoints/{entry.stage}/best.safetensors"
         # in the published weights each of the frame encoders has a trunk of its own: the file tells
         network = CCoL(**refuse_other(path, CCOL, setup.params, str(entry.stage)).keywords)
-        load_into(network, load_weights(path), path)
+        load_into(network, with_twins(load_weights(path)), path)
         sight = Sight(str(entry.stage), setup.fps, setup.frames, setup.stride, setup.size, setup.square, whole=False)
         yield CCoLSystem(entry.name, network.to(setup.device).eval(), sight)

@@ -33,6 +33,7 @@ TINY: dict[str, Any] = {
     "model": {**factories.MODEL, "query_std": None},
     "vast": {"unet_levels": 3, "unet_channels": 2, "frames": 1, "phrase": "playing the {}"},
     "evaluate": {"systems": ["cyclic", "trimodal"]},
+    "package": {"systems": ["cyclic", "trimodal"]},
 }
 
 
