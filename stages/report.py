@@ -91,7 +91,6 @@ def main(params: ReportParams) -> None:
         rate=params.extract.rate,
         systems=len(systems),
     )
-    drawn = charts.draw(METRICS, pairs, training, measured)
     p = params.spectrogram
     axis = Axis(params.extract.rate, p.n_fft, p.log_bins, p.align_corners)
 
@@ -101,6 +100,7 @@ def main(params: ReportParams) -> None:
         mixtures = [reader.read(example) for example in progress(folders, "mixtures", len(folders))]
         heard = [] if scenes is None else read_examples(METRICS, shelf)
         copied = copy_tables(folder)
+        drawn = charts.draw(METRICS, pairs, training, measured)
         megabytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
         html = page.render(
             leaks=sentences(leaks, named=None),

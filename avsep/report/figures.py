@@ -137,6 +137,6 @@ def _inline(svg: str) -> str:
     """An SVG document as an element of the page: no prologue, no names that recur, the page's ink."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' id="[a-z0-9]+_\d+"', "", svg)  # figure_1, axes_1, ...: each chart has them
+    svg = re.sub(r' id="[a-z0-9.]+_\d+"', "", svg)  # figure_1, axes_1, ...: each chart has them
     svg = re.sub(r'^<svg [^>]*viewBox="([^"]+)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg)
     return svg.replace("xlink:href", "href").replace(INK, "currentColor")

@@ -186,8 +186,6 @@ def read_examples(metrics: Path, shelf: Shelf) -> list[HeardScene]:
     listed = [system for system in catalogue.arranged(set(rows["system"])) if isinstance(system, Entry)]
     systems = [system for system in listed if system.group in COMPARED]
     folders = sorted(path.parent for path in (metrics / "scene_examples").glob("*/example.json"))
-    if len(rows) and not folders:
-        raise InputError("metrics/scene_examples is empty: run `dvc repro evaluate_scenes`")
     scenes = []
     for folder in folders:
         example = checked(ExampleFile, folder / "example.json", "evaluate_scenes")
