@@ -64,7 +64,7 @@ def copy_tables(folder: Path) -> dict[str, str]:
         to = folder / "tables" / name
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, to)
-        copied[f"tables/{name}"] = TABLES.get(name, "an aggregate")
+        copied[f"tables/{name}"] = TABLES.get(name, "made of such rows: means with intervals, or a curve")
     return copied
 
 

@@ -43,6 +43,7 @@ CURVES = {
     "train/told_right": ("Pairs that separation tells right", "share"),
     "train/distance_sounding": ("Distance to the reference, sounding objects", "L1"),
     "train/distance_silent": ("Distance to the reference, silent objects", "L1"),
+    "train/gates_right": ("Gates that are right", "share"),
     "train/pairs_muted": ("Pairs without an open gate", "share"),
     "train/pairs_doubled": ("Pairs with two open gates", "share"),
     "train/visual_masks": ("Loss of masks, asked with a picture", "loss"),
