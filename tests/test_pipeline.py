@@ -481,6 +481,7 @@ def test_solos_is_music_but_for_what_its_script_has(tmp_path: Path) -> None:
         if value != music[section][name]
     }
     assert changed == {
+        "report.profile": ("music", "solos"),
         "captions.steps": (5000, 10000),
         "trimodal.lr_separation": (50.0, 10.0),
         "finetune.caption_weight": (1e-2, 1e-3),

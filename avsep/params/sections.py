@@ -388,6 +388,8 @@ class Package:
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
 class Report:
+    profile: Annotated[str, Field(min_length=1)]
+    trial: bool
     mixtures: Whole
 
 

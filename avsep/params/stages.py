@@ -229,6 +229,9 @@ class PackageParams:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportParams:
+    seed: int
+    device: Device
+    videos: Videos
     extract: Extract
     spectrogram: Spectrogram
     report: Report

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from avsep.report.figures import curve_chart
 from avsep.report.measured import PHRASES, SOUNDS, Measured
-from avsep.report.tables import COMPARED, System, read_table
+from avsep.report.tables import COMPARED, Curves, System, read_table
 from avsep.systems import catalogue
 from avsep.systems.catalogue import Drawn, Entry
 
@@ -26,6 +26,31 @@ GATES = {
     "si_sdri_heard": "SI-SDRi of what is heard",
     "snri_given": "SNRi of what is given",
 }
+# What training logs -> its title and unit, in the order of the page: first what is watched.
+CURVES = {
+    "val/si_sdri": ("SI-SDRi", "dB"),
+    "val/snri": ("SNRi", "dB"),
+    "val/visual_si_sdri": ("SI-SDRi, asked with a picture", "dB"),
+    "val/text_si_sdri": ("SI-SDRi, asked with a phrase", "dB"),
+    "val/visual_snri": ("SNRi, asked with a picture", "dB"),
+    "val/text_snri": ("SNRi, asked with a phrase", "dB"),
+    "val/balanced_accuracy": ("Balanced accuracy in mixtures", "share"),
+    "val/solo_balanced_accuracy": ("Balanced accuracy with solo sound", "share"),
+    "train/loss": ("Loss, mean of an epoch", "loss"),
+    "train/step_loss": ("Loss, step by step", "loss"),
+    "train/separation": ("Loss of separation", "loss"),
+    "train/grounding": ("Loss of grounding", "loss"),
+    "train/told_right": ("Pairs that separation tells right", "share"),
+    "train/distance_sounding": ("Distance to the reference, sounding objects", "L1"),
+    "train/distance_silent": ("Distance to the reference, silent objects", "L1"),
+    "train/gates_right": ("Gates that are right", "share"),
+    "train/pairs_muted": ("Pairs without an open gate", "share"),
+    "train/pairs_doubled": ("Pairs with two open gates", "share"),
+    "train/visual_masks": ("Loss of masks, asked with a picture", "loss"),
+    "train/text_masks": ("Loss of masks, asked with a phrase", "loss"),
+    "train/consistency": ("Loss of consistency of words, sound and picture", "loss"),
+    "train/classification": ("Loss of classification", "loss"),
+}
 PROBABILITIES = {"mixture": "probability", "solo": "solo_probability"}  # sound -> column of pairs.csv
 
 
@@ -34,6 +59,14 @@ class Distribution:
     """How the objects of some systems spread: a chart, as SVG."""
 
     systems: Sequence[Entry]
+    chart: str
+
+
+@dataclass(frozen=True)
+class TrainingChart:
+    name: str  # as logged: `val/si_sdri`
+    title: str
+    validation: bool
     chart: str
 
 
@@ -48,7 +81,7 @@ class Charts:
     gated: Sequence[Entry]  # whose gates are drawn
     confidences: str
     kinds: Sequence[Drawn]  # the phrases whose confidences are drawn
-    training: Mapping[str, str]  # `val/si_sdri` -> chart
+    training: Sequence[TrainingChart]
     trained: Sequence[Drawn]  # the stages whose curves are drawn
 
     def lines(self) -> list[Drawn]:
@@ -56,9 +89,7 @@ class Charts:
         return [*KINDS, THRESHOLD, *self.trained]
 
 
-def draw(
-    metrics: Path, pairs: pd.DataFrame, training: Mapping[Drawn, dict[str, pd.DataFrame]], measured: Measured
-) -> Charts:
+def draw(metrics: Path, pairs: pd.DataFrame, training: Mapping[Drawn, Curves], measured: Measured) -> Charts:
     """`training`: the curves of each training stage. Raises InputError."""
     phrases = read_table(metrics / "phrases.csv", PHRASES)
     threshold, grounded = measured.headline.phrases.get("threshold"), measured.grounded
@@ -76,21 +107,27 @@ def draw(
     )
 
 
-def curve_charts(stages: Mapping[Drawn, dict[str, pd.DataFrame]]) -> dict[str, str]:
-    """One chart per metric, with a line for each training stage that has it: `val/si_sdri` -> SVG."""
-    names = sorted({name for curves in stages.values() for name in curves}, reverse=True)
-    return {
-        name: curve_chart(
-            {
-                stage: (curves[name]["step"].tolist(), curves[name]["value"].tolist())
-                for stage, curves in stages.items()
-                if name in curves
-            },
-            x="step",
-            y=name,
-        )
-        for name in names
-    }
+def curve_charts(stages: Mapping[Drawn, Curves]) -> list[TrainingChart]:
+    """A chart for each metric, in the order of CURVES, those that stand not there last; in each a line for each
+    training stage that has it, in the order of the pipeline, and a ring at the epoch whose weights are kept."""
+    found = dict.fromkeys(name for curves in stages.values() for name in curves.values)
+    order = [*(name for name in CURVES if name in found), *sorted(name for name in found if name not in CURVES)]
+    charts = []
+    for name in order:
+        own = {stage: curves for stage, curves in stages.items() if name in curves.values}
+        lines, rings = {}, {}
+        for stage, curves in own.items():
+            epochs, values = (curves.values[name][column].tolist() for column in ("epoch", "value"))
+            lines[stage] = (epochs, values)
+            at = [
+                n for n, epoch in enumerate(epochs) if curves.chosen is not None and abs(epoch - curves.chosen) < 1e-6
+            ]
+            if at:
+                rings[stage] = (epochs[at[-1]], values[at[-1]])
+        title, unit = CURVES.get(name, (name.split("/", 1)[-1].replace("_", " ").capitalize(), ""))
+        svg = curve_chart(lines, "epoch", unit or "value", span=[0], rings=rings)
+        charts.append(TrainingChart(name, title, name.startswith("val/"), svg))
+    return charts
 
 
 def cumulative(values: pd.Series) -> tuple[list[float], list[float]]:

@@ -1,7 +1,6 @@
 """The page's pictures: spectrograms, masks, heat maps as PNG, curves as SVG; the same numbers give the same bytes."""
 
 import io
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,13 +20,14 @@ from avsep.systems.catalogue import Drawn
 INK = "#010203"
 PLACEHOLDERS = tuple(f"#0102{number:02x}" for number in range(4, 256))  # a colour of lines each
 Line = TypeVar("Line", bound=Drawn)
+LEVELS = 64  # colours of a heat map: a page holds hundreds of them, and fewer colours make smaller files
 OPACITY = 0.8  # of a heat map where it is highest
 
 
 def heatmap(values: NDArray[np.floating], highest: float, colours: str) -> bytes:
     """PNG of (F, T) values from 0 to `highest`, low frequencies at the bottom. `colours` names a colour map."""
-    levels = np.round(np.clip(values / highest, 0, 1) * 255).astype(np.uint8)[::-1]
-    palette = np.round(matplotlib.colormaps[colours](np.arange(256))[:, :3] * 255).astype(np.uint8)
+    levels = np.round(np.clip(values / highest, 0, 1) * (LEVELS - 1)).astype(np.uint8)[::-1]
+    palette = np.round(matplotlib.colormaps[colours](np.linspace(0, 1, LEVELS))[:, :3] * 255).astype(np.uint8)
     image = Image.fromarray(levels, mode="P")
     image.putpalette(palette.tobytes())
     return _png(image)
@@ -50,24 +50,10 @@ def _png(image: Image.Image) -> bytes:
 
 @dataclass(frozen=True)
 class Tick:
-    """A mark beside a spectrogram: `height` is its share of the picture's height from the bottom."""
+    """A mark beside a picture: `place` is its share of the picture's height from the bottom, or width from the left."""
 
     label: str
-    height: float
-
-
-def frequency_ticks(rate: int, n_fft: int, log_bins: int, align_corners: bool) -> list[Tick]:
-    """Where 250 Hz, 500 Hz, ... lie on the log-frequency rows: the warp of avsep/media/spectrogram.py, solved."""
-    bins = n_fft // 2 + 1
-    ticks = []
-    hertz = 250
-    while hertz < rate / 2:
-        linear = hertz * n_fft / rate
-        y = 2 * linear / (bins - 1) - 1 if align_corners else (2 * linear + 1) / bins - 1
-        row = (2 * math.log(10 * y + 11) / math.log(21) / 2) * (log_bins - 1)
-        ticks.append(Tick(f"{hertz / 1000:g} kHz" if hertz >= 1000 else f"{hertz} Hz", (row + 0.5) / log_bins))
-        hertz *= 2
-    return ticks
+    place: float
 
 
 def variable(drawn: Drawn) -> str:
@@ -88,11 +74,12 @@ def curve_chart(
     marks: Mapping[Line, float] | None = None,
     diagonal: bool = False,
     points: Mapping[Line, Sequence[float]] | None = None,
+    rings: Mapping[Line, tuple[float, float]] | None = None,
 ) -> str:
     """Inline SVG with a line for each key, in its colour and dashes: (x values, y values). The x axis holds `span` too.
 
     `marks`: where on the x axis a thin upright line stands; `diagonal`: from 0 to 1, a thin line; `points`: the area of
-    a dot at each value of a line, as its share of all of them.
+    a dot at each value of a line, as its share of all of them; `rings`: a point of a line with a ring around it.
     """
     variables = dict.fromkeys(variable(drawn) for drawn in (*(marks or {}), *lines))
     colours = dict(zip(variables, PLACEHOLDERS, strict=False))
@@ -108,12 +95,19 @@ def curve_chart(
         if points:
             areas = [4 + 160 * share for share in points[drawn]]
             axes.scatter(horizontal, vertical, s=areas, color=colour, linewidth=0)
+    for drawn, (across, upwards) in (rings or {}).items():
+        colour = colours[variable(drawn)]
+        axes.plot(
+            across, upwards, "o", markersize=7, markerfacecolor="none", markeredgecolor=colour, markeredgewidth=1.8
+        )
     axes.update_datalim([(value, 0) for value in span], updatey=False)
     axes.autoscale_view()
     _frame(axes, x, y)
     buffer = io.StringIO()
-    # the salt makes the clip paths' names a function of their content; text stays text
-    with matplotlib.rc_context({"svg.hashsalt": f"{x} {y}", "svg.fonttype": "none"}):
+    # the salt makes the names of clip paths and markers, which all charts of a page share, a function of what is drawn;
+    # text stays text
+    salt = repr((x, y, list(lines.items()), marks, points, rings))
+    with matplotlib.rc_context({"svg.hashsalt": salt, "svg.fonttype": "none"}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = _inline(buffer.getvalue())
     for name, colour in colours.items():
@@ -143,6 +137,6 @@ def _inline(svg: str) -> str:
     """An SVG document as an element of the page: no prologue, no names that recur, the page's ink."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' id="[a-z0-9]+_\d+"', "", svg)  # figure_1, axes_1, ...: each chart has them
+    svg = re.sub(r' id="[a-z0-9.]+_\d+"', "", svg)  # figure_1, axes_1, ...: each chart has them
     svg = re.sub(r'^<svg [^>]*viewBox="([^"]+)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg)
     return svg.replace("xlink:href", "href").replace(INK, "currentColor")

@@ -106,6 +106,7 @@ class Separation:
     system: Entry
     nsdr: Cell
     beside: Sequence[tuple[str, float]]
+    wrong: Sequence[float]  # of it, asked for another object's class
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ class Headline:
     videos: int
     pairs: Mapping[str, Any]  # `evaluated` and `skipped` test mixtures
     separation: Sequence[Separation]  # of each method
+    framing: Sequence[tuple[str, float]]  # what is drawn beside each method, and its mean NSDR
     grounded: Entry | None  # the system that these two are of
     grounding: Mapping[str, float]  # in mixtures
     silent: Mapping[str, float]
@@ -388,6 +390,7 @@ def headline(
         videos=int(scores["videos"].max()),
         pairs=pairs,
         separation=[separation(scores, there, entry) for entry in entries(there) if entry.first],
+        framing=[(e.title, float(scores.loc[e.name, "nsdr"])) for e in entries(there) if e.everywhere],  # type: ignore[arg-type]
         grounded=first,
         grounding={} if first is None else row_of(grounding, first.name),
         silent={} if first is None else row_of(silence, first.name),
@@ -403,13 +406,15 @@ def row_of(table: pd.DataFrame, name: str) -> dict[str, Any]:
 
 def separation(scores: pd.DataFrame, there: Mapping[str, System], first: Entry) -> Separation:
     """The first system of a method beside the others of it, what is drawn beside each method, and its own control."""
-    beside = []
+    beside, wrong = [], []
     for system in there.values():
+        nsdr = float(scores.loc[system.name, "nsdr"])  # type: ignore[arg-type]
         if isinstance(system, Entry):
             near = system.everywhere or system.method == first.method
         else:
             near = system.of == first.name and system.asked == catalogue.OTHER
+            wrong += [nsdr] if near else []
         if near and system != first:
-            beside.append((system.title, float(scores.loc[system.name, "nsdr"])))  # type: ignore[arg-type]
+            beside.append((system.title, nsdr))
     mean, low, high = (float(scores.loc[first.name, f"nsdr{end}"]) for end in ("", "_low", "_high"))  # type: ignore[arg-type]
-    return Separation(first, Cell(mean, low, high), beside)
+    return Separation(first, Cell(mean, low, high), beside, wrong)

@@ -1,335 +1,76 @@
-"""The page: one HTML file that holds its pictures and sounds, asks for nothing from a network and runs no script."""
+"""The page: one HTML file that holds its pictures, with its sounds in a folder beside it.  It asks for nothing from a
+network, and runs one script, which it names by its hash."""
 
 import base64
-import io
-import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import jinja2
-import numpy as np
 import pandas as pd
-import pydantic
-import soundfile
-from numpy.typing import NDArray
-from PIL import Image
-from pydantic import Field
 
-from avsep.errors import InputError
 from avsep.report import figures, tables
 from avsep.report.charts import GATES, Charts
 from avsep.report.measured import ACCEPTED, MORE_SOURCES, Measured
-from avsep.report.scenes import Scenes
-from avsep.systems.catalogue import Entry
+from avsep.report.mixtures import Mixture
+from avsep.report.opening import First, sentences
+from avsep.report.provenance import Provenance
+from avsep.report.scenes import HeardScene, Scenes
+from avsep.report.sounds import time_ticks
+from avsep.report.uris import RANGE_DB
+from avsep.systems import catalogue
 
 # Sections, each a template of that name -> their titles.
 CONTENTS = {
+    "mixtures": "Look and listen",
+    "scenes": "Scenes",
     "separation": "Separation",
     "grounding": "Grounding",
     "silence": "Silence",
     "phrases": "Phrases",
     "places": "Where the sound is",
     "sources": "More sources",
-    "scenes": "Scenes",
-    "mixtures": "Look and listen",
     "classes": "By class",
     "training": "Training",
     "data": "Data",
     "words": "How to read this",
+    "links": "Files and papers",
 }
 SOUNDS = {"mixture": "mixtures", "solo": "solo sound"}
-
-Corners = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the frame
-
-
-class ExampleObject(pydantic.BaseModel):
-    """What every object of example.json has."""
-
-    video: str
-    name: str = Field(alias="class")
-    frame: int
-    box: Corners | None
-    confidence: float | None
-    probability: dict[str, float]
-
-
-class SilentObject(ExampleObject):
-    """B or D."""
-
-    role: Literal["silent"]
-
-
-class SoundingObject(ExampleObject):
-    """A or C."""
-
-    role: Literal["sounding"]
-
-
-class AskedObject(SoundingObject):
-    """A or C where it is asked for with the `view` of its frame that CLIP saw, and with a phrase."""
-
-    phrase: str = Field(min_length=1)
-    phrase_confidence: float | None  # of the system that says how sure it is
-    view: Corners
-
-
-class ExampleFile(pydantic.BaseModel):
-    """example.json, as stage evaluate writes it; the scores are taken from pairs.csv, where all pairs have theirs."""
-
-    mixture: int
-    objects: Mapping[
-        Literal["A", "B", "C", "D"], Annotated[SoundingObject | SilentObject, Field(discriminator="role")]
-    ] = Field(min_length=4)
-
-
-class AskedExampleFile(ExampleFile):
-    """The same where systems are asked with pictures or phrases."""
-
-    objects: Mapping[
-        Literal["A", "B", "C", "D"], Annotated[AskedObject | SilentObject, Field(discriminator="role")]
-    ] = Field(min_length=4)
+PAPERS = (
+    (
+        "Yapeng Tian, Di Hu, Chenliang Xu: Cyclic Co-Learning of Sounding Object Visual Grounding and Sound Separation,"
+        " CVPR 2021 (CCoL)",
+        "https://arxiv.org/abs/2104.02026",
+    ),
+    (
+        "Reuben Tan, Arijit Ray, Andrea Burns, Bryan A. Plummer, Justin Salamon, Oriol Nieto, Bryan Russell,"
+        " Kate Saenko: Language-Guided Audio-Visual Source Separation via Trimodal Consistency, CVPR 2023 (VAST)",
+        "https://arxiv.org/abs/2303.16342",
+    ),
+    ("Hang Zhao et al.: The Sound of Pixels, ECCV 2018", "https://arxiv.org/abs/1804.03160"),
+)
+DOCS = {  # beside the page's project
+    "README.md": "what this is",
+    "docs/evaluation.md": "how it is measured",
+    "docs/results.md": "results, told",
+    "docs/ccol.md": "CCoL, what is computed",
+    "docs/vast.md": "VAST, what is computed",
+    "docs/limits.md": "limits",
+    "docs/params.md": "all params",
+}
 
 
 @dataclass(frozen=True)
-class Sound:
-    """What can be heard of an object: its reference, or what one system makes of the mixture."""
+class Beside:
+    """What lies beside the page."""
 
-    title: str
-    audio: str
-    mask: str | None
-    scores: dict[str, Any]
-    instead: str = ""  # of a mask
-
-
-@dataclass(frozen=True)
-class Picture:
-    uri: str
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
-class Attention:
-    """A heat map over the part of a picture that it is about: where that lies, and how uneven it is, in percent."""
-
-    title: str  # of the system
-    uri: str
-    left: float
-    top: float
-    width: float
-    height: float
-    highest: float  # of all attention, at one position
-    even: float  # at each position, if all had the same
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is made of the mixture by the systems that are asked for an object with a picture, and with a phrase."""
-
-    attention: list[Attention]
-    by_picture: list[Sound]
-    by_phrase: list[Sound]
-
-    @property
-    def rows(self) -> int:
-        """Of the two columns that stand beside each other: a title, what is asked with, a line, and each sound."""
-        return 3 + max(len(self.by_picture), len(self.by_phrase))
-
-
-@dataclass(frozen=True)
-class SeenObject:
-    """One of a mixture's four objects: its picture, what grounding says of it, its sounds, and, if it sounds and there
-    are systems that are asked otherwise, theirs."""
-
-    letter: str
-    about: SoundingObject | SilentObject
-    picture: Picture
-    probabilities: list[tuple[Entry, float]]
-    sounds: list[Sound]
-    asked: Asked | None
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """All that the page shows of one test mixture."""
-
-    number: int
-    audio: str
-    spectrogram: str
-    objects: list[SeenObject]
-
-    def names(self, role: str) -> list[str]:
-        return [seen.about.name for seen in self.objects if seen.about.role == role]
-
-
-def read_mixture(folder: Path, pairs: pd.DataFrame, systems: Iterable[Entry]) -> Mixture:
-    """A mixture out of metrics/examples/<number>, with `systems`, of which `pairs` has rows. Raises InputError that
-    names the file that is missing or foreign."""
-    path = folder / "example.json"
-    ways: dict[str, list[Entry]] = {"object": [], "picture": [], "phrase": []}
-    for system in systems:
-        if system.everywhere or system.group in tables.COMPARED:
-            ways[system.asked].append(system)
-    kind = AskedExampleFile if ways["picture"] or ways["phrase"] else ExampleFile
-    try:
-        example = kind.model_validate(tables.read_json(path))
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {where}: {first['msg']}: run `dvc repro evaluate`") from None
-    arrays = read_arrays(folder / "arrays.npz")
-    rows = pairs[pairs["mixture"] == example.mixture].set_index(["object", "system"]).to_dict("index")
-    spectrogram = take(arrays, "mixture", folder)
-    objects = []
-    for letter, about in sorted(example.objects.items()):
-        picture = read_picture(folder / f"{letter}.jpg")
-        asked = None
-        if isinstance(about, AskedObject):
-            looking = [system for system in ways["picture"] if system.looks]
-            asked = Asked(
-                attention=[attention(folder, arrays, letter, about, picture, system) for system in looking],
-                by_picture=[estimate(folder, arrays, letter, system, rows) for system in ways["picture"]],
-                by_phrase=[estimate(folder, arrays, letter, system, rows) for system in ways["phrase"]],
-            )
-        said = [(s, about.probability[s.name]) for s in ways["object"] if s.name in about.probability]
-        heard = sounds(folder, arrays, letter, about, ways["object"], rows)
-        objects.append(SeenObject(letter, about, picture, said, heard, asked))
-    return Mixture(
-        number=example.mixture,
-        audio=sound_uri(folder / "mixture.wav"),
-        spectrogram=png_uri(figures.heatmap(spectrogram, float(spectrogram.max()) or 1.0, "magma")),
-        objects=sorted(objects, key=lambda seen: seen.about.role == "silent"),
-    )
-
-
-def sounds(
-    folder: Path,
-    arrays: dict[str, NDArray[np.floating]],
-    letter: str,
-    about: SoundingObject | SilentObject,
-    systems: Sequence[Entry],
-    rows: Mapping[Any, Any],
-) -> list[Sound]:
-    """What can be heard of an object, from its reference to the last of `systems`, which are asked with an object: of
-    a silent one, of those that say who sounds. Others' sounds may be of sounding objects alone."""
-    if about.role == "silent":
-        shown = [s for s in systems if s.grounds and (s.group == "trained" or (folder / wav_of(letter, s)).is_file())]
-        return [estimate(folder, arrays, letter, system, rows) for system in shown]
-    target = mask_uri(take(arrays, f"target_{letter}", folder))
-    reference = Sound("Reference", sound_uri(folder / f"{letter}_reference.wav"), target, {})
-    return [reference, *(estimate(folder, arrays, letter, system, rows) for system in systems)]
-
-
-def wav_of(letter: str, system: Entry) -> str:
-    return f"{letter}_{system.name}.wav"
-
-
-def estimate(
-    folder: Path, arrays: dict[str, NDArray[np.floating]], letter: str, system: Entry, rows: Mapping[Any, Any]
-) -> Sound:
-    """What a system makes of the mixture for an object."""
-    mask, target = (arrays.get(name) for name in (f"mask_{system.name}_{letter}", f"target_{letter}"))
-    ideal = mask is not None and target is not None and np.array_equal(mask, target)
-    return Sound(
-        title=system.title,
-        audio=sound_uri(folder / wav_of(letter, system)),
-        mask=None if mask is None or ideal else mask_uri(mask),
-        scores=rows.get((letter, system.name), {}),
-        instead="the target mask above" if ideal else "no mask: it gives a sound",
-    )
-
-
-def attention(
-    folder: Path,
-    arrays: dict[str, NDArray[np.floating]],
-    letter: str,
-    about: AskedObject,
-    picture: Picture,
-    system: Entry,
-) -> Attention:
-    """Where in an object's picture a system finds the sound that it separated. Raises InputError."""
-    name = f"attention_{system.name}_{letter}"
-    shares = take(arrays, name, folder)
-    if shares.min(initial=0) < 0 or abs(shares.sum() - 1) > 0.01:  # float16 rounds
-        raise InputError(f"{folder / 'arrays.npz'}: {name} holds no shares of 1: run `dvc repro evaluate`")
-    x1, y1, x2, y2 = about.view
-    if not (-1 < x1 < x2 < picture.width + 1 and -1 < y1 < y2 < picture.height + 1):  # a crop rounds to whole pixels
-        raise InputError(
-            f"{folder / 'example.json'}: objects.{letter}.view lies not within {letter}.jpg: run `dvc repro evaluate`"
-        )
-    return Attention(
-        title=system.title,
-        uri=png_uri(figures.overlay(shares, "inferno")),
-        left=100 * x1 / picture.width,
-        top=100 * y1 / picture.height,
-        width=100 * (x2 - x1) / picture.width,
-        height=100 * (y2 - y1) / picture.height,
-        highest=100 * float(shares.max()),
-        even=100 / shares.size,
-    )
-
-
-def read_arrays(path: Path) -> dict[str, NDArray[np.floating]]:
-    """Named planes of a .npz file: (F, T), or (rows, columns) of a picture. Raises InputError."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name].astype(np.float32) for name in archive.files}
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run `dvc repro evaluate`") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} holds no arrays ({error}): run `dvc repro evaluate`") from None
-    for name, array in arrays.items():
-        if array.ndim != 2 or not np.isfinite(array).all():
-            raise InputError(f"{path}: {name} is no finite plane: run `dvc repro evaluate`")
-    return arrays
-
-
-def take(arrays: dict[str, NDArray[np.floating]], name: str, folder: Path) -> NDArray[np.floating]:
-    if name not in arrays:
-        raise InputError(f"{folder / 'arrays.npz'} has no {name}: run `dvc repro evaluate`")
-    return arrays[name]
-
-
-def read_picture(path: Path) -> Picture:
-    """A JPEG as it is, with its size in pixels. Raises InputError."""
-    content = read_bytes(path)
-    try:
-        with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
-            image.load()
-    except OSError as error:
-        raise InputError(f"{path} is no JPEG ({error}): run `dvc repro evaluate`") from None
-    return Picture(data_uri("image/jpeg", content), *image.size)
-
-
-def sound_uri(path: Path) -> str:
-    """A wav file as it is. Raises InputError."""
-    content = read_bytes(path)
-    try:
-        soundfile.info(io.BytesIO(content))
-    except soundfile.LibsndfileError as error:
-        raise InputError(f"{path} is no wav file ({error}): run `dvc repro evaluate`") from None
-    return data_uri("audio/wav", content)
-
-
-def read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run `dvc repro evaluate`") from None
-
-
-def mask_uri(mask: NDArray[np.floating]) -> str:
-    return png_uri(figures.heatmap(mask, 1.0, "viridis"))
-
-
-def png_uri(content: bytes) -> str:
-    return data_uri("image/png", content)
-
-
-def data_uri(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+    tables: Mapping[str, str]  # path from the page -> what its rows are
+    shown: Mapping[str, str]  # a training stage's title -> its own page, from this one
+    sounds: int
+    megabytes: float
 
 
 def render(
@@ -338,14 +79,21 @@ def render(
     measured: Measured,
     charts: Charts,
     scenes: Scenes | None,
+    heard: Sequence[HeardScene],
     mixtures: Sequence[Mixture],
+    first: First | None,
     ticks: Sequence[figures.Tick],
+    provenance: Provenance,
+    beside: Beside,
     rejected: pd.DataFrame,
     stages: Mapping[str, Sequence[tuple[str, Any]]],
 ) -> str:
-    """The whole page. `leaks`: sentences on the videos that splits share. `charts` are SVG; all else is escaped."""
+    """The whole page. `leaks`: sentences on the videos that splits share; `heard`: the scenes that have sounds;
+    `ticks`: of all spectrograms' frequencies. `charts` are SVG; all else is escaped."""
+    templates = Path(__file__).parent / "templates"
+    script = (templates / "player.js").read_text(encoding="utf-8")
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=jinja2.FileSystemLoader(templates),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -357,7 +105,8 @@ def render(
         *(() if charts.training else ("training",)),
     }
     environment.filters.update(decimal=tables.decimal, plain=tables.plain, written=tables.written, bare=tables.bare)
-    environment.filters["variable"] = figures.variable
+    environment.filters.update(variable=figures.variable, spoken=lambda name: name.replace("_", " "))
+    compared = {name for mixture in mixtures for name in mixture.nsdr}
     return environment.get_template("page.html").render(
         contents={section: title for section, title in CONTENTS.items() if section not in absent},
         palette=figures.palette((*measured.systems.values(), *charts.lines())),
@@ -368,12 +117,25 @@ def render(
         source_names=MORE_SOURCES,
         leaks=leaks,
         headline=measured.headline,
+        sentences=sentences(measured.headline),
+        provenance=provenance,
+        first=first,
         marked=any(cell.best for line in measured.means.lines for cell in line.cells),
         measured=measured,
         charts=charts,
         scenes=scenes,
+        heard=heard,
         mixtures=mixtures,
+        choices=[system for system in catalogue.arranged(compared) if isinstance(system, catalogue.Entry)],
+        classes=sorted({name for mixture in mixtures for name in mixture.names("sounding")}),
         ticks=ticks,
+        time_ticks=time_ticks,
+        range_db=RANGE_DB,
+        beside=beside,
+        papers=PAPERS,
+        docs=DOCS,
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
         rejected=rejected,
         stages=stages,
     )

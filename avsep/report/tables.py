@@ -18,6 +18,8 @@ from avsep.systems import catalogue
 System = catalogue.Entry | catalogue.Control  # what has a line of its own wherever systems do
 COMPARED = ("trained", "external")  # groups of what is compared, one with each other; the rest stands beside
 
+MOST_TICKS = 5  # steps of a scale
+
 SCORES = {
     "sdr": "SDR",
     "sir": "SIR",
@@ -66,16 +68,30 @@ def read_table(path: Path, columns: Sequence[str], separator: str = ",") -> pd.D
     return table
 
 
-def read_curves(folder: Path) -> dict[str, pd.DataFrame]:
-    """A training stage's curves, DVCLive's plots/metrics: `val/si_sdri` -> columns step, value. Raises InputError."""
-    curves = {}
-    for path in sorted(folder.glob("*/*.tsv")):
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        curve = read_table(path, ["step", path.stem], separator="\t")
-        curves[name] = pd.DataFrame({"step": curve["step"], "value": curve[path.stem]})
-    if not curves:
+@dataclass(frozen=True)
+class Curves:
+    """What a training stage has logged, over how many epochs have passed: the first ends at 1."""
+
+    values: Mapping[str, pd.DataFrame]  # `val/si_sdri` -> columns epoch, value
+    chosen: int | None  # the epoch whose weights are kept, from 1
+
+
+def read_curves(metrics: Path, stage: str) -> Curves:
+    """A training stage's curves, DVCLive's metrics/<stage>/plots/metrics, and metrics/<stage>.json. Raises
+    InputError."""
+    folder = metrics / stage / "plots" / "metrics"
+    paths = sorted(folder.glob("*/*.tsv"))
+    if not paths:
         raise InputError(f"{folder} holds no curves: run `dvc repro`, which makes them")
-    return curves
+    passed = read_table(folder / "epoch.tsv", ["step", "epoch"], separator="\t")
+    steps = (passed["step"].max() + 1) / (passed["epoch"].max() + 1)  # of an epoch; both are counted from 0
+    curves = {}
+    for path in paths:
+        curve = read_table(path, ["step", path.stem], separator="\t")
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        curves[name] = pd.DataFrame({"epoch": (curve["step"] + 1) / steps, "value": curve[path.stem]})
+    chosen = dict(flat(read_json(metrics / f"{stage}.json"))).get("best.epoch")
+    return Curves(curves, chosen + 1 if isinstance(chosen, int) else None)
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -133,13 +149,27 @@ class Table:
     def __bool__(self) -> bool:
         return bool(self.lines)
 
-    def place(self, value: float) -> float:
-        """Where a value lies in the drawing of all lines' intervals, with 0 among them, in percent from the left."""
+    @property
+    def ticks(self) -> list[float]:
+        """Round numbers that the drawn intervals lie between, with 0 among them. References are no part of it: an ideal
+        would squeeze all others into a clump."""
         assert self.drawn is not None
-        cells = [line.cells[self.drawn] for line in self.lines]
-        ends = [0.0, *(end for cell in cells for end in (cell.value, cell.low, cell.high) if not math.isnan(end))]
+        own = [line for line in self.lines if line.group != "reference"] or self.lines
+        cells = [line.cells[self.drawn] for line in own]
+        ends = [0.0, *(end for cell in cells for end in (cell.value, cell.low, cell.high) if math.isfinite(end))]
         low, high = min(ends), max(ends)
-        return 100 * (value - low) / ((high - low) or 1.0)
+        steps = (factor * 10.0**power for power in range(-3, 6) for factor in (1, 2, 5))
+        step = next(step for step in steps if math.ceil(high / step) - math.floor(low / step) <= MOST_TICKS)
+        first, last = math.floor(low / step), max(math.ceil(high / step), math.floor(low / step) + 1)
+        return [number * step for number in range(first, last + 1)]
+
+    def place(self, value: float) -> float:
+        """Where a value lies on the scale, in percent from the left; what is beyond an end lies at that end."""
+        low, high = self.ticks[0], self.ticks[-1]
+        return min(max(100 * (value - low) / (high - low), 0.0), 100.0)
+
+    def beyond(self, value: float) -> bool:
+        return not self.ticks[0] <= value <= self.ticks[-1]
 
 
 def named(names: Collection[str]) -> dict[str, tuple[str, str]]:

@@ -5,6 +5,7 @@ import functools
 import io
 import itertools
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ def write_inputs(root: Path, classes: list[str], mixtures: int = 4, examples: in
     table.to_csv(root / "metrics/pairs.csv", index=False)
     _write_metrics(root / "metrics", table, mixtures)
     write_scenes(root / "metrics")
+    write_scene_examples(root / "metrics/scene_examples")
     _phrases().to_csv(root / "metrics/phrases.csv", index=False)
     pd.DataFrame(columns=tables.SKIPPED).to_csv(root / "metrics/skipped.csv", index=False)
     (root / "data/index").mkdir(parents=True)
@@ -196,10 +198,45 @@ def write_scenes(folder: Path, kinds: tuple[str, ...] = ("plain", "noise")) -> N
         rows.append({**about, "player": 0, "label": "tuba", "playing": 1, "found": 1, "probability": 0.9, **heard})
         rows.append({**about, "player": 1, "playing": 1, "found": 0, "snr": 0.0, "snri": -1.0})
     table = pd.DataFrame(rows, columns=scenes.COLUMNS)
+    if not kinds:
+        shutil.rmtree(folder / "scene_examples", ignore_errors=True)
     table.to_csv(folder / "scenes.csv", index=False)
     scenes.summarise_kinds(table, resamples=50, seed=0).to_csv(folder / "scenes_by_kind.csv", index=False)
     scenes.detect_kinds(table[table["system"] == "cyclic"]).to_csv(folder / "scenes_found.csv", index=False)
     (folder / "evaluate_scenes.json").write_text(json.dumps({"scenes": len(kinds)}), encoding="utf-8")
+
+
+def write_scene_examples(folder: Path, kinds: tuple[str, ...] = ("plain", "noise")) -> None:
+    """What evaluate_scenes keeps of the scenes that `write_scenes` tells of, with a false object each, and noise."""
+    time = np.arange(8000) / RATE
+    for kind in kinds:
+        own = folder / f"{kind}_00"
+        own.mkdir(parents=True)
+        Image.new("RGB", (160, 120), "teal").save(own / "frame.jpg")
+        names = ["mixture", "player_0", "player_1", *(["noise"] if kind == "noise" else [])]
+        names += [
+            f"object_{n}_{e.name}" for n in (0, 1) for e in catalogue.SYSTEMS if e.scenes and e.group == "trained"
+        ]
+        for number, name in enumerate(names):
+            wave = 0.3 * np.sin(2 * np.pi * (200 + 20 * number) * time)
+            soundfile.write(own / f"{name}.wav", wave, RATE, subtype="PCM_16")
+        said = {"probability": {"cyclic": 0.9}, "muted": {"cyclic": 0.0}}
+        boxes = [[10.0, 10.0, 60.0, 100.0], [80.0, 20.0, 120.0, 90.0], [125.0, 5.0, 155.0, 60.0]]
+        example = {
+            "scene": f"{kind}_00",
+            "kind": kind,
+            "frame": 3,
+            "players": [
+                {"class": "tuba", "stem": "player_0.wav", "box": boxes[0], "object": 0},
+                {"class": "tuba", "stem": "player_1.wav", "box": boxes[1], "object": None},
+            ],
+            "others": [{"what": "noise", "class": None, "stem": "noise.wav"}] if kind == "noise" else [],
+            "objects": [
+                {"class": "tuba", "confidence": 0.9, "box": boxes[0], "player": 0, **said},
+                {"class": "cello", "confidence": 0.6, "box": boxes[2], "player": None, **said},
+            ],
+        }
+        (own / "example.json").write_text(json.dumps(example), encoding="utf-8")
 
 
 def _write_metrics(folder: Path, table: pd.DataFrame, mixtures: int) -> None:
@@ -237,12 +274,17 @@ def _write_metrics(folder: Path, table: pd.DataFrame, mixtures: int) -> None:
         "pairs": {"evaluated": mixtures, "skipped": 0},
     }
     stages: dict[str, Any] = {
-        stage: {"files": 3, "seconds": {"mean": 24.0}} for stage in ("videos", "extract", "detect", "index")
+        stage: {"files": 3, "seconds": {"mean": 24.0}} for stage in ("videos", "extract", "detect")
+    }
+    stages["index"] = {
+        "videos": {"train": 1308, "val": 5, "test": 7},
+        "classes": {name: {"train": 2, "val": 1, "test": 1} for name in ("cello", "flute", "tuba")},
+        "mixtures": {"val": 6, "test": mixtures},
     }
     stages |= {"pretrained": {"accuracy": 0.97}, "captions": {"captions": 132, "cosine": 0.41}, "evaluate": evaluated}
     for number, stage in enumerate(drawn.name for drawn in catalogue.TRAINING):
-        stages[stage] = {"best": 5.0 + number, "epoch": 3}
-        steps = np.arange(1, 17) * 40
+        stages[stage] = {"best": {"epoch": 2, "val/snri": 5.0 + number}}  # the third of four
+        steps = np.arange(1, 17) * 40 - 1
         curves = {"train/loss": 2 * np.exp(-steps / 200) + 0.1 * number, "val/loss": 2 * np.exp(-steps / 220) + 0.2}
         if stage == "grounding":
             curves["val/balanced_accuracy"] = 1 - 0.5 * np.exp(-steps / 150)
@@ -253,7 +295,7 @@ def _write_metrics(folder: Path, table: pd.DataFrame, mixtures: int) -> None:
                 curves[f"train/{term}"] = curves["train/loss"] / 2
             for score in ("snri", "visual_snri", "text_snri"):
                 curves[f"val/{score}"] = curves["val/si_sdri"] + 1
-        for name, values in curves.items():
+        for name, values in {**curves, "epoch": steps // 160}.items():
             path = folder / stage / "plots/metrics" / f"{name}.tsv"
             path.parent.mkdir(parents=True, exist_ok=True)
             pd.DataFrame({"step": steps, path.stem: values}).to_csv(path, sep="\t", index=False)
@@ -278,16 +320,17 @@ def add_system(root: Path, name: str, like: str, masks: bool = True) -> None:
     if like in told["gates"]:
         told["gates"][name] = 0.25
     (metrics / "evaluate.json").write_text(json.dumps(told), encoding="utf-8")
-    for folder in (metrics / "examples").iterdir():
+    for folder in (*(metrics / "examples").iterdir(), *(metrics / "scene_examples").iterdir()):
         for wave in folder.glob(f"*_{like}.wav"):
             wave.with_name(wave.name.replace(like, name)).write_bytes(wave.read_bytes())
-        if masks:
+        if masks and (folder / "arrays.npz").exists():
             with np.load(folder / "arrays.npz") as archive:
                 arrays = dict(archive)
             same = {key.replace(f"_{like}_", f"_{name}_"): array for key, array in arrays.items()}
             np.savez_compressed(folder / "arrays.npz", **{**same, **arrays})
         example = json.loads((folder / "example.json").read_text(encoding="utf-8"))
-        for about in example["objects"].values():
+        objects = example["objects"]
+        for about in objects.values() if isinstance(objects, dict) else objects:
             if like in about["probability"]:
                 about["probability"][name] = about["probability"][like]
         (folder / "example.json").write_text(json.dumps(example), encoding="utf-8")

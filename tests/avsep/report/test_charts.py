@@ -7,6 +7,7 @@ import pytest
 
 from avsep.errors import InputError
 from avsep.report import charts, figures
+from avsep.report.tables import Curves
 from avsep.systems import catalogue
 
 COLUMNS = ["system", "role", "nsdr"]
@@ -86,3 +87,29 @@ def test_the_roc_is_of_those_that_say_who_sounds() -> None:
     pairs = pd.DataFrame(rows, columns=["system", "role", "probability"])
     svg = charts.roc_chart(pairs, "probability", [cyclic, theirs])  # type: ignore[list-item]
     assert figures.variable(cyclic) in svg and figures.variable(theirs) not in svg
+
+
+# --- Training
+
+
+def curves_of(chosen: int | None, **values: list[float]) -> Curves:
+    frames = {
+        name.replace("__", "/"): pd.DataFrame({"epoch": np.arange(1.0, len(own) + 1), "value": own})
+        for name, own in values.items()
+    }
+    return Curves(frames, chosen)
+
+
+def test_training_is_told_by_titles_in_one_order_with_a_ring_at_the_chosen_epoch() -> None:
+    first, second = catalogue.TRAINING[:2]
+    stages = {
+        first: curves_of(2, train__loss=[3, 2, 1], val__snri=[1, 2, 1.5], train__odd_thing=[1]),
+        second: curves_of(None, train__loss=[2, 1], val__si_sdri=[1, 2]),
+    }
+    shown = charts.curve_charts(stages)
+    assert [chart.title for chart in shown] == ["SI-SDRi", "SNRi", "Loss, mean of an epoch", "Odd thing"]
+    assert [chart.validation for chart in shown] == [True, True, False, False]
+    assert "dB" in shown[0].chart and "epoch" in shown[0].chart
+    without = charts.curve_charts({stage: Curves(own.values, None) for stage, own in stages.items()})
+    changed = [one.chart != other.chart for one, other in zip(shown, without, strict=True)]
+    assert changed == [False, True, True, False], "only where the chosen epoch has a value"

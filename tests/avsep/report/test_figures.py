@@ -3,10 +3,8 @@ import re
 import xml.etree.ElementTree
 
 import numpy as np
-import torch
 from PIL import Image
 
-from avsep.media import spectrogram
 from avsep.report import charts, figures
 from avsep.systems import catalogue
 from avsep.systems.catalogue import Drawn
@@ -42,16 +40,13 @@ def test_overlay_of_nothing_is_clear() -> None:
         assert not np.asarray(image.convert("RGBA"))[..., 3].any()
 
 
-def test_ticks_lie_where_the_warp_puts_their_frequency() -> None:
-    rate, n_fft, log_bins = 11025, 1022, 128
-    for align_corners in (True, False):
-        for tick in figures.frequency_ticks(rate, n_fft, log_bins, align_corners):
-            number, unit = tick.label.split()
-            hertz = float(number) * (1000 if unit == "kHz" else 1)
-            tone = torch.exp(-0.5 * ((torch.arange(512.0) - hertz * n_fft / rate) / 3) ** 2)
-            warped = spectrogram.warp(tone.reshape(1, 512, 1), log_bins, align_corners).flatten()
-            row = tick.height * log_bins - 0.5
-            assert abs(int(warped.argmax()) - row) <= 1.5, (tick, align_corners)
+def test_charts_of_one_page_share_no_name_of_what_is_drawn_differently() -> None:
+    """Else the first chart's markers would be those of all."""
+    charts = [
+        figures.curve_chart({line: ([0, 1], [0, 1])}, "epoch", "dB", rings={line: (1, 1)}) for line in (SOLID, DOTTED)
+    ]
+    ids = [set(re.findall(r'id="([^"]+)"', svg)) for svg in charts]
+    assert all(ids) and not ids[0] & ids[1]
 
 
 def test_chart_is_well_formed_and_in_the_pages_colours() -> None:
@@ -103,6 +98,8 @@ def test_marks_points_and_the_diagonal_are_drawn_in_their_colours() -> None:
     marked = figures.curve_chart(line, "x", "y", marks={DOTTED: 0.5})
     diagonal = figures.curve_chart(line, "x", "y", diagonal=True)
     dotted = figures.curve_chart(line, "x", "y", points={SOLID: [0.3, 0.7]})
+    ringed = figures.curve_chart(line, "x", "y", rings={SOLID: (0.9, 0.8)})
     assert figures.variable(DOTTED) in marked and figures.variable(DOTTED) not in plain
     assert diagonal.count("opacity: 0.4") == 1 and "opacity: 0.4" not in plain
     assert dotted.count(figures.variable(SOLID)) > plain.count(figures.variable(SOLID))
+    assert ringed.count(figures.variable(SOLID)) > plain.count(figures.variable(SOLID))

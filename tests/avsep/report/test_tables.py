@@ -9,14 +9,20 @@ from avsep.report import tables
 from avsep.scoring import separation
 
 
-def test_curves_are_found_by_split_and_name(tmp_path: Path) -> None:
-    (tmp_path / "val").mkdir()
-    (tmp_path / "val/loss.tsv").write_text("step\tloss\n10\t0.5\n", encoding="utf-8")
-    curves = tables.read_curves(tmp_path)
-    assert list(curves) == ["val/loss"]
-    assert curves["val/loss"].to_dict("list") == {"step": [10], "value": [0.5]}
+def test_curves_are_over_epochs_and_know_the_chosen_one(tmp_path: Path) -> None:
+    folder = tmp_path / "stage/plots/metrics"
+    (folder / "val").mkdir(parents=True)
+    (folder / "val/loss.tsv").write_text("step\tloss\n9\t0.5\n19\t0.4\n", encoding="utf-8")
+    (folder / "epoch.tsv").write_text("step\tepoch\n4\t0\n9\t0\n14\t1\n19\t1\n", encoding="utf-8")
+    (tmp_path / "stage.json").write_text('{"best": {"epoch": 1}}', encoding="utf-8")
+    curves = tables.read_curves(tmp_path, "stage")
+    assert list(curves.values) == ["val/loss"] and curves.chosen == 2
+    assert curves.values["val/loss"].to_dict("list") == {"epoch": [1, 2], "value": [0.5, 0.4]}
     with pytest.raises(InputError, match="holds no curves"):
-        tables.read_curves(tmp_path / "none")
+        tables.read_curves(tmp_path, "none")
+    (folder / "epoch.tsv").unlink()
+    with pytest.raises(InputError, match=r"epoch\.tsv is missing"):
+        tables.read_curves(tmp_path, "stage")
 
 
 @pytest.mark.parametrize(
@@ -54,7 +60,27 @@ def test_a_cell_has_the_interval_and_the_significance_that_stand_beside_it() -> 
     faint, best = (line.cells[0] for line in table.lines)
     assert best == tables.Cell(2.0, 1.0, 3.0, best=True) and faint == tables.Cell(1.0, -1.0, 2.0, faint=True)
     assert not table.lines[0].cells[1].has_interval
+    assert table.ticks == [-1, 0, 1, 2, 3]
     assert (table.place(-1), table.place(0), table.place(3)) == (0, 25, 100)
+
+
+def test_ideals_do_not_squeeze_the_scale_of_the_systems() -> None:
+    frame = pd.DataFrame({"nsdr": 4.2, "nsdr_low": -0.3, "nsdr_high": 7.1}, index=["cyclic", "oracle"])
+    frame.loc["oracle"] = [160.0, 155.0, 165.0]
+    table = tables.tabulate(frame, {"nsdr": tables.Column("NSDR")}, drawn="nsdr")
+    assert table.ticks == [-2, 0, 2, 4, 6, 8]
+    assert table.beyond(160.0) and table.place(160.0) == 100 and not table.beyond(4.2)
+    alone = tables.tabulate(frame.loc[["oracle"]], {"nsdr": tables.Column("NSDR")}, drawn="nsdr")
+    assert not alone.beyond(160.0), "where nothing else is, they have it"
+
+
+@pytest.mark.parametrize("ends", [(0, 0), (0, 0.004), (-33, 70), (2, 3), (math.nan, math.nan), (-4000, -1)])
+def test_scales_are_round_hold_0_and_all_ends(ends: tuple[float, float]) -> None:
+    cells = [tables.Cell(ends[0], *ends)]
+    table = tables.Table([tables.Column("a")], [tables.Line("a", "trained", cells)], drawn=0)
+    ticks = table.ticks
+    assert 2 <= len(ticks) <= tables.MOST_TICKS + 2 and 0 in ticks
+    assert all(ticks[0] <= end <= ticks[-1] for end in ends if not math.isnan(end))
 
 
 def test_groups_are_what_stands_apart() -> None:
