@@ -5,6 +5,7 @@ metrics/examples, the training stages' curves, data/index/{rejected,leaks}.csv
 -> metrics/report/index.html
 """
 
+import logging
 from collections.abc import Collection
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from avsep.files.whole import write_text
 from avsep.params.stages import ReportParams
 from avsep.progress import progress
 from avsep.report import charts, figures, page, tables
+from avsep.report.lines import results
 from avsep.report.measured import entries, read_measured
 from avsep.report.scenes import read_scenes
 from avsep.run import run
@@ -67,6 +69,8 @@ def main(params: ReportParams) -> None:
 
     write_text(METRICS / "report" / "index.html", html)
     write_metrics("report", {"mixtures": len(mixtures), "curves": len(drawn.training)})
+    for line in results(measured, tables.read_json(METRICS / "evaluate_scenes.json")):
+        logging.info("%s", line)
 
 
 if __name__ == "__main__":
