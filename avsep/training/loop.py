@@ -58,7 +58,11 @@ def step_loss(
 
 
 class Learner(lightning.LightningModule):
-    """A phase in Lightning's terms. Of its networks the groups' parameters learn, and all others rest."""
+    """A phase in Lightning's terms. Of its networks the groups' parameters learn, and all others rest.
+
+    So does a group whose rate is 0 beside others: no step would move it, and its gradients would be computed for
+    nothing. Its batch norms take the statistics of what they see as before.
+    """
 
     def __init__(self, phase: Phase) -> None:
         super().__init__()
@@ -67,7 +71,8 @@ class Learner(lightning.LightningModule):
         self.loss = partial(step_loss, objective=phase.objective, spectrogram=phase.spectrogram, see=phase.see)
         self.networks.to(memory_format=torch.channels_last)  # faster on a CPU: see benchmarks
         self.networks.requires_grad_(False)
-        for group in phase.groups.values():
+        learning = [group for group in phase.groups.values() if group.lr] or list(phase.groups.values())
+        for group in learning:
             for parameter in group.parameters:
                 parameter.requires_grad_(True)
 
