@@ -69,7 +69,7 @@ def main(params: ReportParams) -> None:
 
     write_text(METRICS / "report" / "index.html", html)
     write_metrics("report", {"mixtures": len(mixtures), "curves": len(drawn.training)})
-    for line in results(measured, tables.read_json(METRICS / "evaluate_scenes.json")):
+    for line in results(measured, scenes):
         logging.info("%s", line)
 
 

@@ -1,18 +1,13 @@
 """What came out, in a few sentences: what the run ends with on the terminal."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from avsep.progress import spoken_share
 from avsep.report.measured import Measured, entries
+from avsep.report.scenes import FOUND, Scenes
 from avsep.report.tables import COMPARED, Cell
 
 
-def results(measured: Measured, scenes: Mapping[str, Any]) -> list[str]:
-    """A line each on separation by each method, on grounding, silence, phrases and scenes: of what was scored.
-
-    `scenes`: the contents of metrics/evaluate_scenes.json.
-    """
+def results(measured: Measured, scenes: Scenes | None) -> list[str]:
+    """A line each on separation by each method, on grounding, phrases and scenes: of what was scored."""
     headline = measured.headline
     nsdr = {line.title: line.cells[0] for line in measured.by_score["nsdr"].lines}
     beside = [one.title for one in entries(measured.systems) if one.everywhere and one.group in COMPARED]
@@ -32,9 +27,9 @@ def results(measured: Measured, scenes: Mapping[str, Any]) -> list[str]:
             f"{headline.sure.title}: {present} of the phrases of what sounds are taken as present,"
             f" and {absent} of the others"
         )
-    if scenes.get("scenes"):
-        found = scenes["detection"]
-        recall, false = spoken_share(found["recall"]), found["false_objects"]
+    if scenes is not None:
+        found = dict(zip(FOUND, scenes.found.lines[-1].cells, strict=True))  # of all kinds together
+        recall, false = spoken_share(found["recall"].value), found["false_objects"].value
         lines.append(f"Scenes: {recall} of the players are found, and {false:.1f} false objects a scene")
     return lines
 

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import io
 import json
+import logging
 import re
 import shutil
 from collections.abc import Callable
@@ -554,3 +555,15 @@ def test_a_missing_or_foreign_input_is_named_in_one_line_and_nothing_is_written(
         report.main(PARAMS)
     assert "\n" not in str(caught.value)
     assert not (inputs / "metrics/report").exists()
+
+
+def test_the_run_ends_with_what_came_out(inputs: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A line for each method, for grounding, for phrases and for the scenes, in words of the tables."""
+    with caplog.at_level(logging.INFO):
+        report.main(PARAMS)
+    lines = [line for line in caplog.messages if not line.startswith("mixtures: ")]
+    assert len(lines) == 5 and all("nan" not in line for line in lines)
+    assert [line.split(":")[0] for line in lines] == [
+        *("Cyclic co-learning", "VAST by picture", "Cyclic co-learning", "VAST by phrase", "Scenes")
+    ]
+    assert "NSDR" in lines[0] and "Sound of Pixels (baseline)" in lines[0]
