@@ -9,7 +9,8 @@ avsep/scoring/summary.py.
 checkpoints/{baseline,ungated,colearning,cyclic,trimodal,finetune}/best.safetensors of those systems,
 checkpoints/pretrained/clip.safetensors for VAST's, the folders of evaluate.external,
 data/index/{val,test}_sep.csv, data/videos/**/*.truth.json where there are such
-    -> metrics/{pairs,phrases,places,sources,skipped}.csv, metrics/evaluate, metrics/evaluate.json, metrics/examples
+    -> metrics/{pairs,phrases,places,sources,skipped}.csv, metrics/evaluate, metrics/{evaluate,headline}.json,
+       metrics/examples
 """
 
 import logging
@@ -46,7 +47,7 @@ from avsep.scoring.examples import write_example
 from avsep.scoring.grounding import calibrated_gate
 from avsep.scoring.localisation import COLUMNS as PLACES
 from avsep.scoring.localisation import locate
-from avsep.scoring.summary import DECIMALS, Rows, headline, summarise
+from avsep.scoring.summary import DECIMALS, Rows, headline, key_figures, summarise
 from avsep.setup import setup_of
 from avsep.systems.confidence import CONFIDENCE, Confidence, PhraseGate, calibrated
 from avsep.systems.files import OthersWaves
@@ -164,10 +165,18 @@ def phrases_of(
     synonyms: Mapping[str, str],
     unmatched: Sequence[str],
 ) -> Phrases:
-    """What is asked for in words: of the classes that the videos have."""
+    """What is asked for in words: of the classes that the videos have.
+
+    A synonym of another class is told of where one of these has none: it may be misspelt.
+    """
     classes = sorted({video.category for video in videos})
-    if confident(systems) is not None and (strangers := sorted(set(synonyms) - set(classes))):
-        logging.warning("evaluate.synonyms names %s, of which validation and test have no video", ", ".join(strangers))
+    strangers, lacking = sorted(set(synonyms) - set(classes)), sorted(set(classes) - set(synonyms))
+    if confident(systems) is not None and strangers and lacking:
+        logging.warning(
+            "evaluate.synonyms names %s, of which validation and test have no video, and not %s",
+            ", ".join(strangers),
+            ", ".join(lacking),
+        )
     known = {name: phrase for name, phrase in synonyms.items() if name in classes}
     return Phrases(template, classes, known, list(unmatched))
 
@@ -228,6 +237,7 @@ def main(params: EvaluateParams) -> None:
     skipped = pd.DataFrame(scored.skipped, columns=SKIPPED)
     write_tables(rows, skipped, tables, calibration.phrases)
     left_out = int((skipped["table"] == "pairs").sum())
+    write_metrics("headline", key_figures(tables))
     write_metrics(
         "evaluate",
         {

@@ -5,6 +5,7 @@ metrics/{examples,scene_examples}, the training stages' curves, data/index/{reje
 -> metrics/report/{index.html,sounds,tables}
 """
 
+import logging
 import shutil
 from collections.abc import Collection
 from pathlib import Path
@@ -15,10 +16,9 @@ from avsep.files.metrics import write_metrics
 from avsep.files.whole import whole_folder, write_text
 from avsep.params.stages import ReportParams
 from avsep.progress import progress
-from avsep.report import charts, page, tables
+from avsep.report import charts, opening, page, tables
 from avsep.report.measured import entries, read_measured
 from avsep.report.mixtures import Reader
-from avsep.report.opening import first
 from avsep.report.provenance import read_provenance
 from avsep.report.scenes import read_examples, read_scenes
 from avsep.report.sounds import Axis, Shelf
@@ -109,7 +109,7 @@ def main(params: ReportParams) -> None:
             scenes=scenes,
             heard=heard,
             mixtures=mixtures,
-            first=first(mixtures, measured.headline, systems),
+            first=opening.first(mixtures, measured.headline, systems),
             ticks=axis.ticks(),
             provenance=provenance,
             beside=page.Beside(copied, shown(training), shelf.count, megabytes),
@@ -119,6 +119,8 @@ def main(params: ReportParams) -> None:
         write_text(folder / "index.html", html)
     written = {"mixtures": len(mixtures), "scenes": len(heard), "sounds": shelf.count, "curves": len(drawn.training)}
     write_metrics("report", written)
+    for one in opening.sentences(measured.headline):
+        logging.info("%s %s", one.figure, one.text)
 
 
 if __name__ == "__main__":

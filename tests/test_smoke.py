@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -22,7 +23,8 @@ def digest(path: Path) -> str:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh checkout in which `dvc exp run -S profile=smoke` has run once."""
     folder = fresh_checkout(tmp_path_factory.mktemp("smoke"))
-    call(folder, "dvc", "exp", "run", "-S", "profile=smoke", "--name", "smoke")
+    said = call(folder, "dvc", "exp", "run", "-S", "profile=smoke", "--name", "smoke")
+    (folder / "said.txt").write_text(said, encoding="utf-8")
     return folder
 
 
@@ -46,6 +48,26 @@ def test_every_stage_left_its_metrics_and_the_page(project: Path) -> None:
     assert scenes["scenes"] == 6 and len(found) == 7, "a row for each kind, and one for all"
     assert scenes["oracle"]["snri"] > 5 and scenes["mixture"]["snri"] == 0
     assert (project / "metrics" / "report" / "index.html").stat().st_size > 100_000
+
+
+def test_a_whole_run_tells_of_itself_alone(project: Path) -> None:
+    """Nothing of libraries, no warning, and each stage's key figure."""
+    said = (project / "said.txt").read_text(encoding="utf-8")
+    for foreign in ("available", "Tip", "deprecated", "v_num", "Warning", "Trainer", "dataloader", "synonyms"):
+        assert foreign not in said, foreign
+    times = json.loads((project / "metrics/times.json").read_text(encoding="utf-8"))["seconds"]
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert set(times) == set(stages) and all(seconds >= 0 for seconds in times.values())
+    ends = [line for line in said.splitlines() if re.fullmatch(r"\w+: .+; (\d+ (h|min|s) ?)+", line)]
+    assert [line.split(":")[0] for line in ends] == list(dict.fromkeys(re.findall(r"Running stage '(\w+)'", said)))
+    assert "the page is metrics/report/index.html" in ends[-1]
+
+
+def test_dvcs_views_fit_a_terminal(project: Path) -> None:
+    diff = call(project, "dvc", "metrics", "diff", "HEAD").splitlines()
+    assert len(diff) < 30 and max(map(len, diff)) <= 120
+    shown = call(project, "dvc", "exp", "show", "--only-changed", "--csv").splitlines()[0].split(",")
+    assert shown.index("cyclic.nsdr_db") < 12
 
 
 def test_the_means_follow_from_the_pairs(project: Path) -> None:

@@ -1,5 +1,6 @@
-"""A stage's metrics: metrics/<stage>.json, and what an incremental one had to make."""
+"""A stage's metrics: metrics/<stage>.json; how long it took, and what an incremental one had to make."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,3 +22,16 @@ def write_made(stage: str, *, made: int, kept: int, gone: int, seconds: float) -
     """
     values = {"made": made, "kept": kept, "gone": gone, "seconds": round(seconds, 3)}
     write_json(Path("metrics") / "made" / f"{stage}.json", values, indent=2)
+
+
+def write_time(stage: str, seconds: float) -> None:
+    """Puts how long the stage took into metrics/times.json, beside the last runs of the others.
+
+    No output of any stage, for the same reason.  A file that cannot be read is begun anew: it holds nothing else.
+    """
+    path = Path("metrics/times.json")
+    try:
+        times = {**json.loads(path.read_text(encoding="utf-8"))["seconds"]}
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        times = {}
+    write_json(path, {"seconds": dict(sorted({**times, stage: round(seconds, 1)}.items()))}, indent=2)

@@ -1,5 +1,6 @@
 """From the rows of metrics/*.csv to every aggregate: `summarise` makes all tables of metrics/evaluate, `headline` picks
-metrics/evaluate.json out of them.  Nothing else in evaluation or report takes a mean.
+metrics/evaluate.json out of them, `key_figures` metrics/headline.json.  Nothing else in evaluation or report takes a
+mean.
 
 Intervals are those of avsep/scoring/intervals.py: a row is clustered by the video of its own object, for means as for
 the paired differences of two systems on the same objects.
@@ -83,6 +84,24 @@ def headline(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     told = tables["phrases.csv"].set_index("name")["value"]
     summary["phrases"] = {name: float(told[name]) for name in ("roc_auc", "roc_auc_unmatched") if name in told}
     return summary
+
+
+def key_figures(tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, float]]:
+    """What metrics/headline.json tells of the tables of `summarise`: the few figures by which one run is held against
+    another, by names that explain themselves.  Of what is compared alone: no references, no controls."""
+    mean = tables["scores.csv"].query("metric == 'nsdr'").set_index("system")["mean"]
+    grounded = tables["grounding.csv"].query("sound == 'mixture'").set_index("system")["balanced_accuracy"]
+    leakage = tables["silence.csv"].set_index("system")["leakage_db"]
+    told = {}
+    for entry in arranged(mean.index):
+        if isinstance(entry, Entry) and entry.group != "reference":
+            values = {"nsdr_db": mean[entry.name]}
+            if entry.grounds and entry.name in leakage:
+                values["leakage_db"] = leakage[entry.name]
+            if entry.grounds and entry.name in grounded:
+                values["balanced_accuracy"] = grounded[entry.name]
+            told[entry.called or entry.name] = _numbers(values)
+    return told
 
 
 def _picked(table: pd.DataFrame, system: str, *columns: str) -> dict[str, float]:

@@ -14,8 +14,6 @@ import math
 import os
 import shutil
 import signal
-import sys
-import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -25,7 +23,7 @@ from typing import Any
 import lightning
 import torch
 from dvclive.lightning import DVCLiveLogger
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
@@ -35,7 +33,7 @@ from avsep.clips.mixtures import hear
 from avsep.errors import InputError
 from avsep.files.metrics import write_metrics
 from avsep.media.spectrogram import Spectrogram
-from avsep.progress import first_process
+from avsep.progress import Line, first_process, spoken_value
 from avsep.training.distributed import WholeBatch, ending_together, own_device, started_by, strategy
 from avsep.training.memory import Needed, needed, refuse_too_much
 from avsep.training.phase import Objective, Phase, Seen
@@ -60,7 +58,11 @@ def step_loss(
 
 
 class Learner(lightning.LightningModule):
-    """A phase in Lightning's terms. Of its networks the groups' parameters learn, and all others rest."""
+    """A phase in Lightning's terms. Of its networks the groups' parameters learn, and all others rest.
+
+    So does a group whose rate is 0 beside others: no step would move it, and its gradients would be computed for
+    nothing. Its batch norms take the statistics of what they see as before.
+    """
 
     def __init__(self, phase: Phase) -> None:
         super().__init__()
@@ -69,7 +71,8 @@ class Learner(lightning.LightningModule):
         self.loss = partial(step_loss, objective=phase.objective, spectrogram=phase.spectrogram, see=phase.see)
         self.networks.to(memory_format=torch.channels_last)  # faster on a CPU: see benchmarks
         self.networks.requires_grad_(False)
-        for group in phase.groups.values():
+        learning = [group for group in phase.groups.values() if group.lr] or list(phase.groups.values())
+        for group in learning:
             for parameter in group.parameters:
                 parameter.requires_grad_(True)
 
@@ -96,7 +99,7 @@ class Learner(lightning.LightningModule):
         heard, seen = hear(batch["waves"], self.phase.spectrogram), self.phase.see(batch)
         values = self.phase.objective(self.networks, heard, seen)
         size = len(next(iter(batch["waves"].values())))
-        self.log("train/step_loss", values["loss"].detach(), prog_bar=True, batch_size=size, sync_dist=True)
+        self.log("train/step_loss", values["loss"].detach(), batch_size=size, sync_dist=True)
         means = {f"train/{name}": value.detach() for name, value in values.items()}
         self.log_dict(means, on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
         return values["loss"]
@@ -107,7 +110,7 @@ class Learner(lightning.LightningModule):
         size = len(next(iter(batch["waves"].values())))
         means = {f"val/{name}": value.mean() for name, value in values.items()}
         # weighed by the batch's size: a mean over samples, not of batch means, whichever process has them
-        self.log_dict(means, batch_size=size, prog_bar=True, sync_dist=True)
+        self.log_dict(means, batch_size=size, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         groups = [
@@ -221,35 +224,58 @@ class EndAtOnce(Callback):
         raise SIGTERMException
 
 
-class PlainProgress(Callback):
-    """A line every ten seconds and at each epoch's end, where there is no terminal for a bar."""
+class ShowProgress(Callback):
+    """One line on a terminal, and now and then one in a log: the epoch, validation's watched value, rate, time left."""
 
-    def __init__(self, stage: str) -> None:
-        self.stage = stage
-        self.started = self.told = 0.0
-        self.first_step = 0
+    def __init__(self, stage: str, monitor: str) -> None:
+        self.stage, self.monitor = stage, monitor
+        self.line: Line | None = None
+        self.watched: float | None = None
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        self.started = self.told = time.monotonic()
-        self.first_step = trainer.global_step
+        total, done = int(trainer.estimated_stepping_batches), trainer.global_step
+        self.line = Line(self.stage, total, "step", done=done, say=partial(self._say, trainer))
+
+    def _say(self, trainer: lightning.Trainer) -> str:
+        epoch = f"epoch {min(trainer.current_epoch + 1, trainer.max_epochs or 0)} of {trainer.max_epochs}"
+        if self.watched is not None:
+            return f"{epoch}, {spoken_value(self.monitor, self.watched)}"
+        loss = trainer.callback_metrics.get("train/step_loss")  # until there is a first validation
+        return epoch if loss is None else f"{epoch}, loss {float(loss):.4f}"
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        if time.monotonic() - self.told >= 10:
-            self._tell(trainer, f"loss {float(trainer.callback_metrics['train/step_loss']):.4f}")
+        if self.line is not None:
+            self.line.move()
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        values = {n: float(v) for n, v in trainer.callback_metrics.items() if n.startswith("val/")}
-        self._tell(trainer, ", ".join(f"{name} {value:.3f}" for name, value in values.items()))
+        self.watched = float(trainer.callback_metrics[self.monitor])
+        if self.line is not None:
+            self.line.tell()
 
-    def _tell(self, trainer: lightning.Trainer, text: str) -> None:
-        self.told = now = time.monotonic()
-        steps = trainer.global_step - self.first_step
-        if not trainer.is_global_zero or steps == 0:
-            return
-        rate = steps / (now - self.started)
-        left = (int(trainer.estimated_stepping_batches) - trainer.global_step) / rate
-        epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-        logging.info("%s: %s, %s; %.2f steps/s, %.0f s left", self.stage, epoch, text, rate, left)
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        if self.line is not None:
+            self.line.close()
+
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        self.on_train_end(trainer, pl_module)
+
+
+def quiet_lightning() -> None:
+    """Lightning tells in info messages which devices there are and what else its makers sell, and warns of what is
+    meant here: each of these, and nothing else, stays unsaid. What it does say goes the way of all messages."""
+    for logger in map(logging.getLogger, ("lightning.pytorch", "lightning.fabric")):
+        logger.setLevel(logging.WARNING)
+        logger.handlers.clear()
+        logger.propagate = True
+    for message, category in (
+        (".*in eval mode at the start of training", UserWarning),  # the frozen frame encoders
+        ("The number of training batches", UserWarning),  # of an epoch that is shorter than ten steps
+        ("The '.*_dataloader' does not have many workers", UserWarning),  # train.workers says how many
+        (".*LeafSpec.* is deprecated", FutureWarning),  # its own use of torch
+    ):
+        warnings.filterwarnings("ignore", message, category)
 
 
 def keep_freed_memory() -> None:
@@ -308,7 +334,7 @@ def learn(phase: Phase) -> None:
     keep_freed_memory()
     best = KeepBest(schedule.monitor, resume.best)
     last = ModelCheckpoint(resume.unfinished, "last", save_on_train_epoch_end=True, enable_version_counter=False)
-    terminal = sys.stderr.isatty()
+    quiet_lightning()
     logger = DVCLiveLogger(dir=str(live), dvcyaml=None, save_dvc_exp=False, report=None, resume=True)
     trainer = lightning.Trainer(
         accelerator=machine.device,
@@ -322,19 +348,18 @@ def learn(phase: Phase) -> None:
         callbacks=[
             EndAtOnce(),
             best,
-            TQDMProgressBar() if terminal else PlainProgress(stage),
+            ShowProgress(stage, schedule.monitor),
             curves,
             *shown,
             last,
         ],
-        enable_progress_bar=terminal,
+        enable_progress_bar=False,  # ShowProgress is one
         enable_model_summary=False,
         use_distributed_sampler=False,  # EpochSampler shares an epoch among the processes itself
         num_sanity_val_steps=0,
         log_every_n_steps=10,
         default_root_dir=resume.path,
     )
-    warnings.filterwarnings("ignore", ".*in eval mode at the start of training")  # the frozen frame encoders
     sampler = EpochSampler(length, phase.seed, stage, trainer.global_rank, trainer.world_size)
     if resume.checkpoint:
         # Lightning makes its first iterator before it tells the sampler the epoch that it goes on with

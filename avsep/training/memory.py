@@ -98,7 +98,7 @@ def needed(
     everything = {id(part): part for one in (networks, *_networks_of(loss)) for part in _tensors(one)}
     return Needed(
         weights=sum(tensor.nbytes for tensor in everything.values()),
-        optimizer=sum(parameter.nbytes for parameter in trained) * _states(optimizer),
+        optimizer=_state_bytes(optimizer, trained),
         step=round(BESIDE * _in_precision(precision, live.most, sum(parameter.nbytes for parameter in trained))),
         cache=sum(tensor.nbytes for tensor in cached),
     )
@@ -146,13 +146,17 @@ def _networks_of(thing: Any) -> Iterator[nn.Module]:
             yield from _networks_of(part)
 
 
-def _states(optimizer: Callable[..., torch.optim.Optimizer]) -> int:
-    """How many values an optimiser keeps for each one that it trains: it is asked to train two."""
-    two = nn.Parameter(torch.zeros(2))
-    two.grad = torch.zeros(2)
-    trying = optimizer([two])
+def _state_bytes(optimizer: Callable[..., torch.optim.Optimizer], trained: list[nn.Parameter]) -> int:
+    """What an optimiser keeps of these parameters, which are on the device meta: it takes a step, and computes nothing.
+
+    It may keep more of some than of others, as Muon does.
+    """
+    for parameter in trained:
+        parameter.grad = torch.empty_like(parameter)
+    trying = optimizer(trained)
     trying.step()
-    return sum(isinstance(state, Tensor) and state.shape == two.shape for state in trying.state[two].values())
+    kept = (state for parameter in trained for state in trying.state[parameter].values())
+    return sum(state.nbytes for state in kept if isinstance(state, Tensor) and state.is_meta)  # no counts of steps
 
 
 def refuse_too_much(stage: str, need: Needed, device: torch.device, devices: int) -> None:

@@ -1,14 +1,21 @@
 """How a stage ends: what a user can mend is one line, a fault of ours keeps its traceback."""
 
 import errno
+import importlib
+import json
 import logging
 import shutil
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
+import stages
 from avsep import run
 from avsep.errors import InputError
+from avsep.files.metrics import write_metrics, write_time
 from avsep.params.stages import ExtractParams, GroundingParams
 
 ROOT = Path(__file__).parents[2]
@@ -76,7 +83,90 @@ def test_other_threads_than_the_params_are_warned_of(
         monkeypatch.delenv(name, raising=False)
     for name, value in given.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(run, "_tell_the_end", lambda *_: None)
     with caplog.at_level(logging.WARNING):
         run.run(lambda params: None, GroundingParams)
     assert [line.split()[0] for line in caplog.messages] == warned
     assert all("params' threads=2: other bits" in line for line in caplog.messages)
+
+
+# --- The end
+
+
+def measured(stage: str) -> dict[str, Any]:
+    """As the committed run has it."""
+    values: dict[str, Any] = json.loads((ROOT / f"metrics/{stage}.json").read_text(encoding="utf-8"))
+    return values
+
+
+STAGES = sorted(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+HEADLINE = {"cyclic": {"nsdr_db": 5.48, "balanced_accuracy": 0.8}, "vast_by_phrase": {"nsdr_db": 6.43}, "others": {}}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_each_stage_has_a_key_figure_of_one_line(stage: str) -> None:
+    write_metrics("headline", HEADLINE)
+    figure = run.key_figure(stage, measured(stage), PARAMS[stage])
+    assert figure and "\n" not in figure and len(figure) < 110
+
+
+def test_key_figures_are_what_was_measured() -> None:
+    write_metrics("headline", HEADLINE)
+    best = {"best": {"epoch": 4, "val/si_sdri": 3.744}}
+    monitored = {"monitor": "val/si_sdri", "epochs": 12}
+    assert run.key_figure("cyclic", best, monitored) == "SI-SDRi 3.74 dB in validation, best in epoch 5 of 12"
+    scored = {"pairs": {"evaluated": 96}}
+    assert run.key_figure("evaluate", scored, {}) == "NSDR in dB of 96 mixtures: cyclic 5.5, vast_by_phrase 6.4"
+    assert run.key_figure("evaluate_scenes", {"scenes": 0}, {}) == "no scenes"
+    given = {"source": "published", "detector": {"kind": "none", "classes": 3}}
+    assert run.key_figure("pretrained", given, {}) == "weights as they were given"
+
+
+def test_a_stage_ends_with_its_key_figure_and_its_time(caplog: pytest.LogCaptureFixture) -> None:
+    def main(_: ExtractParams) -> None:
+        write_metrics("extract", {"usable": 3, "videos": 4})
+
+    write_time("videos", 12.34)
+    with caplog.at_level(logging.INFO):
+        run.run(main, ExtractParams)
+    assert caplog.messages == ["extract: 3 of 4 videos usable; 0 s"]
+    times = json.loads(Path("metrics/times.json").read_text(encoding="utf-8"))["seconds"]
+    assert times["videos"] == 12.3 and set(times) == {"videos", "extract"}
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"seconds": 1}'])
+def test_times_that_cannot_be_read_are_begun_anew(content: str) -> None:
+    Path("metrics").mkdir()
+    Path("metrics/times.json").write_text(content, encoding="utf-8")
+    write_time("videos", 1.0)
+    assert json.loads(Path("metrics/times.json").read_text(encoding="utf-8")) == {"seconds": {"videos": 1.0}}
+
+
+def test_of_several_processes_the_first_alone_tells_the_end(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    with caplog.at_level(logging.INFO):
+        run.run(lambda params: None, ExtractParams)
+    assert not caplog.messages and not Path("metrics").exists()
+
+
+# --- Before
+
+
+@pytest.mark.parametrize(
+    ("argv", "words", "said"),
+    [
+        (["-m"], ["python", "-m", "stages.evaluate_scenes"], "evaluate_scenes: loading libraries\n"),
+        (["-m"], ["python", "-m", "pytest", "tests"], ""),
+        (["stages/videos.py"], ["python", "-m", "stages.videos"], ""),
+    ],
+)
+def test_a_stage_says_a_word_before_its_libraries_load(
+    argv: list[str], words: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", argv)
+    monkeypatch.setattr(sys, "orig_argv", words)
+    importlib.reload(stages)
+    assert capsys.readouterr().err == said

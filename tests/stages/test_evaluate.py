@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -16,6 +17,7 @@ from avsep.params.sections import Params
 from avsep.params.stages import EvaluateParams, ReportParams
 from avsep.published import import_ccol, import_vast
 from avsep.report.measured import read_measured
+from avsep.systems import catalogue
 from avsep.weights.about import PUBLISHED
 from avsep.weights.checkpoints import load_weights
 from avsep.weights.clip import CLIP
@@ -161,3 +163,25 @@ def test_published_weights_of_vast_are_scored_without_their_captions(scored: Pat
     same_rows(scored, "pairs", rows_of(["trimodal"]))
     told = json.loads(Path("metrics/evaluate.json").read_text())
     assert 0 <= told["phrases"]["roc_auc"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("synonyms", "warned"),
+    [
+        ({"cello": "a", "flute": "b"}, False),
+        ({"cello": "a", "flute": "b", "tuba": "c"}, False),  # of params that serve other videos too
+        ({"cello": "a"}, False),  # one may want no more
+        ({"cello": "a", "flutes": "b"}, True),
+    ],
+)
+def test_a_synonym_of_no_class_is_warned_of_where_a_class_has_none(
+    synonyms: dict[str, str], warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    videos: Any = [SimpleNamespace(category=name) for name in ("cello", "flute", "cello")]
+    sure: Any = {entry.name: None for entry in catalogue.SYSTEMS if entry.confident}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "confident", lambda systems: systems)
+        phrases = evaluate.phrases_of(sure, videos, "a {}", synonyms, [])
+    assert phrases.classes == ["cello", "flute"] and "flutes" not in phrases.synonyms
+    said = ["evaluate.synonyms names flutes, of which validation and test have no video, and not flute"]
+    assert caplog.messages == (said if warned else [])

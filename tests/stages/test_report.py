@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import io
 import json
+import logging
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -708,3 +709,13 @@ def test_a_missing_or_foreign_input_is_named_in_one_line_and_nothing_is_written(
         report.main(PARAMS)
     assert "\n" not in str(caught.value)
     assert not (inputs / "metrics/report").exists()
+
+
+def test_the_run_ends_with_the_sentences_of_the_first_screen(inputs: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        report.main(PARAMS)
+    lines = [line for line in caplog.messages if not line.startswith("mixtures: ")]
+    told = " ".join(re.sub("<[^>]*>", " ", (inputs / "metrics/report/index.html").read_text(encoding="utf-8")).split())
+    assert len(lines) == 5 and all("nan" not in line for line in lines)
+    for line in lines:
+        assert " ".join(line.split()) in told

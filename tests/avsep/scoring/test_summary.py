@@ -11,7 +11,8 @@ from avsep.clips.index import OBJECTS, SOUNDING
 from avsep.scoring import localisation, pairs
 from avsep.scoring import sources as many_sources
 from avsep.scoring.separation import SCORES
-from avsep.scoring.summary import Rows, headline, summarise
+from avsep.scoring.summary import Rows, headline, key_figures, summarise
+from avsep.systems import catalogue
 from tests.helpers.outcomes import GROUNDED, SYSTEMS
 
 VIDEOS = {  # of each mixture's objects
@@ -154,6 +155,22 @@ def test_the_headline_is_of_the_tables(found: dict[str, pd.DataFrame]) -> None:
     assert told["published"] == {"sdr_as_published": 9, "sir_as_published": 11.5, "sar_as_published": 8}
     assert set(told["published_colearning"]) == set(told["published"])
     assert told["silent_colearning"] == {"leakage_db": -50, "false_mute_rate": 0.75}
+
+
+def test_the_key_figures_are_of_what_is_compared_by_names_that_explain_themselves(
+    found: dict[str, pd.DataFrame],
+) -> None:
+    told = key_figures(found)
+    compared = [entry for entry in catalogue.SYSTEMS if entry.group == "trained"]
+    assert list(told) == [entry.called or entry.name for entry in compared] and len(set(told)) == len(told)
+    assert {"cyclic", "vast_by_picture", "vast_by_phrase"} <= set(told)
+    assert told["cyclic"] == {
+        "nsdr_db": SYSTEMS.index("cyclic") + 5.5 + AT["nsdr"],
+        "leakage_db": -65,
+        "balanced_accuracy": 0.75,
+    }
+    assert told["vast_by_phrase"] == {"nsdr_db": SYSTEMS.index("trimodal_text") + 5.5 + AT["nsdr"]}
+    assert sum(len(values) for values in told.values()) < 25, "a terminal has room for no more"
 
 
 def test_tables_are_of_rows_whatever_order_they_come_in(found: dict[str, pd.DataFrame]) -> None:

@@ -253,6 +253,54 @@ def test_rates_may_fall_as_a_cosine_over_all_epochs() -> None:
     assert rates == pytest.approx([(1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(5)])
 
 
+@pytest.mark.parametrize("optimizer", [torch.optim.Adam, partial(Muon, weight_decay=0.1)], ids=["adam", "muon"])
+def test_a_group_at_rate_0_rests_and_changes_nothing_by_it(
+    optimizer: Callable[..., torch.optim.Optimizer], splits: dict[str, list[Video]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same bytes as if its gradients were computed, the statistics of its batch norms among them."""
+
+    def learned(rests: bool) -> tuple[dict[str, Any], dict[str, bytes]]:
+        networks = tiny_ccol()
+        groups = {
+            "grounding": Group(list(networks.grounding.parameters()), 0.0),
+            "separation": Group(list(networks.separation.parameters()), 1e-2),
+        }
+        seed_everything(0)
+        learn(
+            tiny_phase(
+                networks,
+                objective=colearning.objective,
+                groups=groups,
+                data=partial(samples_of, splits),
+                epochs=1,
+                milestones=[],
+                optimizer=optimizer,
+            )
+        )
+        assert all(parameter.requires_grad != rests for parameter in networks.grounding.parameters())
+        return json.loads(METRICS.read_text()), left_behind()
+
+    found = learned(rests=True)
+    made = Learner.__init__
+
+    def awake(self: Learner, phase: Phase) -> None:
+        made(self, phase)
+        for group in phase.groups.values():
+            for parameter in group.parameters:
+                parameter.requires_grad_(True)
+
+    monkeypatch.setattr(Learner, "__init__", awake)
+    shutil.rmtree("checkpoints")
+    assert learned(rests=False) == found
+
+
+def test_a_single_group_at_rate_0_is_no_fault() -> None:
+    networks = tiny_ccol()
+    groups = {"grounding": Group(list(networks.grounding.parameters()), 0.0)}
+    Learner(tiny_phase(networks, groups=groups))
+    assert all(parameter.requires_grad for parameter in networks.grounding.parameters())
+
+
 ONE_CYCLE: dict[str, Any] = {"shape": "one_cycle", "warm_up": 0.25, "milestones": [], "optimizer": Muon}
 
 
