@@ -1,1 +1,20 @@
-"""What runs: one file per DVC stage, `python -m stages.<stage>`."""
+"""What runs: one file per DVC stage, `python -m stages.<stage>`.
+
+Loading torch takes seconds, in which Ctrl-C shall not show a traceback: nothing of a stage's own runs earlier than
+this.
+"""
+
+import sys
+from types import TracebackType
+
+
+def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What is caught nowhere else."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.stderr.write("error: stopped by Ctrl-C; run it again\n")
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+if sys.argv[0] == "-m":  # Python still looks for the stage that it is to run
+    sys.excepthook = _tell

@@ -34,6 +34,7 @@ from avsep.clips.datasets import EpochSampler
 from avsep.clips.mixtures import hear
 from avsep.errors import InputError
 from avsep.files.metrics import write_metrics
+from avsep.files.working import refuse_changed
 from avsep.media.spectrogram import Spectrogram
 from avsep.progress import first_process
 from avsep.training.distributed import WholeBatch, ending_together, own_device, started_by, strategy
@@ -356,6 +357,7 @@ def learn(phase: Phase) -> None:
                 f"{stage}: ended by SIGTERM; run it again, and it goes on from its last whole epoch"
             ) from None
     if trainer.is_global_zero:
+        refuse_changed()  # while the state is there
         folder = Path("checkpoints", stage)
         save_weights(folder / "weights.safetensors", phase.networks.state_dict(), phase.about.entry)
         # copied, not moved: a run that is stopped here finds all it needs to come here again
