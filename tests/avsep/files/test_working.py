@@ -92,7 +92,7 @@ def test_the_log_ends_with_the_line_that_the_terminal_shows() -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
 def test_a_log_on_a_full_disk_stops_no_stage(capsys: pytest.CaptureFixture[str]) -> None:
-    full = Path("/dev/full").open("w", encoding="utf-8")
+    full = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115 (closing it fails)
     handler = module._Handler(full)
     handler.emit(logging.LogRecord("avsep", logging.INFO, "a.py", 1, "said", None, None))
     module._write(full, "the end")
