@@ -39,6 +39,7 @@ from avsep.media.spectrogram import Spectrogram
 from avsep.progress import first_process
 from avsep.training.distributed import WholeBatch, ending_together, own_device, started_by, strategy
 from avsep.training.memory import Needed, needed, refuse_too_much
+from avsep.training.numbers import WatchNumbers
 from avsep.training.phase import Objective, Phase, Seen
 from avsep.training.resume import ResumeFolder, fingerprint
 from avsep.training.seeds import seed_step
@@ -67,6 +68,8 @@ class Learner(lightning.LightningModule):
         super().__init__()
         self.phase, self.networks = phase, phase.networks
         # a function of networks and batch, to which a step's memory is computed without computing the step
+        self.loss_of_step = torch.zeros(())
+        self.videos_of_step: Mapping[str, Any] = {}
         self.loss = partial(step_loss, objective=phase.objective, spectrogram=phase.spectrogram, see=phase.see)
         self.networks.to(memory_format=torch.channels_last)  # faster on a CPU: see benchmarks
         self.networks.requires_grad_(False)
@@ -96,6 +99,9 @@ class Learner(lightning.LightningModule):
         seed_step(self.phase.seed, self.global_step)
         heard, seen = hear(batch["waves"], self.phase.spectrogram), self.phase.see(batch)
         values = self.phase.objective(self.networks, heard, seen)
+        self.loss_of_step, self.videos_of_step = values["loss"].detach(), batch.get("videos", {})
+        if self.phase.schedule.on_nan != "stop" and not torch.isfinite(self.loss_of_step):
+            return values["loss"]  # it is left out, of the curves too
         size = len(next(iter(batch["waves"].values())))
         self.log("train/step_loss", values["loss"].detach(), prog_bar=True, batch_size=size, sync_dist=True)
         means = {f"train/{name}": value.detach() for name, value in values.items()}
@@ -308,6 +314,7 @@ def learn(phase: Phase) -> None:
         curves.restore()
     keep_freed_memory()
     best = KeepBest(schedule.monitor, resume.best)
+    numbers = WatchNumbers(stage, schedule.on_nan, scaled=machine.precision == "16-mixed", state=resume.path)
     last = ModelCheckpoint(resume.unfinished, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     terminal = sys.stderr.isatty()
     logger = DVCLiveLogger(dir=str(live), dvcyaml=None, save_dvc_exp=False, report=None, resume=True)
@@ -322,6 +329,7 @@ def learn(phase: Phase) -> None:
         logger=logger,
         callbacks=[
             EndAtOnce(),
+            numbers,
             best,
             TQDMProgressBar() if terminal else PlainProgress(stage),
             curves,
@@ -369,6 +377,7 @@ def learn(phase: Phase) -> None:
                 "samples": trainer.global_step * schedule.batch,
                 "best": {"epoch": best.epoch, **best.metrics},
                 "last": best.last,
+                **({} if schedule.on_nan == "stop" else {"bad_steps": numbers.counts}),
             },
         )
         resume.clear()
