@@ -1,8 +1,8 @@
 """Numbers gone bad while a phase trains: a loss or gradient that is no number, or a loss that exploded.
 
-Each step's gradient norm, over all that is trained, is looked at before the optimiser steps, and its mean over an epoch is
-logged as train/gradient_norm.  Processes that train together have the same gradients then, and decide alike.  Nothing that
-is trained is changed by looking.
+Each step's gradient norm, over all that is trained, is looked at before the optimiser steps, and its mean over an epoch
+is logged as train/gradient_norm.  Processes that train together have the same gradients then, and decide alike.
+Nothing that is trained is changed by looking.
 
 `train.on_nan` says what becomes of a bad step:
 
@@ -10,7 +10,8 @@ is trained is changed by looking.
 - skip: the step is left out, with what its samples did to batch norm's running statistics;
 - lower: so is it, and all learning rates are halved from there on.
 
-Of 16-mixed, gradients that overflow belong to it: its scaler leaves those steps out itself.  There the loss alone counts.
+Of 16-mixed, gradients that overflow belong to it: its scaler leaves those steps out itself.  There the loss alone
+counts.
 """
 
 import logging
@@ -83,9 +84,7 @@ class WatchNumbers(Callback):
             self.seen, self.usual = self.seen + 1, max(self.usual, abs(loss))
         return ""
 
-    def _answer(
-        self, bad: str, trainer: lightning.Trainer, pl_module: Any, optimizer: torch.optim.Optimizer
-    ) -> None:
+    def _answer(self, bad: str, trainer: lightning.Trainer, pl_module: Any, optimizer: torch.optim.Optimizer) -> None:
         told = (
             f"{self.stage}: {bad} at step {trainer.global_step + 1}, in epoch {trainer.current_epoch + 1}, of clips"
             f" {clips_of(pl_module.videos_of_step)}"

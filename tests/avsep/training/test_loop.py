@@ -172,7 +172,7 @@ def test_weights_curves_and_metrics(
     assert metrics["samples"] == EPOCHS * STEPS * 4
     assert 0 <= metrics["best"]["epoch"] < EPOCHS
     values = {"si_sdri", "snri", "balanced_accuracy", "solo_balanced_accuracy"}
-    losses = {"loss", "separation", "grounding", "pairs_muted", "pairs_doubled"}
+    losses = {"loss", "separation", "grounding", "pairs_muted", "pairs_doubled", "gates_right"}
     assert set(metrics["best"]) == {"epoch", *(f"val/{name}" for name in values)}
     assert set(metrics["last"]) == {f"val/{n}" for n in values} | {f"train/{n}" for n in losses | {"gradient_norm"}}
     json.dumps(metrics, allow_nan=False)
