@@ -92,8 +92,8 @@ def working(stage: str, line_of: Callable[[BaseException], str | None], log: boo
         started = time.monotonic()
         _write(file, _heading(_begun))
         try:
-            yield
-            _begun.refuse_changed()
+            with _changed_first(_begun):
+                yield
         except BaseException as error:
             line = line_of(error)
             _write(file, "".join(traceback.format_exception(error)) if line is None else f"{line}\n")
@@ -101,6 +101,18 @@ def working(stage: str, line_of: Callable[[BaseException], str | None], log: boo
         finally:
             _begun = None
         _write(file, _ending(time.monotonic() - started))
+
+
+@contextlib.contextmanager
+def _changed_first(begun: Begun) -> Iterator[None]:
+    """Raises InputError if what the stage began with changed, also in place of another error: who rewrites params.yaml
+    by `dvc exp run` has the stage's files put back amid its work, and any error may come of that."""
+    try:
+        yield
+    except Exception:
+        begun.refuse_changed()
+        raise
+    begun.refuse_changed()
 
 
 @contextlib.contextmanager

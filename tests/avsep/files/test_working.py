@@ -134,6 +134,13 @@ def test_params_that_changed_meanwhile_fail_the_stage() -> None:
     assert "DVC would record what was not run" in str(refused.value)
 
 
+def test_what_comes_of_changed_params_is_told_as_that() -> None:
+    with pytest.raises(InputError, match=r"extract\.fps was 1, is 2"), working("extract", line_of):
+        write_params(extract={"fps": 2, "rate": 11025})
+        raise FileNotFoundError("DVC has put the folder back")
+    assert "extract.fps was 1, is 2" in log().splitlines()[-1]
+
+
 def test_params_that_the_stage_does_not_declare_may_change() -> None:
     with working("detect", line_of):
         write_params(extract={"fps": 2, "rate": 11025}, frames={"fps": 1, "size": 9})

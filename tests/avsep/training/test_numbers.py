@@ -19,7 +19,8 @@ class Trained:
     """A parameter at 1 and a running mean, by SGD at rate 0.5, with a gradient of 1: a good step moves it to 0.5."""
 
     def __init__(self, on_nan: OnNan, state: Path, *, scaled: bool = False) -> None:
-        self.module: Any = nn.BatchNorm1d(1)
+        norm: Any = nn.BatchNorm1d(1)
+        self.module = norm
         self.module.loss_of_step, self.module.videos_of_step, self.module.share = torch.zeros(()), VIDEOS, 2
         self.logged: dict[str, float] = {}
         self.module.log = lambda name, value, **_: self.logged.update({name: value})
