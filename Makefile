@@ -4,6 +4,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
+# A user id without a name, as of a container: DVC asks for one, and takes the variable's.
+export USER := $(or $(USER),$(LOGNAME),$(firstword $(shell id -un 2>/dev/null || id -u)))
+
 # dvc.yaml's `python`, and every tool, is the environment's.
 in-env = PATH="$$(cd "$(BIN)" && pwd):$$PATH"
 
@@ -14,12 +17,19 @@ pytest = OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 4 --dist load
 # of `make separate`
 OUT    ?= sounds
 
-.PHONY: help install repro separate web pretrained-demo test lint format test-slow clean
+.PHONY: help git install repro separate web pretrained-demo test lint format test-slow clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-install: $(STAMP)  ## make the environment (.venv) from requirements.txt, with the word avsep; once
+# What DVC wants of git, before anything is downloaded or run.
+git:
+	@git --version >/dev/null || { echo "error: git is missing: install it"; exit 2; }
+	@git rev-parse --git-dir >/dev/null || { echo "error: DVC needs a git repository, which this folder is not (a ZIP file's is none): clone it with git, or: git init && git add -A && git commit -m start"; exit 2; }
+	@git rev-parse -q --verify HEAD >/dev/null || { echo "error: this git repository has no commit, and DVC needs one: git add -A && git commit -m start"; exit 2; }
+	@{ git config user.name && git config user.email; } >/dev/null || echo "note: git does not know you, and 'dvc exp run' commits: git config user.name NAME && git config user.email ADDRESS"
+
+install: git $(STAMP)  ## make the environment (.venv) from requirements.txt, with the word avsep; once
 
 repro: install  ## run the pipeline: whatever is not up to date with params.yaml, the code and the data
 	$(in-env) dvc repro

@@ -6,6 +6,8 @@ The folder is that of videos.source=folder: <class>/<anything>.<container>.
 import hashlib
 import math
 import os
+import re
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -70,6 +72,19 @@ def check(
             checked.append(result)
             told(len(checked), len(videos))
     return _doubled(checked), wrong
+
+
+def command(folder: Path) -> str:
+    """What trains on the folder, to be pasted into a shell.
+
+    `-S` takes a value as Hydra reads it: of letters that are not ASCII, and of most punctuation, it is refused, unless
+    it stands in quotes of its own.
+    """
+    path = str(folder.absolute())
+    if not re.fullmatch(r"[\w/.+%@:?*|-]+( +[\w/.+%@:?*|-]+)*", path, re.ASCII):
+        escaped = re.sub(r'(\\*)("|$)', lambda found: 2 * found[1] + ('\\"' if found[2] else ""), path)
+        path = f'"{escaped}"'
+    return f"dvc exp run -S videos.source=folder -S {shlex.quote(f'videos.path={path}')}"
 
 
 def _check(folder: Path, path: Path, *, min_seconds: float, silence_db: float, rate: int, decode: bool) -> Checked:

@@ -425,6 +425,7 @@ def check(
       avsep check "/home/lab/My recordings"
     """
     from avsep.checking import check as look
+    from avsep.checking import command
 
     told = Bars(1)
 
@@ -468,6 +469,8 @@ def check(
         for fault in wrong:
             print(fault)
         print(f"{len(done)} videos, {len(bad)} with something wrong")
+        if not wrong:
+            print(f"To train on them: {command(folder)}")
     if bad or wrong:
         raise typer.Exit(1)
 

@@ -5,6 +5,7 @@ environment, the name that dask's own clients read, sends all work to that sched
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from pathlib import Path
 from typing import TypeVar
@@ -57,8 +58,13 @@ def spread(
         results = cluster.spread(address, function, items, inner_threads, needs)
     else:
         at_once = jobs or max(1, cpu_count() // (inner_threads or 1))
-        options = {} if threads else {"inner_max_num_threads": inner_threads}
+        options = {} if threads else {"inner_max_num_threads": inner_threads, "initializer": _ignore_ctrl_c}
         with parallel_config(backend="threading" if threads else "loky", **options):
             parallel = Parallel(n_jobs=at_once, return_as="generator")
         results = parallel(delayed(function)(item) for item in items)
     yield from progress(results, desc, total, unit)
+
+
+def _ignore_ctrl_c() -> None:
+    """In a worker: Ctrl-C goes to all processes of a terminal, and the one that spreads the work ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

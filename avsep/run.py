@@ -1,5 +1,6 @@
 """How a stage starts and ends: checked params in; its key figure, or one line and a non-zero exit code, out."""
 
+import argparse
 import dataclasses
 import errno
 import json
@@ -9,6 +10,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +18,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from avsep.errors import InputError
 from avsep.files.metrics import write_time
+from avsep.files.working import working
 from avsep.params.loading import load
 from avsep.progress import first_process, spoken_share, spoken_time, spoken_value
 
@@ -32,36 +35,61 @@ FAULTS_OF_THE_MACHINE = {
 
 
 def run(main: Callable[[StageParams], None], stage_params: type[StageParams]) -> None:
-    """Reads params.yaml, checks all of it, and calls a stage's `main` with the part it reads; at the end a line tells
-    the stage's key figure and how long it took.
+    """Reads params.yaml, checks all of it, and calls a stage's `main` with the part it reads; writes the stage's log
+    (avsep/files/working.py), and ends with the stage's key figure and how long it took.
 
-    An InputError ends the process with its one line on standard error and exit code 1, and so do a full disk and a
-    file or folder without permission; anything else is a fault of ours and keeps its traceback.
+    An InputError ends the process with its one line on standard error and exit code 1, and so do a full disk, a file or
+    folder without permission, and Ctrl-C; anything else is a fault of ours and keeps its traceback.
     """
+    _take_no_arguments()
     level = logging.INFO if first_process() else logging.ERROR
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     logging.captureWarnings(True)  # a library's warning is a message as any other
-    started = time.monotonic()
+    stage, started = _stage_of(stage_params), time.monotonic()
+    line_of = partial(_line_of, stage=stage)
     try:
-        with logging_redirect_tqdm():  # a message stands above a bar, on a line of its own
+        # a message stands above a bar, on a line of its own
+        with working(stage, line_of, log=first_process()), logging_redirect_tqdm():
             loaded = load(stage_params)
             _warn_of_other_threads(getattr(loaded, "threads", None))
             main(loaded)
-        if first_process():
-            stage = _stage_of(stage_params)
-            _tell_the_end(stage, dataclasses.asdict(getattr(loaded, stage)), time.monotonic() - started)
-    except InputError as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
-    except OSError as error:
-        if error.errno not in FAULTS_OF_THE_MACHINE:
+            if first_process():
+                _tell_the_end(stage, dataclasses.asdict(getattr(loaded, stage)), time.monotonic() - started)
+    except (InputError, OSError, KeyboardInterrupt) as error:
+        if (line := line_of(error)) is None:
             raise
-        where = "" if error.filename is None else f"{str(error.filename)!r}: "
-        sys.exit(f"error: {where}{error.strerror}; {FAULTS_OF_THE_MACHINE[error.errno]}, and run it again")
+        sys.exit(line)
 
 
 def _stage_of(stage_params: type) -> str:
     """EvaluateScenesParams -> evaluate_scenes."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", stage_params.__name__.removesuffix("Params")).lower()
+
+
+def _line_of(error: BaseException, stage: str) -> str | None:
+    """What a user is told of an error; None for a fault of ours."""
+    if isinstance(error, InputError):
+        return f"error: {' '.join(str(error).split())}"
+    if isinstance(error, KeyboardInterrupt):
+        return f"error: {stage}: stopped by Ctrl-C; run it again"
+    if isinstance(error, OSError) and error.errno in FAULTS_OF_THE_MACHINE:
+        where = "" if error.filename is None else f"{str(error.filename)!r}: "
+        return f"error: {where}{error.strerror}; {FAULTS_OF_THE_MACHINE[error.errno]}, and run it again"
+    return None
+
+
+def _take_no_arguments() -> None:
+    """`python -m stages.<stage> --help` tells what the stage does, and runs nothing."""
+    script = sys.modules["__main__"]
+    name = getattr(script.__spec__, "name", "")
+    if name.startswith("stages."):
+        argparse.ArgumentParser(
+            prog=f"python -m {name}",
+            description=script.__doc__,
+            epilog=f"It takes no arguments: params.yaml has all. `dvc repro {name.removeprefix('stages.')}` runs it"
+            " after what it depends on.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        ).parse_args()
 
 
 def _tell_the_end(stage: str, params: Mapping[str, Any], seconds: float) -> None:

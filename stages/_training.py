@@ -50,6 +50,7 @@ def steps_of(
         decay=params.train.decay,
         warm_up=params.train.warm_up,
         optimizer=optimizer,
+        on_nan=params.train.on_nan,
     )
 
 

@@ -13,6 +13,7 @@ checkpoints/pretrained/clip.safetensors, data/index -> checkpoints/captions
 
 import hashlib
 import logging
+import shutil
 import time
 import zlib
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,7 @@ from avsep.clips.datasets import ClipReader
 from avsep.clips.index import Video, read_index
 from avsep.files.ledgers import fingerprint
 from avsep.files.metrics import write_made, write_metrics
+from avsep.files.working import refuse_changed
 from avsep.media.frames import read_jpeg
 from avsep.params.stages import CaptionsParams
 from avsep.progress import progress
@@ -44,6 +46,8 @@ from models.clip import LOGIT_SCALE, FrozenCLIP
 from stages._clip import teacher_of
 
 INDEX = Path("data/index/train.csv")
+# Where DVC does not reset them: those that a run makes before it has made all.
+UNFINISHED = Path("checkpoints/resume/captions/captions.safetensors")
 
 
 def main(params: CaptionsParams) -> None:
@@ -69,9 +73,10 @@ def main(params: CaptionsParams) -> None:
     )
     earlier = load_captions()
     captions = {
-        video.name: earlier[video.name]
+        video.name: known[video.name]
+        for known in (earlier, load_captions(UNFINISHED))
         for video in videos
-        if video.name in earlier and earlier[video.name].fingerprint == made_from[video]
+        if video.name in known and known[video.name].fingerprint == made_from[video]
     }
     todo = [video for video in videos if video.name not in captions]
     logging.info("captions: %d of %d videos to describe", len(todo), len(videos))
@@ -95,9 +100,11 @@ def main(params: CaptionsParams) -> None:
         )
         for video, *values in zip(batch, found.cpu(), before.tolist(), after.tolist(), strict=False):
             captions[video.name] = Caption(made_from[video], *values)
-        save_captions(captions, weights)
+        save_captions(captions, weights, UNFINISHED)
     save_captions(captions, weights)
     write_metrics("captions", summary(clip, videos, captions, params.vast.phrase))
+    refuse_changed()  # while they are there
+    shutil.rmtree(UNFINISHED.parent, ignore_errors=True)
     gone = len(earlier.keys() - captions.keys())
     made, seconds = len(todo), time.monotonic() - began
     write_made("captions", made=made, kept=len(videos) - made, gone=gone, seconds=seconds)

@@ -32,6 +32,7 @@ import avsep.weights.detectors
 import models.detector
 import models.resnet
 from avsep.errors import InputError
+from avsep.files.finished import Finished
 from avsep.files.hashes import Hashes
 from avsep.files.ledgers import Item, Ledger, digest, fingerprint, prune
 from avsep.files.metrics import write_made, write_metrics
@@ -80,6 +81,7 @@ class Loading(NamedTuple):
 
 def main(params: DetectParams) -> None:
     start = time.monotonic()
+    Finished("extract").clear()
     videos = list_videos(FRAMES)
     present, learned = sorted({video.item[0] for video in videos}), learned_classes()
     classes = present if learned is None else learned
@@ -99,6 +101,15 @@ def main(params: DetectParams) -> None:
             for video in videos
             if ledger.is_current(video.item, made_from[video.item], [video.result])
         }
+        finished = Finished("detect", ledger.hashes)
+        finished.keep_only(made_from)
+        for video in videos:
+            if video.item in known:
+                continue
+            values = finished.take(video.item, made_from[video.item], [video.result])
+            if values is not None:
+                ledger.record(video.item, made_from[video.item], [video.result], **values)
+                known[video.item] = values["frames"]
         videos = [counted(video, known.get(video.item)) for video in videos]
         others = [video for video in videos if video.item in given and video.item not in known]
         own = [video for video in videos if video.item not in given and video.item not in known]
@@ -111,6 +122,7 @@ def main(params: DetectParams) -> None:
         taken = ((video, read_given(given[video.item], video.frames)) for video in others)
         for video, rows in chain(taken, look_through_all(own, params, classes)):
             write_detections(video.result, rows)
+            finished.keep(video.item, made_from[video.item], [video.result], frames=str(video.frames))
             ledger.record(video.item, made_from[video.item], [video.result], frames=str(video.frames))
         prune(RESULTS, {video.result for video in videos})
     write_metrics("detect", {**summary(videos, given, classes, step_of(params)), "unknown_classes": unknown})

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from avsep.errors import InputError
+from avsep.files.finished import Finished
 from avsep.files.hashes import Hashes
 from avsep.files.ledgers import Item, Ledger, digest, fingerprint, prune
 from avsep.files.metrics import write_made, write_metrics
@@ -81,7 +82,17 @@ def main(params: ExtractParams) -> None:
 
         checked = spread(made_from, videos, desc="checking", unit="video", threads=True, local=True)
         states = dict(zip(videos, checked, strict=True))
-        todo = [video for video, (_, current) in states.items() if not current]
+        finished = Finished("extract", ledger.hashes)
+        finished.keep_only({video.item: made for video, (made, _) in states.items()})
+        todo = []
+        for video, (made, current) in states.items():
+            if current:
+                continue
+            values = finished.take(video.item, made, video.outputs)
+            if values is None:
+                todo.append(video)
+            else:
+                ledger.record(video.item, made, video.outputs, **values)
         logging.info("extract: %d of %d videos to take apart", len(todo), len(videos))
         work = partial(take_apart, fps=fps, rate=rate, version=ffmpeg.version())
         there = [video.absolute() for video in todo]
@@ -97,15 +108,14 @@ def main(params: ExtractParams) -> None:
         for video, result in zip(todo, results, strict=True):
             if result.reason:
                 logging.warning("set aside: %s/%s: %s", *video.item, result.reason)
-            ledger.record(
-                video.item,
-                states[video][0],
-                video.outputs,
-                frames=str(result.frames),
-                samples=str(result.samples),
-                status="rejected" if result.reason else "ok",
-                reason=result.reason,
-            )
+            values = {
+                "frames": str(result.frames),
+                "samples": str(result.samples),
+                "status": "rejected" if result.reason else "ok",
+                "reason": result.reason,
+            }
+            finished.keep(video.item, states[video][0], video.outputs, **values)
+            ledger.record(video.item, states[video][0], video.outputs, **values)
         usable = [video for video in videos if ledger.entries[video.item].values["status"] == "ok"]
         prune(FRAMES, {video.frames for video in usable})
         prune(AUDIO, {video.wav for video in usable})

@@ -27,6 +27,7 @@ from avsep.clips.index import Mixture, Video, read_index, read_mixtures, video, 
 from avsep.clips.leaks import LEAKS, counts, tell_leaks, write_leaks
 from avsep.clips.splits import Splits, check_disjoint, fixed_mixtures, refuse_few_classes, split
 from avsep.errors import InputError
+from avsep.files.finished import Finished
 from avsep.files.ledgers import Item, digest, recorded_outputs
 from avsep.files.metrics import write_metrics
 from avsep.files.paths import inside
@@ -86,6 +87,7 @@ class Published(NamedTuple):
 
 def main(params: IndexParams) -> None:
     index, rate, fps = params.index, params.extract.rate, params.extract.fps
+    Finished("detect").clear()
     videos, rejected = read_extracted(ROOT / "extract.csv")
     total = len(videos) + len(rejected)
     detected = recorded_outputs(ROOT / "detect.csv")

@@ -207,6 +207,7 @@ class Train:
     partners: Literal["videos", "classes"]
     margin: NotNegative
     jitter: bool
+    on_nan: Literal["stop", "skip", "lower"]
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)

@@ -32,10 +32,12 @@ from avsep.clips.datasets import EpochSampler
 from avsep.clips.mixtures import hear
 from avsep.errors import InputError
 from avsep.files.metrics import write_metrics
+from avsep.files.working import refuse_changed
 from avsep.media.spectrogram import Spectrogram
 from avsep.progress import Line, first_process, spoken_value
 from avsep.training.distributed import WholeBatch, ending_together, own_device, started_by, strategy
 from avsep.training.memory import Needed, needed, refuse_too_much
+from avsep.training.numbers import WatchNumbers
 from avsep.training.phase import Objective, Phase, Seen
 from avsep.training.resume import ResumeFolder, fingerprint
 from avsep.training.seeds import seed_step
@@ -68,6 +70,8 @@ class Learner(lightning.LightningModule):
         super().__init__()
         self.phase, self.networks = phase, phase.networks
         # a function of networks and batch, to which a step's memory is computed without computing the step
+        self.loss_of_step = torch.zeros(())
+        self.videos_of_step: Mapping[str, Any] = {}
         self.loss = partial(step_loss, objective=phase.objective, spectrogram=phase.spectrogram, see=phase.see)
         self.networks.to(memory_format=torch.channels_last)  # faster on a CPU: see benchmarks
         self.networks.requires_grad_(False)
@@ -98,6 +102,9 @@ class Learner(lightning.LightningModule):
         seed_step(self.phase.seed, self.global_step)
         heard, seen = hear(batch["waves"], self.phase.spectrogram), self.phase.see(batch)
         values = self.phase.objective(self.networks, heard, seen)
+        self.loss_of_step, self.videos_of_step = values["loss"].detach(), batch.get("videos", {})
+        if self.phase.schedule.on_nan != "stop" and not torch.isfinite(self.loss_of_step):
+            return values["loss"]  # it is left out, of the curves too
         size = len(next(iter(batch["waves"].values())))
         self.log("train/step_loss", values["loss"].detach(), batch_size=size, sync_dist=True)
         means = {f"train/{name}": value.detach() for name, value in values.items()}
@@ -333,6 +340,7 @@ def learn(phase: Phase) -> None:
         curves.restore()
     keep_freed_memory()
     best = KeepBest(schedule.monitor, resume.best)
+    numbers = WatchNumbers(stage, schedule.on_nan, scaled=machine.precision == "16-mixed", state=resume.path)
     last = ModelCheckpoint(resume.unfinished, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     quiet_lightning()
     logger = DVCLiveLogger(dir=str(live), dvcyaml=None, save_dvc_exp=False, report=None, resume=True)
@@ -347,6 +355,7 @@ def learn(phase: Phase) -> None:
         logger=logger,
         callbacks=[
             EndAtOnce(),
+            numbers,
             best,
             ShowProgress(stage, schedule.monitor),
             curves,
@@ -381,6 +390,7 @@ def learn(phase: Phase) -> None:
                 f"{stage}: ended by SIGTERM; run it again, and it goes on from its last whole epoch"
             ) from None
     if trainer.is_global_zero:
+        refuse_changed()  # while the state is there
         folder = Path("checkpoints", stage)
         save_weights(folder / "weights.safetensors", phase.networks.state_dict(), phase.about.entry)
         # copied, not moved: a run that is stopped here finds all it needs to come here again
@@ -392,6 +402,7 @@ def learn(phase: Phase) -> None:
                 "samples": trainer.global_step * schedule.batch,
                 "best": {"epoch": best.epoch, **best.metrics},
                 "last": best.last,
+                **({} if schedule.on_nan == "stop" else {"bad_steps": numbers.counts}),
             },
         )
         resume.clear()

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from avsep.clips.mixtures import Heard
 from avsep.media.spectrogram import Spectrogram
+from avsep.training.numbers import OnNan
 from avsep.training.shown import Show
 from avsep.weights.about import About
 
@@ -51,6 +52,7 @@ class Schedule:
     decay: float = 1.0
     warm_up: float = 0.0
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam
+    on_nan: OnNan = "stop"  # what becomes of a step whose numbers went bad
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,13 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from avsep.errors import InputError
 from avsep.files import ledgers
+from avsep.files.pipeline import CODE, deps_of
 
-CODE = ("stages", "avsep", "models")
-PIPELINE = Path("dvc.yaml")
 PATIENCE = 600  # seconds that the other processes wait for the first
 
 
@@ -30,20 +27,6 @@ def fingerprint(stage: str, params: Mapping[str, Any], reads: Iterable[Path]) ->
     data = [path for path in deps if path.parts[0] not in CODE]
     sources = [file for path in code for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
     return ledgers.fingerprint(dict.fromkeys([*data, *reads]), sources, params)
-
-
-def deps_of(stage: str) -> list[Path]:
-    """What dvc.yaml names as a stage's `deps`, in its order; nothing if there is no dvc.yaml, or none with this stage.
-
-    Raises InputError if it cannot be read.
-    """
-    try:
-        pipeline = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))
-        return [Path(dep) for dep in pipeline["stages"].get(stage, {}).get("deps", [])]
-    except FileNotFoundError:
-        return []
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{PIPELINE} cannot be read ({' '.join(str(error).split())}): check it out again") from None
 
 
 class ResumeFolder:

@@ -4,7 +4,9 @@ import errno
 import importlib
 import json
 import logging
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import stages
 from avsep import run
 from avsep.errors import InputError
 from avsep.files.metrics import write_metrics, write_time
-from avsep.params.stages import ExtractParams, GroundingParams
+from avsep.params.stages import EvaluateScenesParams, ExtractParams, GroundingParams
 
 ROOT = Path(__file__).parents[2]
 
@@ -170,3 +172,33 @@ def test_a_stage_says_a_word_before_its_libraries_load(
     monkeypatch.setattr(sys, "orig_argv", words)
     importlib.reload(stages)
     assert capsys.readouterr().err == said
+
+
+def test_ctrl_c_is_one_line() -> None:
+    def main(_: ExtractParams) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as ended:
+        run.run(main, ExtractParams)
+    assert ended.value.code == "error: extract: stopped by Ctrl-C; run it again"
+    assert Path("metrics/made/extract.log").read_text().endswith("\nerror: extract: stopped by Ctrl-C; run it again\n")
+
+
+@pytest.mark.parametrize(("words", "code"), [(["--help"], 0), (["--rate", "8000"], 2)])
+def test_a_stage_takes_no_arguments_and_tells_what_it_does(words: list[str], code: int, tmp_path: Path) -> None:
+    shutil.copyfile(ROOT / "dvc.yaml", "dvc.yaml")
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.extract", *words],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == code and "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [], "nothing ran"
+    if code == 0:
+        assert "Stage extract: frames and mono sound" in done.stdout and "`dvc repro extract`" in done.stdout
+
+
+def test_the_class_of_its_params_names_the_stage() -> None:
+    assert [run._stage_of(one) for one in (ExtractParams, EvaluateScenesParams)] == ["extract", "evaluate_scenes"]

@@ -20,6 +20,7 @@ from avsep.clips import datasets
 from avsep.clips.index import read_index
 from avsep.clips.mixtures import centre_frame
 from avsep.errors import InputError
+from avsep.files.pipeline import deps_of
 from avsep.media import frames
 from avsep.media.frames import frame_name
 from avsep.media.wav import write_wav
@@ -28,7 +29,6 @@ from avsep.params.loading import check
 from avsep.scoring.summary import Rows, headline, summarise
 from avsep.training.loop import Learner, learn
 from avsep.training.phase import Phase
-from avsep.training.resume import deps_of
 from avsep.weights import clip as clip_weights
 from avsep.weights.about import read_about
 from avsep.weights.captions import CAPTIONS, Caption, captions_of, load_captions, load_embeddings, save_captions

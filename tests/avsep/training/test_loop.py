@@ -172,9 +172,9 @@ def test_weights_curves_and_metrics(
     assert metrics["samples"] == EPOCHS * STEPS * 4
     assert 0 <= metrics["best"]["epoch"] < EPOCHS
     values = {"si_sdri", "snri", "balanced_accuracy", "solo_balanced_accuracy"}
-    losses = {"loss", "separation", "grounding", "pairs_muted", "pairs_doubled"}
+    losses = {"loss", "separation", "grounding", "pairs_muted", "pairs_doubled", "gates_right"}
     assert set(metrics["best"]) == {"epoch", *(f"val/{name}" for name in values)}
-    assert set(metrics["last"]) == {f"val/{n}" for n in values} | {f"train/{n}" for n in losses}
+    assert set(metrics["last"]) == {f"val/{n}" for n in values} | {f"train/{n}" for n in losses | {"gradient_norm"}}
     json.dumps(metrics, allow_nan=False)
 
     for name in values:
@@ -534,3 +534,36 @@ def test_a_training_that_diverges_is_told(tmp_path: Path) -> None:
     trainer = SimpleNamespace(callback_metrics={"val/x": torch.tensor(math.nan)}, current_epoch=0, is_global_zero=True)
     with pytest.raises(InputError, match=r"^epoch 1: val/x is not a number, .* lower train\.lr"):
         best.on_validation_end(trainer, SimpleNamespace())  # type: ignore[arg-type]
+
+
+# --- Numbers gone bad
+
+
+def bad_at_step(step: int) -> Objective:
+    """Co-learning's objective, whose loss is no number at its `step`th call."""
+    calls = 0
+
+    def objective(networks: CCoL, heard: Heard, seen: dict[str, FrameFeatures]) -> Mapping[str, Tensor]:
+        nonlocal calls
+        calls += not heard.mixture.is_meta
+        values = colearning.objective(networks, heard, seen)
+        return {**values, "loss": values["loss"] * (math.nan if calls == step else 1)}
+
+    return objective
+
+
+def test_a_loss_that_is_no_number_stops_and_the_last_whole_epoch_is_gone_on_from(
+    splits: dict[str, list[Video]], uninterrupted: tuple[dict[str, Any], dict[str, bytes]]
+) -> None:
+    with pytest.raises(InputError, match=f"the loss is nan at step {STEPS + 3}, in epoch 2, of clips ") as refused:
+        train(splits, bad_at_step(STEPS + 3))
+    assert f"the last good checkpoint is {RESUME / '1/last.ckpt'}" in str(refused.value)
+    assert (train(splits), left_behind()) == uninterrupted, "a bad step left nothing behind"
+
+
+def test_a_bad_step_is_left_out_of_weights_curves_and_metrics(splits: dict[str, list[Video]]) -> None:
+    metrics = train(splits, bad_at_step(3), on_nan="skip")
+    assert metrics["bad_steps"] == {"skipped": 1, "lowered": 0} and metrics["steps"] == EPOCHS * STEPS
+    assert all(math.isfinite(value) for value in metrics["last"].values())
+    weights = load_weights("checkpoints/colearning/weights.safetensors")
+    assert all(torch.isfinite(value).all() for value in weights.values())

@@ -7,8 +7,9 @@ import torch
 import yaml
 
 from avsep.errors import InputError
+from avsep.files.pipeline import deps_of
 from avsep.training import resume
-from avsep.training.resume import ResumeFolder, deps_of, fingerprint
+from avsep.training.resume import ResumeFolder, fingerprint
 from avsep.training.seeds import seed_everything, seed_step
 
 FILES = (
