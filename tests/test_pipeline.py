@@ -589,10 +589,12 @@ def test_an_artifact_is_what_a_stage_makes() -> None:
     assert {artifact.path for artifact in known.values()} <= set(made)
 
 
-def test_what_is_measured_is_kept_by_git() -> None:
+def test_dvc_keeps_what_is_measured_and_so_remembers_earlier_runs() -> None:
+    """Of a stage with an output that it does not keep, and that is no metric, its run-cache forgets all runs."""
     for stage, entry in STAGES.items():
-        kept = {path: given for one in entry["outs"] if isinstance(one, dict) for path, given in one.items()}
-        assert kept[f"metrics/{stage}.json"] == {"cache": False}
+        assert f"metrics/{stage}.json" in entry["outs"]
+        given = [one for one in entry["outs"] if isinstance(one, dict)]
+        assert not any(flags.get("cache") is False for one in given for flags in one.values())
 
 
 def test_dvcs_metrics_are_the_headline_figures_alone() -> None:

@@ -95,21 +95,29 @@ def test_other_threads_than_the_params_are_warned_of(
 # --- The end
 
 
-def measured(stage: str) -> dict[str, Any]:
-    """As the committed run has it."""
-    values: dict[str, Any] = json.loads((ROOT / f"metrics/{stage}.json").read_text(encoding="utf-8"))
-    return values
-
-
 STAGES = sorted(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+MEASURED: dict[str, dict[str, Any]] = {  # what the figures are made of; of trainings, BEST
+    "videos": {"videos": 440, "classes": ["cello", "flute"], "seconds": 3520.0},
+    "pretrained": {"resnet18": {"accuracy_near": 0.95}, "detector": {"recall": 0.99}, "clip": {"accuracy_near": 0.93}},
+    "extract": {"usable": 3, "videos": 4},
+    "detect": {"frames": {"with_object": 3469, "total": 3520}},
+    "index": {"videos": {"train": 308, "val": 44, "test": 88}, "mixtures": {"test": 96}},
+    "captions": {"videos": 308, "nearest_is_class": 0.83},
+    "evaluate": {"pairs": {"evaluated": 96}},
+    "scenes": {"scenes": 36, "players": 110},
+    "evaluate_scenes": {"scenes": 36, "detection": {"recall": 0.85}},
+    "package": {"bytes": 7_070_000},
+    "report": {"mixtures": 8},
+}
+BEST = {"epoch": 4, "val/si_sdri": 3.744, "val/snri": 5.9, "val/solo_balanced_accuracy": 0.94}
 HEADLINE = {"cyclic": {"nsdr_db": 5.48, "balanced_accuracy": 0.8}, "vast_by_phrase": {"nsdr_db": 6.43}, "others": {}}
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_each_stage_has_a_key_figure_of_one_line(stage: str) -> None:
     write_metrics("headline", HEADLINE)
-    figure = run.key_figure(stage, measured(stage), PARAMS[stage])
+    figure = run.key_figure(stage, MEASURED.get(stage, {"best": BEST}), PARAMS[stage])
     assert figure and "\n" not in figure and len(figure) < 110
 
 

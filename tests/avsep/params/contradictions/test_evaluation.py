@@ -1,6 +1,5 @@
 """Which systems are scored, and on what."""
 
-import json
 from typing import Any
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from avsep.params.contradictions import evaluation
 from avsep.params.loading import check
 from avsep.systems.catalogue import CONTROLS, GATE_CONTROLS, SCENE_CONTROLS, STAGES, SYSTEMS, Drawn
-from tests.helpers.params import ROOT, assert_refused, changed, never_refusing
+from tests.helpers.params import assert_refused, changed, never_refusing
 
 REFUSED: dict[str, dict[str, Any]] = {
     "scenes.players is (4, 3)": changed(scenes__players=[4, 3]),
@@ -48,10 +47,12 @@ def test_an_external_system_has_no_name_of_ours(one: Drawn) -> None:
 
 
 def test_an_external_system_has_no_name_of_a_metric() -> None:
-    """Each key of these files is a system's name, or would be taken for one."""
-    for file in ("evaluate", "evaluate_scenes"):
-        for key in json.loads((ROOT / f"metrics/{file}.json").read_text(encoding="utf-8")):
-            assert_refused(f"evaluate.external.{key}: a ", changed(evaluate__external={key: "/waves"}))
+    """Each key of what stages evaluate and evaluate_scenes measure is a system's name, or would be taken for one."""
+    for key in (
+        *("grounding_colearning", "silent_colearning", "published_colearning", "grounding", "silent", "published"),
+        *("phrases", "gates", "phrase_threshold", "pairs", "scenes", "detection", "mixture"),
+    ):
+        assert_refused(f"evaluate.external.{key}: a ", changed(evaluate__external={key: "/waves"}))
 
 
 def test_external_systems_are_taken_as_they_are_named() -> None:
