@@ -14,10 +14,11 @@ import pandas as pd
 import pydantic
 import soundfile
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import Field
 
 from avsep.errors import InputError
+from avsep.files.reading import reading, refusing
+from avsep.media.frames import decode
 from avsep.report import figures, tables
 from avsep.report.charts import GATES, Charts
 from avsep.report.measured import ACCEPTED, MORE_SOURCES, Measured
@@ -39,6 +40,8 @@ CONTENTS = {
     "data": "Data",
     "words": "How to read this",
 }
+AGAIN = "run `dvc repro evaluate`"
+MOST_BYTES = 1 << 28  # of a file that the page shows, unfolded
 SOUNDS = {"mixture": "mixtures", "solo": "solo sound"}
 
 Corners = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the frame
@@ -273,13 +276,12 @@ def attention(
 
 def read_arrays(path: Path) -> dict[str, NDArray[np.floating]]:
     """Named planes of a .npz file: (F, T), or (rows, columns) of a picture. Raises InputError."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name].astype(np.float32) for name in archive.files}
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run `dvc repro evaluate`") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} holds no arrays ({error}): run `dvc repro evaluate`") from None
+    with reading(path, "archive of arrays", AGAIN):
+        with zipfile.ZipFile(path) as archive:
+            if (size := sum(member.file_size for member in archive.infolist())) > MOST_BYTES:
+                raise ValueError(f"it unfolds to {size:,} bytes, and {MOST_BYTES:,} are read at most")
+        with np.load(path, allow_pickle=False) as held:
+            arrays = {name: held[name].astype(np.float32) for name in held.files}
     for name, array in arrays.items():
         if array.ndim != 2 or not np.isfinite(array).all():
             raise InputError(f"{path}: {name} is no finite plane: run `dvc repro evaluate`")
@@ -295,29 +297,22 @@ def take(arrays: dict[str, NDArray[np.floating]], name: str, folder: Path) -> ND
 def read_picture(path: Path) -> Picture:
     """A JPEG as it is, with its size in pixels. Raises InputError."""
     content = read_bytes(path)
-    try:
-        with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
-            image.load()
-    except OSError as error:
-        raise InputError(f"{path} is no JPEG ({error}): run `dvc repro evaluate`") from None
-    return Picture(data_uri("image/jpeg", content), *image.size)
+    return Picture(data_uri("image/jpeg", content), *decode(content, path, AGAIN).size)
 
 
 def sound_uri(path: Path) -> str:
     """A wav file as it is. Raises InputError."""
     content = read_bytes(path)
-    try:
+    with refusing(f"{path} is no wav file", AGAIN):
         soundfile.info(io.BytesIO(content))
-    except soundfile.LibsndfileError as error:
-        raise InputError(f"{path} is no wav file ({error}): run `dvc repro evaluate`") from None
     return data_uri("audio/wav", content)
 
 
 def read_bytes(path: Path) -> bytes:
-    try:
+    with reading(path, "file of the page", AGAIN):
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise ValueError(f"it has {size:,} bytes, and {MOST_BYTES:,} are read at most")
         return path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run `dvc repro evaluate`") from None
 
 
 def mask_uri(mask: NDArray[np.floating]) -> str:

@@ -34,6 +34,7 @@ from avsep.clips.datasets import EpochSampler
 from avsep.clips.mixtures import hear
 from avsep.errors import InputError
 from avsep.files.metrics import write_metrics
+from avsep.files.whole import telling_of_the_disk
 from avsep.media.spectrogram import Spectrogram
 from avsep.progress import first_process
 from avsep.training.distributed import WholeBatch, ending_together, own_device, started_by, strategy
@@ -342,7 +343,7 @@ def learn(phase: Phase) -> None:
         sampler.set_epoch(state["epoch"] + 1)
     workers = machine.workers
     load = partial(DataLoader, batch_size=learner.share, num_workers=workers, persistent_workers=workers > 0)
-    with ending_together(trainer, resume.failed):
+    with ending_together(trainer, resume.failed), telling_of_the_disk(resume.path):
         try:
             trainer.fit(
                 learner,

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from avsep.errors import InputError
 from avsep.files import ledgers
+from avsep.files.reading import read_yaml, refusing
 
 CODE = ("stages", "avsep", "models")
 PIPELINE = Path("dvc.yaml")
@@ -37,13 +36,11 @@ def deps_of(stage: str) -> list[Path]:
 
     Raises InputError if it cannot be read.
     """
-    try:
-        pipeline = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))
-        return [Path(dep) for dep in pipeline["stages"].get(stage, {}).get("deps", [])]
-    except FileNotFoundError:
+    if not PIPELINE.exists():
         return []
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{PIPELINE} cannot be read ({' '.join(str(error).split())}): check it out again") from None
+    pipeline = read_yaml(PIPELINE, "check it out again")
+    with refusing(f"{PIPELINE} cannot be read", "check it out again"):
+        return [Path(dep) for dep in pipeline["stages"].get(stage, {}).get("deps", [])]
 
 
 class ResumeFolder:
@@ -72,7 +69,7 @@ class ResumeFolder:
 
     def _of(self, fingerprint: str) -> bool:
         try:
-            return self._stamp.read_text(encoding="utf-8") == fingerprint
+            return self._stamp.read_bytes() == fingerprint.encode()
         except FileNotFoundError:
             return False
 
