@@ -113,8 +113,11 @@ def take_away(at: Path, stage: str) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    for journal in (at / "data").glob(".*.journal"):
-        journal.unlink()
+    for left in [*(at / "data").glob(".*.journal"), at / "data/.rendered.csv"]:
+        left.unlink(missing_ok=True)
+    lock = yaml.safe_load((at / "dvc.lock").read_text(encoding="utf-8"))
+    if lock["stages"].pop(stage, None) is not None:  # else DVC would bring back what it has kept of it
+        (at / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False), encoding="utf-8")
 
 
 def set_workers(at: Path, workers: int) -> None:

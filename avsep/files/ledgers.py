@@ -32,7 +32,7 @@ from typing import Any, NamedTuple, Self
 
 from avsep.errors import InputError
 from avsep.files.hashes import Hashes
-from avsep.files.reading import read_table, refuse_other_kinds, refusing
+from avsep.files.reading import MOST_TEXT, read_table, reading, refuse_other_kinds, refusing
 from avsep.files.whole import write_rows
 
 Item = tuple[str, str]
@@ -69,7 +69,7 @@ class Ledger:
         if self.path.exists():
             refuse_other_kinds(self.path, "ledger", "move it away")
             try:
-                with refusing("no ledger"), self.path.open(newline="", encoding="utf-8") as file:
+                with reading(self.path, "ledger", most=MOST_TEXT), self.path.open(newline="", encoding="utf-8") as file:
                     first, *rows = [*csv.reader(file)] or [[]]
             except InputError:  # damaged
                 first, rows = [], []

@@ -22,7 +22,7 @@ from avsep.errors import InputError
 
 MOST_TEXT = 1 << 28  # bytes of a text that is taken into memory whole
 MOST_VALUES = 1_000_000  # in YAML, whose aliases may stand for more than there are atoms
-TOLD = 200  # characters of what a library said
+TOLD = 300  # characters of what a library said
 
 # Of the machine, not of the file, which may be whole: these go on as they are.
 _OF_THE_MACHINE = {
@@ -33,15 +33,17 @@ _KINDS = ((stat.S_ISDIR, "folder"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "so
 
 
 @contextmanager
-def reading(path: Path | str, what: str, hint: str = "") -> Iterator[None]:
+def reading(path: Path | str, what: str, hint: str = "", *, most: int | None = None) -> Iterator[None]:
     """Around the code that reads the plain file `path`, which should be a `what`.
 
     Raises InputError, which ends with the `hint`, for a file that is missing, is none but a folder, a pipe or a device,
-    or that the code within fails on, with whatever exception.  OSErrors of the machine, as of too many open files, go
-    on as they are.
+    has more than `most` bytes, or that the code within fails on, with whatever exception.  OSErrors of the machine, as
+    of too many open files, go on as they are.
     """
     refuse_other_kinds(path, what, hint)
     with refusing(f"{path} is no {what} that can be read", hint):
+        if most is not None and (size := Path(path).stat().st_size) > most:
+            raise ValueError(f"it has {size:,} bytes, and {most:,} are read at most")
         yield
 
 
@@ -85,15 +87,16 @@ def reason_of(error: Exception) -> str:
         return "it asks for more memory than there is"
     if isinstance(error, RecursionError):
         return "it is nested too deep"
-    said = " ".join((error.strerror if isinstance(error, OSError) and error.strerror else str(error)).split())
+    said = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        said = error.strerror if error.filename is None else f"{error.strerror}: {str(error.filename)!r}"
+    said = " ".join(said.split())
     return f"{said[:TOLD]}{'...' if len(said) > TOLD else ''}" or type(error).__name__
 
 
 def read_text(path: Path, what: str, hint: str = "") -> str:
     """A text in UTF-8, without a mark of its byte order. Raises InputError."""
-    with reading(path, what, hint):
-        if (size := path.stat().st_size) > MOST_TEXT:
-            raise ValueError(f"it has {size:,} bytes, and {MOST_TEXT:,} are read at most")
+    with reading(path, what, hint, most=MOST_TEXT):
         return path.read_text(encoding="utf-8-sig")
 
 
@@ -144,5 +147,5 @@ def read_rows(path: Path, what: str, hint: str = "", **options: Any) -> list[lis
 
 def read_table(path: Path, what: str, hint: str = "") -> list[dict[str, str]]:
     """The rows of a CSV file by the names in its first line; what a short row lacks is empty. Raises InputError."""
-    with reading(path, what, hint), path.open(newline="", encoding="utf-8") as file:
+    with reading(path, what, hint, most=MOST_TEXT), path.open(newline="", encoding="utf-8") as file:
         return [{k: v or "" for k, v in row.items() if k is not None} for row in csv.DictReader(file)]

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avsep.errors import InputError
-from avsep.files.reading import reading
-from avsep.media.frames import decode
+from avsep.files.reading import MOST_TEXT, reading
+from avsep.media.frames import MOST_BYTES, decode
 
 TRAIN = "oidv6-train-annotations-bbox.csv"
 VALIDATION = "validation-annotations-bbox.csv"
@@ -109,7 +109,7 @@ def read_open_images(folder: Path, classes: Sequence[str], names: Mapping[str, s
 def read_picture(path: Path) -> Image.Image:
     """A picture of a list of annotations, RGB. Raises InputError if it cannot be read."""
     hint = "download it again, or remove it"
-    with reading(path, "picture", hint):
+    with reading(path, "picture", hint, most=MOST_BYTES):
         return decode(path.read_bytes(), path, hint)
 
 
@@ -150,7 +150,10 @@ def _read_boxes(path: Path, labels: Mapping[str, int]) -> pd.DataFrame:
 
 def _descriptions(path: Path) -> list[tuple[str, str]]:
     """(LabelName, DisplayName) of all classes that have boxes. Raises InputError."""
-    with reading(path, "table of class names", PUBLISHED), path.open(newline="", encoding="utf-8") as file:
+    with (
+        reading(path, "table of class names", PUBLISHED, most=MOST_TEXT),
+        path.open(newline="", encoding="utf-8") as file,
+    ):
         rows = [row for row in csv.reader(file) if row]
     if any(len(row) != 2 for row in rows):
         raise InputError(f"{path} is no table of class names: each line is LabelName,DisplayName")

@@ -28,6 +28,7 @@ STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 ARCHIVE = ".zip"  # what a video's archive is called beyond the published name of its folder of frames
 MOST_PIXELS = 1 << 26  # of a picture: 200 MB
+MOST_BYTES = 1 << 28  # of a picture's file
 OPEN = 32  # archives that a process keeps open: a sample reads neighbouring frames of a few videos
 
 Numbers = TypeVar("Numbers", int, Any)  # of frames: an int, an array or a tensor
@@ -57,7 +58,7 @@ def pack(folder: Path, path: Path, decode: bool = False) -> int:
     _check_numbers(names, str(folder))
     with whole_file(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for name in names:
-            with reading(folder / name, "picture"):
+            with reading(folder / name, "picture", most=MOST_BYTES):
                 content = (folder / name).read_bytes()
             if not content.startswith(b"\xff\xd8"):
                 raise InputError(f"{folder / name} is no JPEG picture")

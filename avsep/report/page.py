@@ -309,9 +309,7 @@ def sound_uri(path: Path) -> str:
 
 
 def read_bytes(path: Path) -> bytes:
-    with reading(path, "file of the page", AGAIN):
-        if (size := path.stat().st_size) > MOST_BYTES:
-            raise ValueError(f"it has {size:,} bytes, and {MOST_BYTES:,} are read at most")
+    with reading(path, "file of the page", AGAIN, most=MOST_BYTES):
         return path.read_bytes()
 
 

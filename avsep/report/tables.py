@@ -51,7 +51,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_table(path: Path, columns: Sequence[str], separator: str = ",") -> pd.DataFrame:
     """A CSV file with a header, its `columns` checked. Raises InputError."""
     text = dict.fromkeys(("class", "beside", "id", "video"), str)
-    with reading.reading(path, "table", AGAIN):  # a class may be called NA
+    with reading.reading(path, "table", AGAIN, most=reading.MOST_TEXT):  # a class may be called NA
         table = pd.read_csv(path, sep=separator, dtype=text, keep_default_na=False, na_values=["", "nan"])
     if missing := [column for column in columns if column not in table]:
         raise InputError(f"{path} has no column {missing[0]}: it is no file of the stage that should have made it")

@@ -24,7 +24,7 @@ from torch import Tensor
 from avsep.errors import InputError
 from avsep.files.ledgers import digest
 from avsep.files.paths import inside
-from avsep.files.reading import read_json, reading
+from avsep.files.reading import read_json, reading, refusing
 from avsep.media.wav import Wave
 from avsep.systems.catalogue import Entry
 from avsep.systems.system import Answer, HeardMixtures, Setup, Sight, System
@@ -153,7 +153,9 @@ def _files(folder: Path, mixture: _Mixture, answers: _Answers, rate: int) -> dic
         files[one.name] = None
         if answer != SILENT:
             path = inside(folder, answer, where)
-            if not path.resolve().is_relative_to(folder.resolve()):
+            with refusing(f"{where}: {answer!r} is no file"):  # a link to itself leads nowhere
+                within = path.resolve().is_relative_to(folder.resolve())
+            if not within:
                 raise InputError(f"{where}: {answer!r} is a link out of {folder}")
             if _checked(path, rate, mixture.samples).any():
                 files[one.name] = path

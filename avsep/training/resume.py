@@ -38,7 +38,10 @@ def deps_of(stage: str) -> list[Path]:
     """
     if not PIPELINE.exists():
         return []
-    pipeline = read_yaml(PIPELINE, "check it out again")
+    try:
+        pipeline = read_yaml(PIPELINE)
+    except InputError as error:
+        raise InputError(f"{PIPELINE} cannot be read ({error}): check it out again") from None
     with refusing(f"{PIPELINE} cannot be read", "check it out again"):
         return [Path(dep) for dep in pipeline["stages"].get(stage, {}).get("deps", [])]
 

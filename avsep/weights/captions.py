@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from avsep.errors import InputError
-from avsep.files.reading import reading, refusing
+from avsep.files.reading import MOST_TEXT, reading, refusing
 from avsep.files.whole import write_table
 from avsep.weights.checkpoints import load_weights, read_metadata, save_weights
 from avsep.weights.clip import CLIP
@@ -103,7 +103,7 @@ def _ledger(path: Path) -> Path:
 
 def _read_ledger(path: Path) -> pd.DataFrame:
     """Raises InputError if it is missing, or none of this version."""
-    with reading(path, "ledger of captions"):
+    with reading(path, "ledger of captions", most=MOST_TEXT):
         # cosines as they were, to the last bit, so by way of text; a video may be called NA
         rows = pd.read_csv(path, dtype=str, keep_default_na=False)
         if list(rows.columns) != list(COLUMNS):
