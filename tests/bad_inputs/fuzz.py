@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import atheris  # type: ignore[import-not-found]
+import atheris  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
 with atheris.instrument_imports(include=["avsep", "zipfile", "tarfile", "json", "yaml"]):
     from avsep.errors import LONGEST, InputError

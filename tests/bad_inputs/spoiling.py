@@ -55,7 +55,10 @@ def faults(form: str, good: bytes, random: np.random.Generator) -> Iterator[Bad]
 
 
 def put(content: bytes) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(content) and None  # type: ignore[func-returns-value]
+    def write(path: Path) -> None:
+        path.write_bytes(content)
+
+    return write
 
 
 # --- Any file
