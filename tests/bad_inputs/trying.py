@@ -113,7 +113,7 @@ def tried(entry: Entry, bad: Bad, good: Path, file: Path, root: Path) -> Tried:
             wrong = f"what is told has {len(plain)} characters: {plain[:200]}"
     if "Traceback" in said.getvalue():
         wrong = wrong or f"a traceback is told: {said.getvalue()[-300:]}"
-    if bad.refused and became == "used" and wrong is None:
+    if bad.refused and became == "used" and wrong is None and not entry.lenient:
         wrong = "it was used"
     if escaped := (set(root.iterdir()) | set(Path("/tmp").glob("escaped*"))) - outside:
         wrong = f"files outside: {sorted(map(str, escaped))}"
