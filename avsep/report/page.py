@@ -14,11 +14,11 @@ import pandas as pd
 import pydantic
 import soundfile
 from numpy.typing import NDArray
+from PIL import Image
 from pydantic import Field
 
 from avsep.errors import InputError
 from avsep.files.reading import reading, refusing
-from avsep.media.frames import decode
 from avsep.report import figures, tables
 from avsep.report.charts import GATES, Charts
 from avsep.report.measured import ACCEPTED, MORE_SOURCES, Measured
@@ -42,6 +42,7 @@ CONTENTS = {
 }
 AGAIN = "run `dvc repro evaluate`"
 MOST_BYTES = 1 << 28  # of a file that the page shows, unfolded
+MOST_PIXELS = 1 << 26
 SOUNDS = {"mixture": "mixtures", "solo": "solo sound"}
 
 Corners = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the frame
@@ -297,7 +298,11 @@ def take(arrays: dict[str, NDArray[np.floating]], name: str, folder: Path) -> ND
 def read_picture(path: Path) -> Picture:
     """A JPEG as it is, with its size in pixels. Raises InputError."""
     content = read_bytes(path)
-    return Picture(data_uri("image/jpeg", content), *decode(content, path, AGAIN).size)
+    with refusing(f"{path} is no JPEG", AGAIN), Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
+        if image.width * image.height > MOST_PIXELS:
+            raise ValueError(f"{image.width} x {image.height} pixels, and {MOST_PIXELS:,} are read at most")
+        image.load()
+    return Picture(data_uri("image/jpeg", content), *image.size)
 
 
 def sound_uri(path: Path) -> str:
