@@ -16,8 +16,10 @@ pytest = OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 4 --dist load
 .DEFAULT_GOAL := help
 # of `make separate`
 OUT    ?= sounds
+# of `make faults`
+TIMES  ?= 20
 
-.PHONY: help git install repro separate web pretrained-demo test lint format test-slow clean
+.PHONY: help git install repro separate web pretrained-demo test lint format test-slow bad-inputs faults clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -59,6 +61,12 @@ format: install  ## let ruff put the code into shape
 
 test-slow: install  ## the tests that run whole pipelines
 	$(in-env) $(pytest) -m slow
+
+bad-inputs: install  ## read files of every kind, spoilt in every way: each is refused in one line, or listed
+	$(in-env) nice python -m tests.bad_inputs
+
+faults: install  ## stop each stage at TIMES random moments (20), start it again: hours; into docs/reliability.md
+	$(in-env) nice python -m benchmarks.faults --times $(TIMES) --table docs/reliability.md
 
 clean:  ## remove the tools' caches (not .venv, data, checkpoints or DVC's cache)
 	rm -rf .mypy_cache .pytest_cache .ruff_cache

@@ -4,27 +4,27 @@ What is unpacked is plain files.  All members are looked through before the firs
 whole or not at all.
 """
 
+import bz2
 import gzip
 import lzma
 import shutil
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from avsep.errors import InputError
 from avsep.files.paths import inside
+from avsep.files.reading import reading, refusing
 from avsep.files.whole import whole_folder
 
 MOST_FILES = 2_000_000
-DAMAGED = (
-    *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, lzma.LZMAError, zlib.error),
-    *(EOFError, NotImplementedError, RuntimeError, ValueError),
-)
+MOST_AT_ONCE = 1 << 24  # bytes that a tar file's own words may take: an entry's name and what is told of it
+_COMPRESSED = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\x00", lzma.open))
 LEFT_OUT = ("__MACOSX/", ".DS_Store")  # what a Mac puts beside the files
 
 
@@ -36,14 +36,17 @@ class Member(NamedTuple):
 
 def is_archive(path: Path) -> bool:
     """Whether it is a zip or tar file to be unpacked. Weights as torch saves them are zip files too, and are none."""
-    with path.open("rb") as file:
-        zipped = file.read(4) == b"PK\x03\x04"
+    if not path.is_file():
+        return False
     try:
-        if zipped and zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                return not any(name.rpartition("/")[2] == "data.pkl" for name in archive.namelist())
-        return tarfile.is_tarfile(path)
-    except DAMAGED:
+        with refusing("no archive"):
+            if zipfile.is_zipfile(path):
+                with path.open("rb") as file, zipfile.ZipFile(path) as archive:
+                    torchs = any(name.rpartition("/")[2] == "data.pkl" for name in archive.namelist())
+                    return file.read(4) == b"PK\x03\x04" and not torchs
+            with _opened_tar(path):
+                return True
+    except InputError:
         return False
 
 
@@ -54,26 +57,54 @@ def unpack(path: Path, folder: Path, most_bytes: int, most_files: int = MOST_FIL
     link, a device, a name that is there twice, an encrypted member, and more than `most_bytes`, `most_files`, or what
     the disk has room for.
     """
-    with whole_folder(folder) as temporary:
-        try:
-            with _opened(path) as archive:
-                members = _checked(path, _members(path, archive), temporary, most_bytes, most_files)
-                for member in members:
-                    target = inside(temporary, member.name, str(path))
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    with member.open() as source, target.open("xb") as file:
-                        shutil.copyfileobj(source, file, 1 << 20)
-                    if target.stat().st_size != member.size:
-                        raise InputError(f"{path}: {member.name} ends early: the archive is damaged, fetch it again")
-        except DAMAGED as error:
-            raise InputError(f"{path} is a damaged archive ({type(error).__name__}): fetch it again") from None
-        except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-            raise InputError(f"{path}: {Path(error.filename).name} is both a file and a folder in it") from None
+    with whole_folder(folder) as temporary, reading(path, "archive", "fetch it again"), _opened(path) as archive:
+        members = _checked(path, _members(path, archive), temporary, most_bytes, most_files)
+        for member in members:
+            try:
+                target = inside(temporary, member.name, str(path))
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with member.open() as source, target.open("xb") as file:
+                    shutil.copyfileobj(source, file, 1 << 20)
+            except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+                raise InputError(f"{path}: {Path(error.filename).name} is both a file and a folder in it") from None
+            if target.stat().st_size != member.size:
+                raise InputError(f"{path}: {member.name} ends early: the archive is damaged, fetch it again")
     return sorted(member.name for member in members)
 
 
-def _opened(path: Path) -> zipfile.ZipFile | tarfile.TarFile:
-    return zipfile.ZipFile(path) if zipfile.is_zipfile(path) else tarfile.open(path)
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    else:
+        with _opened_tar(path) as tar:
+            yield tar
+
+
+@contextmanager
+def _opened_tar(path: Path) -> Iterator[tarfile.TarFile]:
+    """A tar file, compressed or not. Raises tarfile.TarError, and what the compression's reader does."""
+    with path.open("rb") as file:
+        start = file.read(6)
+    opener: Callable[..., Any] = next((one for magic, one in _COMPRESSED if start.startswith(magic)), Path.open)
+    with (
+        opener(path, "rb") as stream,
+        tarfile.open(fileobj=_Cautious(stream), mode="r:") as archive,  # type: ignore[call-overload]
+    ):
+        yield archive
+
+
+class _Cautious:
+    """A stream, of which no more is taken at once than a tar file's own words need: tarfile takes what they tell of."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.seek, self.tell, self._read = stream.seek, stream.tell, stream.read
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= MOST_AT_ONCE:
+            raise tarfile.ReadError(f"{size:,} bytes of its own words")
+        return self._read(size)
 
 
 def _members(path: Path, archive: zipfile.ZipFile | tarfile.TarFile) -> Iterator[Member]:

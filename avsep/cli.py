@@ -69,6 +69,13 @@ def main() -> None:
     except BrokenPipeError:  # `| head` has read enough
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        from avsep.run import FAULTS_OF_THE_MACHINE  # here, since importing the params takes a while
+
+        if error.errno not in FAULTS_OF_THE_MACHINE:
+            raise
+        where = "" if error.filename is None else f"{str(error.filename)!r}: "
+        sys.exit(f"error: {where}{error.strerror}; {FAULTS_OF_THE_MACHINE[error.errno]}, and run it again")
     except Stopped:
         print("stopped; what is whole stays", file=sys.stderr)
         sys.exit(130)

@@ -11,7 +11,6 @@ is read here but bytes: no file of torch's is opened.
 
 import contextlib
 import hashlib
-import json
 import logging
 import os
 import re
@@ -27,6 +26,7 @@ from avsep.archives import is_archive, unpack
 from avsep.errors import InputError
 from avsep.files.names import printable
 from avsep.files.paths import inside
+from avsep.files.reading import read_json, refusing
 from avsep.files.whole import write_json
 
 LEDGER = "published.json"
@@ -140,16 +140,15 @@ class _Known:
 
     def __init__(self, path: Path, key: str) -> None:
         self.path, self.key = path, key
-        try:
-            self._all = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        hint = "mend it, or remove it to trust what comes"
+        self._all = read_json(path, hint) if path.exists() else {}
+        with refusing(f"{path} holds no hashes that can be read", hint):
             self.entries: dict[str, Entry] = self._all.setdefault(key, {})
             for name, entry in self.entries.items():
                 if not re.fullmatch("[0-9a-f]{64}", entry["sha256"]) or not isinstance(entry["bytes"], int):
                     raise ValueError(name)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(
-                f"{path} holds no hashes that can be read ({error!r}): mend it, or remove it to trust what comes"
-            ) from None
+                for top in (entry["name"], *entry.get("unpacked", [])):
+                    inside(path.parent, top, name)
 
     def has_links(self) -> bool:
         return any("://" in name for name in self.entries)

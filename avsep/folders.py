@@ -7,13 +7,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pydantic
+
 from avsep.errors import InputError
+from avsep.files.reading import read_json, refusing
 from avsep.separate import Separator
 from avsep.separating.streaming import Place, Told
 from avsep.separating.written import TOLD, fingerprint
 from avsep.sources.folder import SUFFIXES
 
 SOUNDS = {".aac", ".aiff", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"}  # of a folder, where words are asked for
+
+
+class _Window(pydantic.BaseModel):
+    muted: str | None
+
+
+class _Sound(pydantic.BaseModel):
+    number: int
+    name: str
+    file: str
+    probability: float | None
+    level_db: float | None
+    windows: list[_Window]
+    boxes: list[list[float]]
+
+
+class _Told(pydantic.BaseModel):
+    """Of objects.json what is shown again."""
+
+    sounds: list[_Sound]
 
 
 @dataclass(frozen=True)
@@ -90,6 +113,14 @@ def separate_all(
             yield Done(job, None, error=" ".join(str(error).split()))
 
 
+def read_told(path: Path) -> dict[str, Any]:
+    """What objects.json tells, as far as it is shown. Raises InputError."""
+    made = read_json(path)
+    with refusing(f"{path} does not tell what was separated"):
+        pydantic.TypeAdapter(_Told).validate_python(made)
+    return dict(made)
+
+
 def _before(
     separator: Separator, job: Job, texts: Sequence[str], boxes: Sequence[Place], overwrite: bool
 ) -> dict[str, Any] | None:
@@ -97,8 +128,8 @@ def _before(
     if not job.folder.exists():
         return None
     try:
-        made = json.loads((job.folder / TOLD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        made = read_told(job.folder / TOLD)
+    except InputError:
         if job.folder.is_dir() and not any(job.folder.iterdir()):
             return None
         raise InputError(f"{job.folder} is there, and was not written by avsep separate: name another folder") from None

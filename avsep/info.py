@@ -1,6 +1,5 @@
 """What is installed, and what is trained: for a bug report, and before a choice."""
 
-import json
 import os
 import platform
 import shutil
@@ -8,6 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from avsep.errors import InputError
+from avsep.files.reading import read_json
 from avsep.packaging.folder import Scores, weights_of
 from avsep.separate import Separator
 
@@ -72,7 +73,7 @@ def trained(model: Path, revision: str | None = None) -> dict[str, Any]:
         scores, scenes = _packed(package.scores)
     systems = []
     for entry in separator.trained:
-        own, several = scores.get(entry.name, {}), scenes.get(entry.name, {})
+        own, several = _part(scores, entry.name), _part(scenes, entry.name)
         systems.append(
             {
                 "system": entry.name,
@@ -91,7 +92,7 @@ def trained(model: Path, revision: str | None = None) -> dict[str, Any]:
         "chosen": separator.system_for(words=False),
         "rate": separator.heard[0],
         "window_seconds": round(separator.heard[1], 3),
-        "pairs": (scores.get("pairs") or {}).get("evaluated"),
+        "pairs": _part(scores, "pairs").get("evaluated"),
         "scenes": scenes.get("scenes"),
         "limits": LIMITS,
     }
@@ -108,10 +109,15 @@ def _packed(scores: Scores) -> tuple[dict[str, Any], dict[str, Any]]:
     return own, scenes
 
 
+def _part(values: dict[str, Any], name: str) -> dict[str, Any]:
+    found = values.get(name)
+    return found if isinstance(found, dict) else {}
+
+
 def _read(path: Path) -> dict[str, Any]:
     """Metrics, where there are some."""
     try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        read = read_json(path)
+    except InputError:
         return {}
     return read if isinstance(read, dict) else {}

@@ -31,6 +31,10 @@ FAULTS_OF_THE_MACHINE = {
     errno.EROFS: "make it writable",
     errno.ENOSPC: "make room",
     errno.EDQUOT: "make room",
+    errno.EMFILE: "allow more open files (`ulimit -n`)",
+    errno.ENFILE: "allow more open files (`ulimit -n`)",
+    errno.EIO: "look after the disk",
+    errno.ESTALE: "mount the disk again",
 }
 
 

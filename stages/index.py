@@ -14,7 +14,6 @@ data/index alone, and change with whatever it points to.
 """
 
 import contextlib
-import csv
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +29,9 @@ from avsep.errors import InputError
 from avsep.files.finished import Finished
 from avsep.files.ledgers import Item, digest, recorded_outputs
 from avsep.files.metrics import write_metrics
+from avsep.files.names import is_number
 from avsep.files.paths import inside
+from avsep.files.reading import read_table
 from avsep.files.whole import whole_folder, write_rows
 from avsep.media.detections import read_detections
 from avsep.media.frames import count_frames
@@ -145,22 +146,20 @@ def main(params: IndexParams) -> None:
 
 def read_extracted(path: Path) -> tuple[list[Video], list[Rejected]]:
     """The videos of data/extract.csv that extract could use, and the others. Raises InputError."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read ({error}): run stage extract") from None
+    rows = read_table(path, "ledger", "run stage extract")
     videos, rejected = [], []
     for number, row in enumerate(rows, start=2):
         where = f"{path} line {number}"
         try:
-            category, name, frames = row["class"], row["id"], int(row["frames"])
+            category, name, frames = row["class"], row["id"], row["frames"]
             status, reason = row["status"], row["reason"]
-        except (KeyError, TypeError, ValueError):
+        except KeyError:
             raise InputError(f"{where}: no row of stage extract's; run it again") from None
+        if not is_number(frames) or "/" in category or "/" in name:
+            raise InputError(f"{where}: no row of stage extract's; run it again")
         inside(ROOT, f"{category}/{name}", where)
         if status == "ok":
-            videos.append(video(ROOT, category, name, frames))
+            videos.append(video(ROOT, category, name, int(frames)))
         else:
             rejected.append(Rejected(category, name, "extract", reason))
     if not rows:

@@ -7,7 +7,6 @@ data/index/train.csv for a detector that is asked in words
     -> checkpoints/package: see avsep/packaging/folder.py
 """
 
-import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ import pandas as pd
 
 from avsep.clips.index import listed_classes
 from avsep.errors import InputError
+from avsep.files import reading
 from avsep.files.metrics import write_metrics
 from avsep.packaging.card import Learned, card
 from avsep.packaging.folder import Measured, Scores, size_of, write_package
@@ -44,17 +44,16 @@ def chosen(wanted: Sequence[str], scored: Sequence[str]) -> list[str]:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Metrics. Raises InputError."""
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        stage = Path(path.relative_to(METRICS).parts[0]).stem
-        raise InputError(f"{path} is missing or damaged ({error}): run stage {stage} again") from None
+    again = f"run stage {path.stem} again"
+    values: dict[str, Any] = reading.read_json(path, again)
+    if not isinstance(values, dict):
+        raise InputError(f"{path} is no table of metrics: {again}")
     return values
 
 
 def read_scores(systems: Sequence[str]) -> Scores:
     """What there is of the systems that take the weights of the stages `systems`. Raises InputError."""
-    try:
+    with reading.refusing("metrics/evaluate or metrics/scenes_by_kind.csv cannot be read", "run stage evaluate again"):
         scores = _rows(METRICS / "evaluate/scores.csv", "system", "metric")
         silence = _rows(METRICS / "evaluate/silence.csv", "system")
         kinds = _rows(METRICS / "scenes_by_kind.csv", "kind", "system")
@@ -73,11 +72,9 @@ def read_scores(systems: Sequence[str]) -> Scores:
                 own["scenes_snri"] = _measured(row, "snri")
                 own["scenes_leakage_db"] = _number(row, "leakage_db"), None, None
             told[name] = own
-    except (OSError, KeyError, ValueError) as error:
-        raise InputError(f"metrics/evaluate or metrics/scenes_by_kind.csv cannot be read ({error!r})") from None
-    pairs = read_json(METRICS / "evaluate.json")["pairs"]["evaluated"]
-    scenes = read_json(METRICS / "evaluate_scenes.json").get("scenes", 0)
-    return Scores(pairs=pairs, scenes=scenes, systems=told)
+    evaluated, scenes = (read_json(METRICS / f"{name}.json") for name in ("evaluate", "evaluate_scenes"))
+    with reading.refusing(f"{METRICS / 'evaluate.json'} tells no number of pairs", "run stage evaluate again"):
+        return Scores(pairs=evaluated["pairs"]["evaluated"], scenes=scenes.get("scenes", 0), systems=told)
 
 
 def _rows(path: Path, *keys: str) -> dict[tuple[str, ...], dict[str, Any]]:
@@ -103,17 +100,18 @@ def _number(row: Mapping[str, Any], name: str) -> float | None:
 
 def main(params: PackageParams) -> None:
     systems = chosen(params.package.systems, params.evaluate.systems)
-    gates = read_json(METRICS / "evaluate.json")["gates"]
     confident = any(entry.confident for entry in asked_of(systems))
-    index = read_json(METRICS / "index.json")
+    evaluated, index = read_json(METRICS / "evaluate.json"), read_json(METRICS / "index.json")
     classes = learned_classes()
-    learned = Learned(
-        source=params.videos.source,
-        videos=index["videos"],
-        classes=sorted(index["classes"]),
-        pretrained=params.pretrained.source,
-        detector=params.pretrained.detector,
-    )
+    with reading.refusing("metrics/evaluate.json or index.json lacks what a package tells", "run these stages again"):
+        gates = dict(evaluated["gates"])
+        learned = Learned(
+            source=params.videos.source,
+            videos=index["videos"],
+            classes=sorted(index["classes"]),
+            pretrained=params.pretrained.source,
+            detector=params.pretrained.detector,
+        )
     package = write_package(
         PACKAGE,
         root=Path(),

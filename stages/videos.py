@@ -18,17 +18,22 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import avsep.demo
+import avsep.media
 from avsep.demo.sound import PARTS
 from avsep.demo.video import render_video
 from avsep.errors import InputError
 from avsep.files.hashes import Hashes
-from avsep.files.ledgers import Item, Ledger, file_hash, prune
+from avsep.files.ledgers import Item, Ledger, file_hash, fingerprint, prune
 from avsep.files.metrics import write_made, write_metrics
 from avsep.files.names import count, printable, refuse_few
+from avsep.files.paths import quoted_inside
 from avsep.files.whole import write_rows
+from avsep.media import ffmpeg
 from avsep.media.ffmpeg import Unusable, probe
 from avsep.parallel import spread
 from avsep.params.stages import VideosParams
@@ -42,6 +47,7 @@ from avsep.sources.manifest import MANIFEST, VIDEOS, Row, read_manifest, write_m
 HASHES = Path("data/.hashes")  # of files, as later stages know them too
 # What stages remove files from, be they a user's or not.
 OWN = (VIDEOS, DOWNLOADS, Path("data/audio"), Path("data/frames"), Path("data/detection_results"))
+RENDERED = Path("data/.rendered.csv")  # while the demo's videos are being rendered: which are whole
 UNAVAILABLE = DOWNLOADS / "unavailable.csv"
 
 
@@ -115,13 +121,42 @@ def render(classes: Sequence[str], per_class: int, **settings: float) -> Found:
     """
     if unknown := sorted(set(classes) - set(PARTS)):
         raise InputError(f"videos.classes names {', '.join(unknown)}: the demo has {', '.join(PARTS)}")
-    prune(VIDEOS, [])
-    for name in classes:
-        (VIDEOS / name).mkdir()
-    work = partial(_render_one, VIDEOS.absolute(), settings)
     calls = [(name, index) for name in classes for index in range(per_class)]
-    listed = list(spread(work, calls, desc="rendering", unit="video"))
-    return Found(listed, 0, {}, made=len(listed))
+    made_from = rendered_from(settings)
+    with Ledger(RENDERED, ["file", "seconds", "sha256"]) as ledger:
+        ledger.keep({(name, str(index)) for name, index in calls})
+        there = {}
+        for (name, index), entry in ((call, ledger.entries.get((call[0], str(call[1])))) for call in calls):
+            if entry is not None:
+                row = Row(name, Path(entry.values["file"]).stem, **entry.values)
+                if ledger.is_current((name, str(index)), made_from, _rendered(row)):
+                    there[name, index] = row
+        prune(VIDEOS, [file for row in there.values() for file in _rendered(row)])
+        for name in classes:
+            (VIDEOS / name).mkdir(exist_ok=True)
+        todo = [call for call in calls if call not in there]
+        if there:
+            logging.info("videos: %d of %d were rendered before the stage was stopped", len(there), len(calls))
+        work = partial(_render_one, VIDEOS.absolute(), settings)
+        for call, row in zip(todo, spread(work, todo, desc="rendering", unit="video"), strict=True):
+            told = {"file": row.file, "seconds": row.seconds, "sha256": row.sha256}
+            ledger.record((call[0], str(call[1])), made_from, _rendered(row), **told)
+            there[call] = row
+    RENDERED.unlink()  # all is done: who runs the stage again wants all anew
+    return Found([there[call] for call in calls], 0, {}, made=len(todo))
+
+
+def rendered_from(settings: Mapping[str, Any]) -> str:
+    """The fingerprint of what decides a rendered video's bytes, but for its class and number."""
+    code = [file for module in (avsep.demo, avsep.media) for file in sorted(Path(module.__path__[0]).glob("*.py"))]
+    libraries = {name: version(name) for name in ("numpy", "scipy", "pillow", "tinysoundfont", "pretty_midi")}
+    return fingerprint([], [*code, Path(__file__)], {**settings, **libraries, "ffmpeg": ffmpeg.version()})
+
+
+def _rendered(row: Row) -> list[Path]:
+    """The files of a rendered video."""
+    file = quoted_inside(VIDEOS, row.file, str(RENDERED))
+    return [file, file.with_name(f"{file.stem}.truth.json")]
 
 
 def _render_one(root: Path, settings: Mapping[str, Any], call: tuple[str, int]) -> Row:

@@ -200,7 +200,14 @@ ROOMS = {  # each with what it may import beside itself and EVERYWHERE
     "avsep/scoring": ("avsep/systems", "avsep/weights", "avsep/clips", "avsep/media", "avsep/files", "models"),
     "avsep/training": ("avsep/scoring", "avsep/weights", "avsep/clips", "avsep/media", "avsep/files", "models"),
     "avsep/pretraining": (
-        *("avsep/demo", "avsep/scoring/detection.py", "avsep/training/seeds.py", "avsep/weights", "avsep/media"),
+        *(
+            "avsep/files",
+            "avsep/demo",
+            "avsep/scoring/detection.py",
+            "avsep/training/seeds.py",
+            "avsep/weights",
+            "avsep/media",
+        ),
         "models",
     ),
     "avsep/scenes": (
@@ -211,7 +218,7 @@ ROOMS = {  # each with what it may import beside itself and EVERYWHERE
     "avsep/sources": ("avsep/media", "avsep/files"),
     "avsep/packaging": ("avsep/systems/catalogue.py", "avsep/weights", "avsep/files"),
     "avsep/report": ("avsep/systems/catalogue.py", "avsep/files"),
-    "avsep/params": ("avsep/systems/catalogue.py", "avsep/weights/phrases.py"),
+    "avsep/params": ("avsep/files/reading.py", "avsep/systems/catalogue.py", "avsep/weights/phrases.py"),
     "avsep/parallel.py": ("avsep/cluster.py",),
     "avsep/cluster.py": (),
     "avsep/progress.py": (),

@@ -4,14 +4,15 @@ A list of videos has rows `AUDIO,FRAMES,NUMBER_OF_FRAMES`, a list of mixtures ro
 A path is `/<class>/<id>.wav` below data/audio, or the same written from outside, `./data/audio/<class>/<id>.wav`.
 """
 
-import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from avsep.errors import InputError
+from avsep.files.names import is_number
 from avsep.files.paths import inside
+from avsep.files.reading import read_rows
 from avsep.files.whole import write_rows
 from avsep.media.frames import ARCHIVE, count_frames
 
@@ -72,7 +73,7 @@ def read_index(path: Path, root: Path = Path("data")) -> list[Video]:
         if len(row) != 3:
             raise InputError(f"{where}: {len(row)} fields, not AUDIO,FRAMES,NUMBER_OF_FRAMES")
         audio, frames = _path(root, "audio", row[0], where), _path(root, "frames", row[1], where)
-        if not row[2].isascii() or not row[2].isdigit() or int(row[2]) < 1:
+        if not is_number(row[2]) or int(row[2]) < 1:
             raise InputError(f"{where}: {row[2]!r} is no number of frames")
         found = _video(audio, frames, int(row[2]))
         if (audio.parent.name, audio.stem) != (found.category, found.id):
@@ -135,20 +136,8 @@ def _below(path: Path) -> str:
 
 def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
     """Where each row stands, and its fields without the blanks around them. Raises InputError if there is none."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run stage index") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no list that can be read ({error}): run stage index again") from None
-    try:
-        rows = [
-            (number, row)
-            for number, row in enumerate(csv.reader(text.splitlines(), strict=True, skipinitialspace=True), start=1)
-            if row
-        ]
-    except csv.Error as error:
-        raise InputError(f"{path} is no CSV file ({error}): run stage index again") from None
+    read = read_rows(path, "list", "run stage index again", skipinitialspace=True)
+    rows = [(number, row) for number, row in enumerate(read, start=1) if row]
     if not rows:
         raise InputError(f"{path} has no rows: run stage index again")
     for number, row in rows:

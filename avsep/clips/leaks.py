@@ -4,13 +4,13 @@ A split that is drawn here has none.  Published lists may, if params allow it: t
 each stage that gives figures says so.
 """
 
-import csv
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from avsep.errors import InputError
+from avsep.files.reading import read_rows
 from avsep.files.whole import write_rows
 
 LEAKS = Path("data/index/leaks.csv")
@@ -39,13 +39,11 @@ def read_leaks(path: Path = LEAKS) -> list[Leak]:
     """
     if not path.exists():
         return []
-    try:
-        header, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines(), strict=True)
-        if header != HEADER:
-            raise ValueError("other columns")
-        return [Leak(*row) for row in rows]
-    except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise InputError(f"{path} is no table of leaks ({error}): run stage index again") from None
+    again = "run stage index again"
+    header, *rows = read_rows(path, "table of leaks", again) or [[]]
+    if header != HEADER or any(len(row) != len(HEADER) for row in rows):
+        raise InputError(f"{path} is no table of leaks (other columns): {again}")
+    return [Leak(*row) for row in rows]
 
 
 def counts(leaks: Sequence[Leak]) -> dict[str, int]:

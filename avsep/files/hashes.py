@@ -18,6 +18,9 @@ from typing import Any
 COARSE = 2_000_000_000  # nanoseconds: the coarsest clock of a file system in use, FAT's
 
 
+_TABLE = "CREATE TABLE sha256 (path BLOB PRIMARY KEY, state TEXT, hash TEXT)"
+
+
 class Hashes:
     """sha256 of files, kept in the SQLite file `path`; threads and processes may use one file at once.
 
@@ -80,7 +83,10 @@ class Hashes:
         try:
             connection.execute("PRAGMA journal_mode = WAL")  # readers and a writer do not wait for each other
             connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("CREATE TABLE IF NOT EXISTS sha256 (path BLOB PRIMARY KEY, state TEXT, hash TEXT)")
+            # before anything is asked: a view or a trigger in a file that others made may never come to an end
+            if connection.execute("SELECT 1 FROM sqlite_schema WHERE sql != ?", (_TABLE,)).fetchone():
+                raise sqlite3.DatabaseError("not the table of this version alone")
+            connection.execute(_TABLE.replace("TABLE", "TABLE IF NOT EXISTS", 1))
         except BaseException:
             connection.close()
             raise

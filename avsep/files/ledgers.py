@@ -25,21 +25,18 @@ import hashlib
 import json
 import logging
 import shutil
-import time
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from avsep.errors import InputError
 from avsep.files.hashes import Hashes
+from avsep.files.reading import MOST_TEXT, read_table, reading, refuse_other_kinds, refusing
 from avsep.files.whole import write_rows
 
 Item = tuple[str, str]
 """(class, id) of a video."""
-
-SAVE_EVERY = 32  # records between two writes of the ledger: what a kill can lose ...
-WRITING_SHARE = 20  # ... or, of a ledger of many thousand items, what was made in so many times the time of a write
 
 
 class Entry(NamedTuple):
@@ -54,9 +51,10 @@ class Ledger:
     """A CSV file, sorted by class and id: class, id, the stage's `columns`, fingerprint, outputs.
 
     It depends on the items alone, not on which of them were redone, or when: a stage may have it among its
-    outputs.  As a context manager it is written, whole or not at all, every `SAVE_EVERY` records and at the
-    end, also if that end is an exception; less often where writing it takes long.  A file with other columns, or none,
-    starts an empty ledger.  `hashes`, in .hashes beside it, are those of the inputs and outputs.
+    outputs.  As a context manager it is written, whole or not at all, at the end, also if that end is an exception.
+    Until then each record is a line of `journal`, beside it, which a run that was killed leaves to the next one: all
+    that a kill can lose is what was being made.  A file with other columns, or none, starts an empty ledger.
+    `hashes`, in .hashes beside it, are those of the inputs and outputs.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
@@ -64,20 +62,41 @@ class Ledger:
         self.columns = list(columns)
         self.entries: dict[Item, Entry] = {}
         self.hashes = Hashes(path.with_name(".hashes"))
-        self._unsaved = 0
-        self._next_write = 0.0  # on the clock of time.monotonic
+        self.journal = path.with_name(f".{path.name}.journal")
 
     def __enter__(self) -> Self:
         header = ["class", "id", *self.columns, "fingerprint", "outputs"]
         if self.path.exists():
-            with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
-                first, *rows = [*csv.reader(file)] or [[]]
+            refuse_other_kinds(self.path, "ledger", "move it away")
+            try:
+                with reading(self.path, "ledger", most=MOST_TEXT), self.path.open(newline="", encoding="utf-8") as file:
+                    first, *rows = [*csv.reader(file)] or [[]]
+            except InputError:  # damaged
+                first, rows = [], []
             if first != header or any(len(row) != len(header) for row in rows):
                 logging.info("%s is no ledger of this version: everything is made anew", self.path)
                 rows = []
-            for category, name, *values, made_from, outputs in rows:
-                self.entries[category, name] = Entry(dict(zip(self.columns, values, strict=True)), made_from, outputs)
+            self._take(rows)
+        if self.journal.exists():
+            self._take(self._recorded(len(header)))
+            self.write()  # a line that is not whole would spoil the one that comes behind it
         return self
+
+    def _take(self, rows: Iterable[Sequence[str]]) -> None:
+        for category, name, *values, made_from, outputs in rows:
+            self.entries[category, name] = Entry(dict(zip(self.columns, values, strict=True)), made_from, outputs)
+
+    def _recorded(self, fields: int) -> Iterator[list[str]]:
+        """The rows of a run that was killed; the last one may not be whole."""
+        refuse_other_kinds(self.journal, "journal", "move it away")
+        for line in self.journal.read_bytes().splitlines():
+            try:
+                with refusing("no row"):
+                    row = json.loads(line)
+            except InputError:
+                continue
+            if isinstance(row, list) and len(row) == fields and all(isinstance(value, str) for value in row):
+                yield row
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -106,29 +125,28 @@ class Ledger:
         if list(values) != self.columns:
             raise ValueError(f"columns {list(values)}: this ledger has {self.columns}")
         self.entries[item] = Entry(values, fingerprint, digest(outputs, self.hashes))
-        self._unsaved += 1
-        if self._unsaved >= SAVE_EVERY and time.monotonic() >= self._next_write:
-            self.write()
+        line = json.dumps(_row(item, self.entries[item])) + "\n"
+        self.journal.parent.mkdir(parents=True, exist_ok=True)
+        with self.journal.open("ab", buffering=0) as file:  # in one write, through to the system: a kill takes none
+            file.write(line.encode())
 
     def write(self) -> None:
         """Writes the ledger, whole or not at all."""
-        start = time.monotonic()
         header = ["class", "id", *self.columns, "fingerprint", "outputs"]
         entries = sorted(self.entries.items())
-        rows = ([*item, *entry.values.values(), entry.fingerprint, entry.outputs] for item, entry in entries)
-        write_rows(self.path, [header, *rows])
-        self._unsaved = 0
-        end = time.monotonic()
-        self._next_write = end + WRITING_SHARE * (end - start)
+        write_rows(self.path, [header, *(_row(item, entry) for item, entry in entries)])
+        self.journal.unlink(missing_ok=True)
+
+
+def _row(item: Item, entry: Entry) -> list[str]:
+    return [*item, *entry.values.values(), entry.fingerprint, entry.outputs]
 
 
 def recorded_outputs(path: Path) -> dict[Item, str]:
     """The digest of each item's outputs, as another stage's ledger tells. Raises InputError if it is none."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return {(row["class"], row["id"]): row["outputs"] for row in csv.DictReader(file)}
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
-        raise InputError(f"{path} is missing or no ledger ({error!r}): run stage {path.stem} again") from None
+    again = f"run stage {path.stem} again"
+    with refusing(f"{path} is no ledger", again):
+        return {(row["class"], row["id"]): row["outputs"] for row in read_table(path, "ledger", again)}
 
 
 def fingerprint(

@@ -11,6 +11,7 @@ from pathlib import Path
 from avsep.errors import InputError
 
 CLASSES_AT_LEAST = 4  # a mixture takes four different ones
+MOST_DIGITS = 18  # of a number in a list: what others compute with has 64 bits
 VIDEOS_AT_LEAST = 3  # one each to train, to validate, to test
 
 
@@ -70,9 +71,17 @@ def count(number: int, what: str) -> str:
     return f"{number or 'no'} {what if number == 1 else plural}"
 
 
+def is_number(text: str) -> bool:
+    """Whether it is a whole number, from 0 on, in plain digits, and not in thousands of them."""
+    return text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS
+
+
 def printable(name: str) -> str:
     """A file's name as text in UTF-8, bytes that are none written as \\xNN, on one line."""
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    try:
+        text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half of a pair of code units, which JSON can hold and no file's name
+        text = name
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

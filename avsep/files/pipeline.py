@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from avsep.errors import InputError
+from avsep.files.reading import read_yaml
 
 PIPELINE = Path("dvc.yaml")
 CODE = ("stages", "avsep", "models")
@@ -14,14 +13,14 @@ CODE = ("stages", "avsep", "models")
 
 def stages_of() -> Mapping[str, Mapping[str, Any]]:
     """All stages, by their names; none if there is no dvc.yaml. Raises InputError if it cannot be read."""
+    if not PIPELINE.exists():
+        return {}
     try:
-        stages = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))["stages"]
+        stages = read_yaml(PIPELINE)["stages"]
         if not all(isinstance(stage, dict) for stage in stages.values()):
             raise TypeError("a stage is no mapping")
         return dict(stages)
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
+    except (InputError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{PIPELINE} cannot be read ({' '.join(str(error).split())}): check it out again") from None
 
 

@@ -13,12 +13,18 @@ import csv
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from avsep.errors import InputError
+
 if TYPE_CHECKING:
     import pandas as pd
+
+
+PROBE = 1 << 16  # bytes that are written to see whether a disk takes any
 
 
 def temporary_for(path: Path) -> Path:
@@ -32,7 +38,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     temporary = temporary_for(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        yield temporary
+        with telling_of_the_disk(path.parent):
+            yield temporary
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):  # the first error is the one to tell
@@ -53,7 +60,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
         _remove(left_over)
     temporary.mkdir(parents=True)
     try:
-        yield temporary
+        with telling_of_the_disk(path.parent):
+            yield temporary
         if os.path.lexists(path):
             os.replace(path, aside)
         os.replace(temporary, path)
@@ -63,6 +71,40 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     _remove(aside)
+
+
+@contextlib.contextmanager
+def telling_of_the_disk(folder: Path) -> Iterator[None]:
+    """Around what other libraries write into a folder: raises the system's OSError if that is why they fail."""
+    try:
+        yield
+    except Exception as error:
+        if _is_vague(error) and (fault := fault_of_the_disk(folder)) is not None:
+            raise fault from error
+        raise
+
+
+def fault_of_the_disk(folder: Path) -> OSError | None:
+    """What the system says if nothing can be written into a folder; None if something can.
+
+    A second opinion, for libraries that do not hand on what the system told them: numpy's error of a full disk has no
+    number, libsndfile's is called a system error, and torch's and ffmpeg's are their own.  To be asked before what was
+    half written is removed.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(PROBE))
+            file.flush()
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(folder)
+        return error
+    return None
+
+
+def _is_vague(error: Exception) -> bool:
+    """Whether it may stand for a fault of the disk, without saying so."""
+    return not isinstance(error, InputError) and getattr(error, "errno", None) is None
 
 
 def _remove(path: Path) -> None:

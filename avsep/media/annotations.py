@@ -25,6 +25,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avsep.errors import InputError
+from avsep.files.reading import MOST_TEXT, reading
+from avsep.media.frames import MOST_BYTES, decode
 
 TRAIN = "oidv6-train-annotations-bbox.csv"
 VALIDATION = "validation-annotations-bbox.csv"
@@ -33,6 +35,7 @@ PICTURES = "images"
 
 SIDES = ["XMin", "YMin", "XMax", "YMax"]  # shares of the picture's width and height
 COLUMNS = {"ImageID": str, "LabelName": str, **dict.fromkeys(SIDES, np.float32), "IsGroupOf": np.int8}
+PUBLISHED = "it is published on Open Images' page of downloads"
 ROWS = 500_000  # read at once: some 50 MB
 
 
@@ -105,11 +108,9 @@ def read_open_images(folder: Path, classes: Sequence[str], names: Mapping[str, s
 
 def read_picture(path: Path) -> Image.Image:
     """A picture of a list of annotations, RGB. Raises InputError if it cannot be read."""
-    try:
-        with Image.open(path) as picture:
-            return picture.convert("RGB")
-    except (OSError, Image.DecompressionBombError) as error:  # Pillow's own errors are OSErrors
-        raise InputError(f"{path} is no picture that can be read ({error}): download it again, or remove it") from None
+    hint = "download it again, or remove it"
+    with reading(path, "picture", hint, most=MOST_BYTES):
+        return decode(path.read_bytes(), path, hint)
 
 
 def _read_part(path: Path, numbers: Mapping[str, int], pictures: Path, present: set[str]) -> Part:
@@ -133,15 +134,13 @@ def _read_part(path: Path, numbers: Mapping[str, int], pictures: Path, present: 
 def _read_boxes(path: Path, labels: Mapping[str, int]) -> pd.DataFrame:
     """The rows of `labels`, in the file's order, COLUMNS alone. Raises InputError."""
     kept = []
-    try:
-        with pd.read_csv(path, usecols=list(COLUMNS), dtype=COLUMNS, keep_default_na=False, chunksize=ROWS) as pieces:
-            for piece in pieces:
-                kept.append(piece[piece["LabelName"].isin(list(labels))])
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: it is published on Open Images' page of downloads") from None
-    except (OSError, ValueError, OverflowError) as error:  # pandas' own errors are ValueErrors
-        raise InputError(f"{path} is no table of boxes as Open Images publishes them ({error})") from None
-    boxes = pd.concat(kept, ignore_index=True)
+    with (
+        reading(path, "table of boxes as Open Images publishes them", PUBLISHED),
+        pd.read_csv(path, usecols=list(COLUMNS), dtype=COLUMNS, keep_default_na=False, chunksize=ROWS) as pieces,
+    ):
+        for piece in pieces:
+            kept.append(piece[piece["LabelName"].isin(list(labels))])
+        boxes = pd.concat(kept, ignore_index=True)
     sides = boxes[SIDES].to_numpy()
     if (wrong := ~((sides >= 0) & (sides <= 1)).all(axis=1)).any():
         image = str(boxes["ImageID"].to_numpy()[wrong][0])[:60]
@@ -151,13 +150,11 @@ def _read_boxes(path: Path, labels: Mapping[str, int]) -> pd.DataFrame:
 
 def _descriptions(path: Path) -> list[tuple[str, str]]:
     """(LabelName, DisplayName) of all classes that have boxes. Raises InputError."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.reader(file) if row]
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: it is published on Open Images' page of downloads") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is no table of class names ({error})") from None
+    with (
+        reading(path, "table of class names", PUBLISHED, most=MOST_TEXT),
+        path.open(newline="", encoding="utf-8") as file,
+    ):
+        rows = [row for row in csv.reader(file) if row]
     if any(len(row) != 2 for row in rows):
         raise InputError(f"{path} is no table of class names: each line is LabelName,DisplayName")
     return [(label, name) for label, name in rows]

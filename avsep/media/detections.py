@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsep.errors import InputError
+from avsep.files.reading import reading
 from avsep.files.whole import whole_file
 from avsep.media.frames import Box
 
@@ -41,12 +42,8 @@ def read_detections(path: Path, frames: int) -> Rows:
 
     Raises InputError if the file is missing or in another format, or its frames are not this video's.
     """
-    try:
+    with reading(path, "array of detections", "run stage detect again"):
         rows = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run stage detect, which writes one file for each video") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} is no array of detections ({error}): run stage detect again") from None
     if not isinstance(rows, np.ndarray) or rows.dtype != np.float32 or rows.ndim != 2 or rows.shape[1] != len(COLUMNS):
         found = f"{rows.dtype} {rows.shape}" if isinstance(rows, np.ndarray) else type(rows).__name__
         raise InputError(f"{path} is {found}: detections are float32 rows of {', '.join(COLUMNS)}")

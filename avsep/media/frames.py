@@ -9,9 +9,7 @@ are known by their numbers.
 import functools
 import io
 import os
-import struct
 import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,16 +19,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avsep.errors import InputError
+from avsep.files.reading import reading, refusing
 from avsep.files.whole import whole_file
 
 # of ImageNet's pictures, RGB in 0..1; both frame encoders start from networks that were trained so
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 
-# what zipfile raises for a file that is none, was cut off or written over, or uses what it does not know
-_DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, RuntimeError)
-
 ARCHIVE = ".zip"  # what a video's archive is called beyond the published name of its folder of frames
+MOST_PIXELS = 1 << 26  # of a picture: 200 MB
+MOST_BYTES = 1 << 28  # of a picture's file
 OPEN = 32  # archives that a process keeps open: a sample reads neighbouring frames of a few videos
 
 Numbers = TypeVar("Numbers", int, Any)  # of frames: an int, an array or a tensor
@@ -60,7 +58,8 @@ def pack(folder: Path, path: Path, decode: bool = False) -> int:
     _check_numbers(names, str(folder))
     with whole_file(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for name in names:
-            content = (folder / name).read_bytes()
+            with reading(folder / name, "picture", most=MOST_BYTES):
+                content = (folder / name).read_bytes()
             if not content.startswith(b"\xff\xd8"):
                 raise InputError(f"{folder / name} is no JPEG picture")
             if decode:
@@ -106,22 +105,17 @@ def read_jpeg(path: Path, number: int) -> bytes:
         # what is compressed might unfold to any size; what is stored cannot be larger than the file
         if member.compress_type != zipfile.ZIP_STORED or member.file_size > path.stat().st_size:
             raise InputError(f"{path}: {member.filename} is not stored as it is: run stage extract again")
-        return archive.read(member)
     except KeyError:
         raise InputError(f"{path} holds no {frame_name(number)}: run stage extract again") from None
-    except _DAMAGED as error:
-        raise InputError(f"{path}: {frame_name(number)} is damaged ({error}): run stage extract again") from None
+    with refusing(f"{path}: {frame_name(number)} is damaged", "run stage extract again"):
+        return archive.read(member)
 
 
 def _archive(path: Path) -> zipfile.ZipFile:
     """A video's archive, open: reading its list of frames anew would take as long as a picture's decoding."""
-    try:
+    with reading(path, "archive of frames", "run stage extract again"):
         status = path.stat()
         return _open(path, (status.st_ino, status.st_size, status.st_mtime_ns), os.getpid())
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run stage extract again") from None
-    except _DAMAGED as error:
-        raise InputError(f"{path} is no archive of frames ({error}): run stage extract again") from None
 
 
 @functools.lru_cache(OPEN)
@@ -145,10 +139,23 @@ class _Undecodable(InputError):
 
 def _decoded(content: bytes, name: Path) -> Image.Image:
     try:
-        with Image.open(io.BytesIO(content)) as picture:
-            return picture.convert("RGB")
-    except (OSError, Image.DecompressionBombError) as error:  # Pillow's own errors are OSErrors
-        raise _Undecodable(f"{name} is no picture that can be read ({error})") from None
+        return decode(content, name)
+    except InputError as error:
+        raise _Undecodable(str(error)) from None
+
+
+def decode(content: bytes, name: Path, hint: str = "") -> Image.Image:
+    """A JPEG picture, RGB. Raises InputError, with its `name`, for what is none.
+
+    No other format is tried, whatever the bytes say: Pillow would hand a program in PostScript to an interpreter.
+    """
+    with (
+        refusing(f"{name} is no picture that can be read", hint),
+        Image.open(io.BytesIO(content), formats=["JPEG"]) as picture,
+    ):
+        if picture.width * picture.height > MOST_PIXELS:
+            raise ValueError(f"{picture.width} x {picture.height} pixels, and {MOST_PIXELS:,} are read at most")
+        return picture.convert("RGB")
 
 
 def crop_and_resize(

@@ -7,6 +7,9 @@ import soundfile
 from numpy.typing import NDArray
 
 from avsep.errors import InputError
+from avsep.files.reading import reading
+
+RATES = (100, 1_000_000)  # Hz that a sound may have
 
 Sound = NDArray[np.float32]
 
@@ -17,11 +20,10 @@ def load_sound(path: Path, rate: int, *, mono: bool = True) -> Sound:
     (L,), the mean of its channels, or all of them, (C, L); L is its length in seconds times `rate`, rounded up.
     Raises InputError if the file is missing, unreadable or empty, or holds a value that is no finite number.
     """
-    try:
+    with reading(path, "sound file"):
         read, own = soundfile.read(path, dtype="float32", always_2d=True)  # (L, C)
-    except (soundfile.LibsndfileError, OSError) as error:
-        reason = "missing" if not path.exists() else f"no sound file that can be read ({error})"
-        raise InputError(f"{path} is {reason}") from None
+    if not RATES[0] <= own <= RATES[1]:  # resampled, a few bytes would become gigabytes
+        raise InputError(f"{path} has {own} Hz: {RATES[0]} to {RATES[1]} are read")
     if not len(read):
         raise InputError(f"{path} holds no sound")
     if not np.isfinite(read).all():

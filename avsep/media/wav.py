@@ -9,6 +9,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from avsep.errors import InputError
+from avsep.files.reading import reading, refusing
 from avsep.files.whole import whole_file
 
 Wave = NDArray[np.float32]  # (samples,)
@@ -45,7 +46,7 @@ def loudest_db(path: Path, rate: int, seconds: float = 1.0) -> float:
 
     Stretches begin every half of their length; a file that is shorter is one stretch.  Raises InputError.
     """
-    with _open(path, rate) as file:
+    with _open(path, rate) as file, refusing(f"{path} cannot be read", "run stage extract again"):
         half = max(1, round(seconds * rate / 2))
         energies = [float(np.sum(np.square(block, dtype=np.float64))) for block in file.blocks(half, dtype="float32")]
         length = min(2 * half, file.frames)
@@ -61,13 +62,13 @@ def duration(path: Path, rate: int) -> float:
 
 
 def _open(path: Path, rate: int) -> soundfile.SoundFile:
-    try:
+    with reading(path, "sound file", "run stage extract again"):
         file = soundfile.SoundFile(path)
-    except (soundfile.LibsndfileError, OSError) as error:
-        reason = "missing" if not path.exists() else f"no sound file that can be read ({error})"
-        raise InputError(f"{path} is {reason}: run stage extract again") from None
     problem = None
-    if file.channels != 1:
+    # other formats may hold NaN, or not say how long they are
+    if (file.format, file.subtype) != ("WAV", "PCM_16"):
+        problem = f"is {file.format} of {file.subtype}: WAV of 16 bits is needed"
+    elif file.channels != 1:
         problem = f"has {file.channels} channels: mono is needed"
     elif file.samplerate != rate:
         problem = f"has {file.samplerate} Hz: extract.rate is {rate}"
@@ -80,8 +81,9 @@ def _open(path: Path, rate: int) -> soundfile.SoundFile:
 
 
 def _read(file: soundfile.SoundFile, start: int, end: int) -> Wave:
-    file.seek(start)
-    wave: Wave = file.read(end - start, dtype="float32")
+    with refusing(f"{file.name} cannot be read", "run stage extract again"):
+        file.seek(start)
+        wave: Wave = file.read(end - start, dtype="float32")
     if len(wave) != end - start:
         raise InputError(f"{file.name} ends before its header says: run stage extract again")
     return wave

@@ -11,6 +11,7 @@ here; anything else that config.json names is refused.  Its bytes are a function
 import dataclasses
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import Tensor
 
 from avsep.errors import InputError
+from avsep.files.reading import read_json
 from avsep.files.whole import whole_folder, write_json, write_text
 from avsep.systems.catalogue import STAGES, asked_of
 from avsep.weights.about import About, own_version, read_about, refuse_other
@@ -37,6 +39,7 @@ from avsep.weights.vast import VAST
 
 CONFIG, CARD = Path("config.json"), Path("README.md")
 FORMAT = 1
+MOST_BYTES = 16 << 30  # of a file of a package: hashing more would take minutes, and no weights have so many
 KINDS = {kind.system: kind for kind in (CCOL, SOUND_OF_PIXELS, UNGATED, VAST)}
 
 Dtype = Literal["float32", "float16"]
@@ -94,12 +97,7 @@ def is_package(folder: Path) -> bool:
 def read_package(folder: Path) -> Package:
     """What a package holds, each file held to its hash. Raises InputError."""
     path = folder / CONFIG
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): no package of avsep") from None
-    except (ValueError, RecursionError):
-        raise InputError(f"{path} is damaged, or no package of avsep") from None
+    told = read_json(path, "get the package again", what="config.json of a package of avsep")
     if not isinstance(told, dict) or told.pop("model_type", None) != "avsep":
         raise InputError(f"{path} is of another library: no package of avsep")
     if (found := told.pop("format", None)) != FORMAT:
@@ -110,6 +108,8 @@ def read_package(folder: Path) -> Package:
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise InputError(f"{path} is damaged at {where}: {error.errors()[0]['msg'].lower()}") from None
+    if wrong := sorted(name for name, gate in package.gates.items() if not math.isfinite(gate)):
+        raise InputError(f"{path} is damaged at gates.{wrong[0]}: it is no finite number")
     for name, sha256 in package.files.items():
         if name not in KNOWN:
             raise InputError(f"{path} names {name!r}, which no package holds: it is not loaded")
@@ -239,6 +239,8 @@ def _as(tensor: Tensor, dtype: Dtype, where: str) -> Tensor:
 def _hash(path: Path) -> str | None:
     """sha256 of a file's bytes; None if there is none."""
     try:
+        if not path.is_file() or path.stat().st_size > MOST_BYTES:
+            return None
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:

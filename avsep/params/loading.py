@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pydantic
-import yaml
 
 from avsep.errors import InputError
+from avsep.files.reading import read_yaml, refusing
 from avsep.params.contradictions import (
     devices,
     evaluation,
@@ -56,12 +56,9 @@ def load(stage_params: type[StageParams], path: Path | str = "params.yaml") -> S
 
 def read(path: Path | str = "params.yaml") -> Params:
     """Reads and checks the whole of `path`. Raises InputError."""
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run from the repository's root") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    if not Path(path).exists():
+        raise InputError(f"{path} is missing: run from the repository's root")
+    values = read_yaml(Path(path))
     if not isinstance(values, dict):
         raise InputError(f"{path} is empty: compose it with `dvc exp run`, or check it out again")
     return check(values)
@@ -69,9 +66,11 @@ def read(path: Path | str = "params.yaml") -> Params:
 
 def check(values: dict[str, Any]) -> Params:
     """Checks plain values, as read from params.yaml. Raises InputError, naming the param."""
+    with refusing("params hold what JSON has no words for"):
+        text = json.dumps(values)
     try:
         # by way of JSON: strict about types, yet a mapping may become a section
-        params = pydantic.TypeAdapter(Params).validate_json(json.dumps(values))
+        params = pydantic.TypeAdapter(Params).validate_json(text)
     except pydantic.ValidationError as error:
         raise InputError("params: " + "; ".join(_sentence(e) for e in error.errors())) from None
     _refuse([problem for contradiction in CONTRADICTIONS for problem in contradiction(params)])

@@ -17,6 +17,7 @@ from torchvision.models import ResNet18_Weights
 from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 
 from avsep.errors import InputError
+from avsep.files.reading import reading, refuse_other_kinds
 from avsep.weights.checkpoints import load_into, load_torch
 from models.resnet import ResNet18
 
@@ -109,6 +110,8 @@ def _load_counted(network: nn.Module, weights: Mapping[str, Tensor], origin: str
 def _sha256_of(path: Path, param: str) -> str:
     """The hash of a file that a param names. Raises InputError."""
     try:
+        if path.exists():
+            refuse_other_kinds(path, "file of weights")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
@@ -119,10 +122,8 @@ def _read_state_dict(path: Path) -> dict[str, Tensor]:
     """A state dict saved by torch or as safetensors. Raises InputError."""
     if path.suffix != ".safetensors":
         return _without_counts(load_torch(path))
-    try:
+    with reading(path, "safetensors file"):
         return _without_counts(safetensors.torch.load_file(path))
-    except (OSError, safetensors.SafetensorError) as error:
-        raise InputError(f"{path} is no safetensors file, or damaged ({error})") from None
 
 
 def _without_counts(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

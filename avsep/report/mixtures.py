@@ -15,12 +15,15 @@ from PIL import Image
 from pydantic import Field
 
 from avsep.errors import InputError
+from avsep.files.reading import reading
 from avsep.report import figures, tables
 from avsep.report.sounds import Recording, Shelf
 from avsep.report.tables import decimal
 from avsep.report.uris import data_uri, mask_uri, png_uri, spectrogram_uri
 from avsep.systems.catalogue import Entry
 
+MOST_BYTES = 1 << 28  # of a file that the page shows, unfolded
+MOST_PIXELS = 1 << 26
 Corners = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the frame
 Model = TypeVar("Model", bound=pydantic.BaseModel)
 
@@ -348,13 +351,12 @@ def checked(kind: type[Model], path: Path, stage: str) -> Model:
 
 def read_arrays(path: Path) -> dict[str, NDArray[np.floating]]:
     """Named planes of a .npz file: (F, T), or (rows, columns) of a picture. Raises InputError."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name].astype(np.float32) for name in archive.files}
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run `dvc repro evaluate`") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} holds no arrays ({error}): run `dvc repro evaluate`") from None
+    with reading(path, "archive of arrays", "run `dvc repro evaluate`"):
+        with zipfile.ZipFile(path) as archive:
+            if (size := sum(member.file_size for member in archive.infolist())) > MOST_BYTES:
+                raise ValueError(f"it unfolds to {size:,} bytes, and {MOST_BYTES:,} are read at most")
+        with np.load(path, allow_pickle=False) as held:
+            arrays = {name: held[name].astype(np.float32) for name in held.files}
     for name, array in arrays.items():
         if array.ndim != 2 or not np.isfinite(array).all():
             raise InputError(f"{path}: {name} is no finite plane: run `dvc repro evaluate`")
@@ -369,13 +371,10 @@ def take(arrays: dict[str, NDArray[np.floating]], name: str, folder: Path) -> ND
 
 def read_picture(path: Path, stage: str) -> Picture:
     """A JPEG that `stage` makes, as it is, with its size in pixels. Raises InputError."""
-    try:
+    with reading(path, "JPEG", f"run `dvc repro {stage}`", most=MOST_BYTES):
         content = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run `dvc repro {stage}`") from None
-    try:
         with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels, and {MOST_PIXELS:,} are read at most")
             image.load()
-    except OSError as error:
-        raise InputError(f"{path} is no JPEG ({error}): run `dvc repro {stage}`") from None
     return Picture(data_uri("image/jpeg", content), *image.size)

@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 
 from avsep.errors import InputError
 from avsep.files.names import safe
+from avsep.files.reading import reading
 from avsep.report.figures import Tick
 
 ROWS, COLUMNS = 128, 160  # of a picture, at most
 SECONDS = 0.09  # of what is transformed at once
 SHELF = "sounds"  # the folder beside the page
 LABELLED = (250, 1000, 4000, 16000)  # Hz
+
+MOST_BYTES = 1 << 28  # of a wav file
 
 
 @dataclass(frozen=True)
@@ -89,14 +92,11 @@ class Shelf:
 
 def read_wav(path: Path) -> tuple[NDArray[np.int16], int]:
     """Samples (n,) of a 16-bit mono wav file, n > 0, and its rate. Raises InputError."""
-    try:
-        with soundfile.SoundFile(path) as file:
-            if file.subtype != "PCM_16" or file.channels != 1 or not file.frames:
-                raise InputError(f"{path} holds no mono sound of 16 bits: run `dvc repro`, which makes it again")
-            return file.read(dtype="int16"), file.samplerate
-    except (soundfile.LibsndfileError, OSError) as error:
-        reason = f"no wav file ({error})" if path.exists() else "missing"
-        raise InputError(f"{path} is {reason}: run `dvc repro`, which makes it again") from None
+    again = "run `dvc repro`, which makes it again"
+    with reading(path, "wav file", again, most=MOST_BYTES), soundfile.SoundFile(path) as file:
+        if file.subtype != "PCM_16" or file.channels != 1 or not file.frames:
+            raise InputError(f"{path} holds no mono sound of 16 bits: {again}")
+        return file.read(dtype="int16"), file.samplerate
 
 
 def decibels(wave: NDArray[np.floating], axis: Axis) -> NDArray[np.float64]:

@@ -3,7 +3,6 @@
 Nothing is computed here: evaluation has taken all means, with their intervals.
 """
 
-import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from avsep.errors import InputError
+from avsep.files import reading
 from avsep.systems import catalogue
 
 System = catalogue.Entry | catalogue.Control  # what has a line of its own wherever systems do
@@ -34,6 +34,7 @@ PAIRS = [
     *("mixture", "system", "object", "role", "class", "video", "probability", "solo_probability"),
     *(*SCORES, "leakage_db", "muted"),
 ]
+AGAIN = "run `dvc repro`, which makes it again"
 REJECTED = ["class", "id", "stage", "reason"]
 SKIPPED = ["table", "sources", "mixture", "reason"]
 
@@ -43,12 +44,7 @@ SKIPPED = ["table", "sources", "mixture", "reason"]
 
 def read_json(path: Path) -> dict[str, Any]:
     """A file of metrics. Raises InputError if there is none or if it is no JSON object."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run `dvc repro`, which makes it") from None
-    except ValueError as error:
-        raise InputError(f"{path} is no JSON ({error}): run `dvc repro`, which makes it again") from None
+    values = reading.read_json(path, AGAIN)
     if not isinstance(values, dict):
         raise InputError(f"{path} is no table of metrics: run `dvc repro`, which makes it again")
     return values
@@ -57,12 +53,8 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_table(path: Path, columns: Sequence[str], separator: str = ",") -> pd.DataFrame:
     """A CSV file with a header, its `columns` checked. Raises InputError."""
     text = dict.fromkeys(("class", "beside", "id", "video"), str)
-    try:  # a class may be called NA
+    with reading.reading(path, "table", AGAIN, most=reading.MOST_TEXT):  # a class may be called NA
         table = pd.read_csv(path, sep=separator, dtype=text, keep_default_na=False, na_values=["", "nan"])
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run `dvc repro`, which makes it") from None
-    except (ValueError, pd.errors.ParserError) as error:
-        raise InputError(f"{path} is no table ({error}): run `dvc repro`, which makes it again") from None
     if missing := [column for column in columns if column not in table]:
         raise InputError(f"{path} has no column {missing[0]}: it is no file of the stage that should have made it")
     return table

@@ -3,7 +3,6 @@
 A stem is the sound of one source as it is in the video, mono: all stems of a scene sum to its sound.
 """
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,10 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from avsep.errors import InputError
+from avsep.files.paths import inside
+from avsep.files.reading import read_json, reading, refusing
 from avsep.files.whole import write_json
+from avsep.media.sounds import RATES
 from avsep.media.wav import Wave
 
 BoxArray = NDArray[np.float64]  # (..., 4): x1, y1, x2, y2 in pixels
@@ -91,15 +93,22 @@ def write_truth(folder: Path, truth: Truth) -> None:
 def read_truth(folder: Path, name: str) -> Truth:
     """Reads `<name>.truth.json`. Raises InputError."""
     path = _truth_path(folder, name)
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    again = "run stage scenes again"
+    values: dict[str, Any] = read_json(path, again)
+    with refusing(f"{path} does not tell what is in the scene", again):
         players = tuple(
             Player(p["class"], p["stem"], p["gain"], np.array(p["boxes"], dtype=np.float64)) for p in values["players"]
         )
         others = tuple(Other(o["what"], o["class"], o["stem"], o["gain"]) for o in values["others"])
-        return Truth(name, values["kind"], values["fps"], values["seconds"], players, others)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} does not tell what is in the scene ({error!r}): run stage scenes again") from None
+        truth = Truth(name, values["kind"], values["fps"], values["seconds"], players, others)
+        for player in players:
+            if player.boxes.ndim != 2 or player.boxes.shape[1] != 4 or not np.isfinite(player.boxes).all():
+                raise ValueError(f"boxes of shape {player.boxes.shape}, or not finite")
+        if not truth.fps > 0 or not truth.seconds > 0:
+            raise ValueError("no frames a second, or no seconds")
+        for stem in truth.stems():
+            inside(folder / name, stem, str(path))
+        return truth
 
 
 def list_scenes(folder: Path) -> list[str]:
@@ -117,11 +126,12 @@ def shown_classes(folder: Path) -> list[str]:
 
 def read_stem(folder: Path, name: str, stem: str, rate: int, samples: int) -> Wave:
     """A stem at `rate` Hz, cut or filled with silence to (samples,). Raises InputError."""
-    path = folder / name / stem
-    try:
+    path = inside(folder / name, stem, str(_truth_path(folder, name)))
+    again = "run stage scenes again"
+    with reading(path, "sound", again):
         wave, own = soundfile.read(path, dtype="float32")
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise InputError(f"{path} is no sound that can be read ({error}): run stage scenes again") from None
+        if wave.ndim != 1 or not np.isfinite(wave).all() or not RATES[0] <= own <= RATES[1]:
+            raise ValueError(f"{own} Hz, shape {wave.shape}: finite numbers of one channel are needed")
     common = math.gcd(rate, own)
     wave = resample_poly(wave, rate // common, own // common)[:samples].astype(np.float32)
     return np.pad(wave, (0, samples - len(wave)))

@@ -11,7 +11,6 @@ A region is a plane of booleans over a picture (H, W).  The true box is that of 
   and told is the share of the region in both that lies in the silent object's true box.  An empty region has none.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from torch.nn.functional import interpolate
 
 from avsep.clips.index import PAIRS, Video
 from avsep.clips.mixtures import frame_seconds
-from avsep.errors import InputError
+from avsep.files.reading import read_json, refusing
 from avsep.media.detections import squared, whole_pixels
 from avsep.media.frames import Box
 from avsep.scoring.asking import MiddleFrame, Outcome
@@ -40,14 +39,13 @@ def true_box(path: Path, seconds: float, duration: float) -> Box | None:
 
     Raises InputError if the file holds no such boxes.
     """
-    if not path.is_file():
+    if not path.exists():
         return None
-    try:
-        boxes = json.loads(path.read_text(encoding="utf-8"))["instrument"]
+    told = read_json(path, "run stage videos again")
+    with refusing(f"{path} holds no boxes", "run stage videos again"):
+        boxes = told["instrument"]
         x1, y1, x2, y2 = boxes[min(int(seconds / duration * len(boxes)), len(boxes) - 1)]
         return round(x1), round(y1), round(x2), round(y2)
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise InputError(f"{path} holds no boxes ({error!r}): run stage videos again") from None
 
 
 def region_of(box: Box | None, width: int, height: int) -> Region:

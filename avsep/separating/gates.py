@@ -1,10 +1,10 @@
 """The gates: the probabilities below which an object is given silence, as stage evaluate has calibrated them."""
 
-import json
+import math
 from collections.abc import Collection
 from pathlib import Path
 
-from avsep.errors import InputError
+from avsep.files.reading import read_json, refusing
 from avsep.systems.catalogue import Entry, arranged
 
 
@@ -13,8 +13,9 @@ def read_gates(systems: Collection[str], path: Path = Path("metrics/evaluate.jso
     grounded = [entry.name for entry in arranged(systems) if isinstance(entry, Entry) and entry.grounds]
     if not grounded:
         return {}
-    try:
-        gates = json.loads(path.read_text(encoding="utf-8"))["gates"]
-        return {system: float(gates[system]) for system in grounded}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} tells no gates of {' and '.join(grounded)} ({error!r}): run stage evaluate") from None
+    told = read_json(path, "run stage evaluate")
+    with refusing(f"{path} tells no gates of {' and '.join(grounded)}", "run stage evaluate"):
+        gates = {system: float(told["gates"][system]) for system in grounded}
+        if not all(map(math.isfinite, gates.values())):
+            raise ValueError("one is no finite number")
+        return gates

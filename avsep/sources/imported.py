@@ -24,6 +24,7 @@ from avsep.files.hashes import Hashes
 from avsep.files.ledgers import digest
 from avsep.files.names import printable, refuse_few, safe_classes, safe_ids
 from avsep.files.paths import quoted
+from avsep.files.reading import refusing
 from avsep.sources.manifest import Row, detections_of, frames_of
 from avsep.sources.published import FILES, Key, read_videos, shown
 
@@ -89,9 +90,10 @@ def survey(folder: Path, where: str, published: Collection[Key] | None = None) -
 def row_of(source: ImportedVideo, hashes: Hashes) -> Row:
     """The manifest's line. A sound that cannot be read is for stage extract to set aside."""
     try:
-        info = soundfile.info(os.fsencode(source.sound))  # a name that is no UTF-8 is read as bytes alone
-        seconds = f"{info.duration:.3f}"
-    except (soundfile.LibsndfileError, OSError) as error:
+        with refusing("no sound file"):
+            info = soundfile.info(os.fsencode(source.sound))  # a name that is no UTF-8 is read as bytes alone
+            seconds = f"{info.duration:.3f}"
+    except InputError as error:
         logging.warning("%s/%s: %s (stage extract will set it aside)", source.category, source.id, error)
         seconds = ""
     file = quoted(f"audio/{source.sound.parent.name}/{source.sound.name}")

@@ -12,8 +12,6 @@ are one class.  MUSIC's duets, `flute violin`, are left out and counted: a video
 sight and in its sound, for nothing else tells what the parts of a mixture are.
 """
 
-import csv
-import json
 import math
 import re
 from collections import Counter
@@ -23,7 +21,8 @@ from typing import Any, NamedTuple
 
 from avsep.errors import InputError
 from avsep.files.ledgers import Item
-from avsep.files.names import printable, refuse_few, safe_classes
+from avsep.files.names import MOST_DIGITS, printable, refuse_few, safe_classes
+from avsep.files.reading import read_json, read_rows
 from avsep.sources.manifest import Span
 
 ID = re.compile("[A-Za-z0-9_-]{11}")
@@ -92,13 +91,9 @@ def read_lists(path: Path, where: str) -> Listed:
 
 def read_list(path: Path) -> tuple[list[Entry], int]:
     """The ids of one file, and how many duets it has beside them. Raises InputError, naming file and place."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix.lower() == ".csv":
-            return list(_rows(path, text)), 0
-        values = json.loads(text, object_pairs_hook=_once)
-    except (OSError, ValueError, csv.Error, RecursionError) as error:
-        raise InputError(f"{path} is no list that can be read: {error}") from None
+    if path.suffix.lower() == ".csv":
+        return list(_rows(path)), 0
+    values = read_json(path, what="list", object_pairs_hook=_once)
     published = isinstance(values, dict) and isinstance(values.get("videos"), dict)
     classes = values["videos"] if published else values
     if not isinstance(classes, dict):
@@ -140,7 +135,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _frames(span: Any, where: str) -> Span:
     """[from, to] in frames -> seconds."""
     match span:
-        case [int() as start, int() as end] if 0 <= start < end:
+        case [int() as start, int() as end] if 0 <= start < end < 10**MOST_DIGITS:
             return start / TIMESTAMPS_FPS, end / TIMESTAMPS_FPS
     raise InputError(f"{where}: {span!r} is no part [from, to] in frames")
 
@@ -151,10 +146,10 @@ def _list(values: Any, where: str) -> list[Any]:
     return values
 
 
-def _rows(path: Path, text: str) -> Iterator[Entry]:
+def _rows(path: Path) -> Iterator[Entry]:
     """The ids of a CSV file; several rows of one id are its parts."""
     parts: dict[Item, list[Span]] = {}
-    for number, row in enumerate(csv.reader(text.splitlines(), skipinitialspace=True), start=1):
+    for number, row in enumerate(read_rows(path, "list", skipinitialspace=True), start=1):
         fields = [field.strip() for field in row]
         if not any(fields) or (number == 1 and fields in (COLUMNS[:2], COLUMNS)):
             continue

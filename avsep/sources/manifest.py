@@ -5,7 +5,6 @@ own folder (param `videos.path`) for what lies there.  So the same videos have t
 mounted.  What later stages take from a file is what was hashed here: they refuse one that has changed since.
 """
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from avsep.errors import InputError
 from avsep.files.hashes import Hashes
 from avsep.files.ledgers import Item
 from avsep.files.paths import inside, quoted_inside
+from avsep.files.reading import read_table
 from avsep.files.whole import write_rows
 
 VIDEOS = Path("data/videos")
@@ -92,17 +92,13 @@ def write_manifest(path: Path, rows: Iterable[Row]) -> None:
 
 def read_manifest(path: Path, root: Path) -> list[tuple[Row, Path]]:
     """The rows, sorted by class and id, each with its file below `root`. Raises InputError, naming file and line."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read ({error}): run stage videos") from None
+    lines = read_table(path, "list of videos", "run stage videos")
     found: dict[Item, tuple[Row, Path]] = {}
     for number, line in enumerate(lines, start=2):
         where = f"{path} line {number}"
         if any(not line.get(column) for column in ("class", "id", "file")):
             raise InputError(f"{where}: no class, id and file; run stage videos again")
-        row = Row(*(line.get(column) or "" for column in HEADER))
+        row = Row(*(line.get(column, "") for column in HEADER))
         if "/" in row.category or "/" in row.id:
             raise InputError(f"{where}: a class or an id is a plain name, without /")
         inside(root, f"{row.category}/{row.id}", where)

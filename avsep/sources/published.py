@@ -7,14 +7,14 @@ A video is known by its class's folder and its file's name without the suffix, s
 there as .wav.  Other lists of mixtures, CCoL's train_sep.csv and val_sep.csv of three sounds a row, are not read.
 """
 
-import csv
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from avsep.errors import InputError
-from avsep.files.names import printable
+from avsep.files.names import is_number, printable
+from avsep.files.reading import read_rows
 from avsep.files.whole import whole_folder
 from avsep.sources.manifest import VIDEOS
 
@@ -120,7 +120,7 @@ def read_videos(path: Path) -> Iterator[Listed]:
 def _read_videos(path: Path) -> list[Listed]:
     found: dict[Key, Listed] = {}
     for row in read_videos(path):
-        if not row.frames.isascii() or not row.frames.isdigit():
+        if not is_number(row.frames):
             raise InputError(f"{path} line {row.line}: {row.frames!r} is no number of frames")
         if row.key in found:
             raise InputError(
@@ -132,12 +132,7 @@ def _read_videos(path: Path) -> list[Listed]:
 
 def rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Each row's line, and its fields without the blanks around them. Raises InputError."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        read = list(csv.reader(text.splitlines(), strict=True, skipinitialspace=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is no list that can be read ({error})") from None
-    for line, row in enumerate(read, start=1):
+    for line, row in enumerate(read_rows(path, "list", skipinitialspace=True), start=1):
         if row:
             yield line, [field.strip() for field in row]
 

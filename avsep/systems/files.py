@@ -11,7 +11,6 @@ is given silence and sounds with probability 0, any other with 1.  Solo sounds a
 All is checked when it is loaded; that it answers these mixtures, and not those of another export, when it is asked.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +24,7 @@ from torch import Tensor
 from avsep.errors import InputError
 from avsep.files.ledgers import digest
 from avsep.files.paths import inside
+from avsep.files.reading import read_json, reading, refusing
 from avsep.media.wav import Wave
 from avsep.systems.catalogue import Entry
 from avsep.systems.system import Answer, HeardMixtures, Setup, Sight, System
@@ -44,7 +44,7 @@ class _Object(pydantic.BaseModel):
 class _Mixture(pydantic.BaseModel):
     name: str
     samples: pydantic.PositiveInt
-    level: float  # as `level_of` has it
+    level: pydantic.FiniteFloat  # as `level_of` has it
     objects: list[_Object]
 
 
@@ -133,16 +133,13 @@ def load(entries: Sequence[Entry], setup: Setup) -> Iterator[System]:
 
 
 def _parsed(path: Path, kind: type[_Read]) -> _Read:
+    told = read_json(path, "see docs/external.md")
     try:
-        return pydantic.TypeAdapter(kind).validate_python(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: see docs/external.md") from None
+        return pydantic.TypeAdapter(kind).validate_python(told)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = " of ".join(str(part) for part in reversed(first["loc"]))
         raise InputError(f"{path} is not as docs/external.md says: {where or 'all'}: {first['msg'].lower()}") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no JSON that can be read ({error})") from None
 
 
 def _files(folder: Path, mixture: _Mixture, answers: _Answers, rate: int) -> dict[str, Path | None]:
@@ -156,7 +153,9 @@ def _files(folder: Path, mixture: _Mixture, answers: _Answers, rate: int) -> dic
         files[one.name] = None
         if answer != SILENT:
             path = inside(folder, answer, where)
-            if not path.resolve().is_relative_to(folder.resolve()):
+            with refusing(f"{where}: {answer!r} is no file"):  # a link to itself leads nowhere
+                within = path.resolve().is_relative_to(folder.resolve())
+            if not within:
                 raise InputError(f"{where}: {answer!r} is a link out of {folder}")
             if _checked(path, rate, mixture.samples).any():
                 files[one.name] = path
@@ -165,7 +164,7 @@ def _files(folder: Path, mixture: _Mixture, answers: _Answers, rate: int) -> dic
 
 def _checked(path: Path, rate: int, samples: int) -> Wave:
     """The first `samples` of a file. Raises InputError."""
-    try:
+    with reading(path, "sound"):
         about = soundfile.info(str(path))
         problem = None
         if about.channels != 1:
@@ -178,8 +177,6 @@ def _checked(path: Path, rate: int, samples: int) -> Wave:
             problem = "holds NaN or infinity"
         elif len(wave) < samples:
             problem = f"ends before its header says: {len(wave)} of {samples} samples"
-    except (soundfile.LibsndfileError, OSError) as error:
-        problem = f"is no sound that can be read ({error})" if path.exists() else "is missing"
     if problem is not None:
         raise InputError(f"{path} {problem}")
     return wave

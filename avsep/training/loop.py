@@ -32,6 +32,7 @@ from avsep.clips.datasets import EpochSampler
 from avsep.clips.mixtures import hear
 from avsep.errors import InputError
 from avsep.files.metrics import write_metrics
+from avsep.files.whole import telling_of_the_disk
 from avsep.files.working import refuse_changed
 from avsep.media.spectrogram import Spectrogram
 from avsep.progress import Line, first_process, spoken_value
@@ -376,7 +377,7 @@ def learn(phase: Phase) -> None:
         sampler.set_epoch(state["epoch"] + 1)
     workers = machine.workers
     load = partial(DataLoader, batch_size=learner.share, num_workers=workers, persistent_workers=workers > 0)
-    with ending_together(trainer, resume.failed):
+    with ending_together(trainer, resume.failed), telling_of_the_disk(resume.path):
         try:
             trainer.fit(
                 learner,

@@ -55,7 +55,7 @@ class ResumeFolder:
 
     def _of(self, fingerprint: str) -> bool:
         try:
-            return self._stamp.read_text(encoding="utf-8") == fingerprint
+            return self._stamp.read_bytes() == fingerprint.encode()
         except FileNotFoundError:
             return False
 

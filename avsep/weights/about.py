@@ -106,7 +106,7 @@ class About:
         """Raises ValueError that says in a few words what is wrong."""
         try:
             told = json.loads(text)
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError, MemoryError):
             raise ValueError("is damaged") from None
         if not isinstance(told, dict) or "format" not in told:
             raise ValueError("is none")

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from avsep.errors import InputError
+from avsep.files.reading import MOST_TEXT, reading, refusing
 from avsep.files.whole import write_table
 from avsep.weights.checkpoints import load_weights, read_metadata, save_weights
 from avsep.weights.clip import CLIP
@@ -75,11 +76,13 @@ def load_captions(path: Path = CAPTIONS) -> dict[str, Caption]:
 def load_embeddings(path: Path = CAPTIONS) -> tuple[dict[str, Tensor], str]:
     """The embeddings (Q,) by their videos' names, and the hash of the CLIP that read them. Raises InputError."""
     state, about = load_weights(path), read_metadata(path, "captions")
-    try:
-        known = json.loads(about)
-        return dict(zip(known["videos"], state["embeddings"], strict=True)), known["clip"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path} is no file of latent captions ({error!r}): run stage captions again") from None
+    with refusing(f"{path} is no file of latent captions", "run stage captions again"):
+        known, embeddings = json.loads(about), state["embeddings"]
+        if embeddings.ndim != 2 or embeddings.dtype != torch.float32:
+            raise ValueError(f"embeddings are {embeddings.dtype} {tuple(embeddings.shape)}")
+        if not torch.isfinite(embeddings).all():
+            raise ValueError("an embedding holds NaN or infinity")
+        return dict(zip(known["videos"], embeddings, strict=True)), known["clip"]
 
 
 def captions_of(videos: Sequence[str], clip: str, path: Path = CAPTIONS) -> Tensor:
@@ -100,14 +103,12 @@ def _ledger(path: Path) -> Path:
 
 def _read_ledger(path: Path) -> pd.DataFrame:
     """Raises InputError if it is missing, or none of this version."""
-    try:
+    with reading(path, "ledger of captions", most=MOST_TEXT):
         # cosines as they were, to the last bit, so by way of text; a video may be called NA
         rows = pd.read_csv(path, dtype=str, keep_default_na=False)
         if list(rows.columns) != list(COLUMNS):
             raise InputError(f"{path} is no ledger of captions of this version")
         return rows.astype(COLUMNS)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no ledger of captions ({error})") from None
 
 
 def _hash(embedding: Tensor) -> str:

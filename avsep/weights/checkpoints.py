@@ -8,7 +8,7 @@ and so the file's bytes, would differ from process to process.
 import hashlib
 import json
 import pickle
-import struct
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,7 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from avsep.errors import InputError
+from avsep.files.reading import reading
 from avsep.files.whole import whole_file
+
+AGAIN = "make it again with `dvc repro`"
 
 
 def save_weights(
@@ -37,10 +40,8 @@ def save_weights(
 
 def load_weights(path: Path | str) -> dict[str, Tensor]:
     """The state dict in `path`, on the CPU. Raises InputError if it is missing or no safetensors file."""
-    try:
+    with reading(path, "safetensors file", AGAIN):
         return safetensors.torch.load_file(path)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise _unreadable(path, error) from None
 
 
 def hash_of(weights: Mapping[str, Tensor]) -> str:
@@ -54,17 +55,26 @@ def hash_of(weights: Mapping[str, Tensor]) -> str:
 
 def load_torch(path: Path) -> dict[str, Tensor]:
     """A state dict as torch.save wrote it, on the CPU. Raises InputError for a file that is none, or damaged."""
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (FileNotFoundError, PermissionError) as error:
-        raise InputError(f"{path} cannot be read ({error.strerror})") from None
-    except pickle.UnpicklingError:  # torch's words advise to load it without safety
-        raise InputError(f"{path} is no file of torch's that holds named tensors alone") from None
-    except (OSError, RuntimeError, EOFError, ValueError, LookupError, struct.error) as error:  # of a damaged file
-        raise InputError(f"{path} is no state dict saved by torch, or damaged ({type(error).__name__})") from None
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+    with reading(path, "state dict saved by torch"):
+        _refuse_compressed(path)
+        try:
+            weights = torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError:  # torch's words advise to load it without safety
+            raise InputError(f"{path} is no file of torch's that holds named tensors alone") from None
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) and value.layout == torch.strided
+        for name, value in weights.items()
+    ):
         raise InputError(f"{path} is no state dict, it holds more than named tensors: save `model.state_dict()`")
     return weights
+
+
+def _refuse_compressed(path: Path) -> None:
+    """What torch writes is not compressed; what is might unfold to any size."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise ValueError("it is compressed")
 
 
 def read_metadata(path: Path | str, key: str) -> str:
@@ -77,16 +87,14 @@ def read_metadata(path: Path | str, key: str) -> str:
 
 def find_metadata(path: Path | str, key: str) -> str | None:
     """The metadata text under `key` in `path`, None if there is none. Raises InputError if the file is missing."""
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            return (file.metadata() or {}).get(key)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise _unreadable(path, error) from None
+    with reading(path, "safetensors file", AGAIN), safetensors.safe_open(path, framework="pt") as file:
+        return (file.metadata() or {}).get(key)
 
 
 def load_into(network: nn.Module, weights: Mapping[str, Tensor], origin: Path | str) -> None:
     """Loads a state dict strictly. Raises InputError that names the first parameter of `origin` that does not fit."""
     own = network.state_dict()
+    refuse_not_finite(weights, origin)
     for name, tensor in own.items():
         if name not in weights:
             raise InputError(f"{origin} lacks {name}, which the network of params.yaml has: another network's")
@@ -95,12 +103,15 @@ def load_into(network: nn.Module, weights: Mapping[str, Tensor], origin: Path | 
                 f"{origin}: {name} has shape {tuple(weights[name].shape)}, the network of params.yaml"
                 f" {tuple(tensor.shape)}: weights of other params"
             )
+        if weights[name].is_floating_point() != tensor.is_floating_point():
+            raise InputError(f"{origin}: {name} is {weights[name].dtype}, that of the network {tensor.dtype}")
     if unknown := sorted(set(weights) - set(own)):
         raise InputError(f"{origin} holds {unknown[0]}, which the network of params.yaml has not: another network's")
     network.load_state_dict(dict(weights))
 
 
-def _unreadable(path: Path | str, error: Exception) -> InputError:
-    if isinstance(error, FileNotFoundError):
-        return InputError(f"{path} is missing: run `dvc repro`, which makes it")
-    return InputError(f"{path} is no readable safetensors file ({error}): make it again with `dvc repro`")
+def refuse_not_finite(weights: Mapping[str, Tensor], origin: Path | str) -> None:
+    """Raises InputError for NaN or infinity: all that comes out would be NaN, or silence, without a word."""
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor.float()).all():
+            raise InputError(f"{origin}: {name} holds NaN or infinity: weights of a training that went wrong")

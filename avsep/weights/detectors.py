@@ -16,16 +16,16 @@ from typing import Any, Literal
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 from torch import nn
 from torchvision.transforms.functional import pil_to_tensor
 
 from avsep.errors import InputError
 from avsep.files.ledgers import digest
+from avsep.files.reading import refusing
 from avsep.files.whole import whole_folder
 from avsep.media.detections import Rows
 from avsep.weights.about import PRETRAINED, About, Kind, describe, read_about, refuse_other
-from avsep.weights.checkpoints import load_into, load_weights, save_weights
+from avsep.weights.checkpoints import load_into, load_weights, refuse_not_finite, save_weights
 from avsep.weights.phrases import phrase_of
 from models.detector import build_detector
 
@@ -179,9 +179,11 @@ def _load_zero_shot(
     """Of the files in `folder`, which a user knows as `named`."""
     from models.zero_shot import load_zero_shot  # here, since importing transformers' networks takes seconds
 
+    known = named or folder
     try:
-        return load_zero_shot(kind, folder, phrases, threshold=threshold, nms=nms)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        known = named or folder
-        told = str(error).replace(str(folder), str(known))
-        raise InputError(f"{known} cannot be used as a detector {kind}: {told}") from None
+        with refusing(f"{known} cannot be used as a detector {kind}"):
+            detector = load_zero_shot(kind, folder, phrases, threshold=threshold, nms=nms)
+    except InputError as error:
+        raise InputError(str(error).replace(str(folder), str(known))) from None
+    refuse_not_finite(detector.state_dict(), known)
+    return detector

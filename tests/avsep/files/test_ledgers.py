@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 
-from avsep.files import ledgers
 from avsep.files.ledgers import Ledger, digest, fingerprint, prune
 
 ITEM = ("cello", "a")
@@ -100,12 +99,29 @@ def test_an_interrupted_stage_keeps_what_it_did(tmp_path: Path) -> None:
         assert again.is_current(ITEM, "print", [])
 
 
-def test_a_kill_loses_a_batch_at_most(tmp_path: Path) -> None:
+def test_a_kill_loses_nothing_that_was_recorded(tmp_path: Path) -> None:
     book = ledger(tmp_path)
-    for number in range(ledgers.SAVE_EVERY + 1):  # and no end of the `with`: as if killed
-        book.record(("cello", str(number)), "print", [], status="ok")
+    for number in range(3):  # and no end of the `with`: as if killed
+        book.record(("cello", str(number)), "print", [], status='ok, "so far"\n\r')
+    with book.journal.open("ab") as file:
+        file.write(b'["cello", "of a write that was cut o')
     with ledger(tmp_path) as again:
-        assert len(again.entries) == ledgers.SAVE_EVERY
+        assert again.entries == book.entries
+        assert not again.journal.exists(), "what follows a line that is cut off would be lost"
+        again.record(("cello", "3"), "print", [], status="ok")
+    with ledger(tmp_path) as last:
+        assert len(last.entries) == 4
+    assert [path.name for path in tmp_path.iterdir() if "ledger" in path.name] == ["ledger.csv"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\0\xff\n", b"[1, 2]\n", b"[" * 100_000 + b"\n", b'{"a": 1}\n', b'"text"\n'])
+def test_a_damaged_journal_is_left_out(tmp_path: Path, content: bytes) -> None:
+    book = ledger(tmp_path)
+    book.record(ITEM, "print", [], status="ok")
+    with book.journal.open("ab") as file:
+        file.write(content)
+    with ledger(tmp_path) as again:
+        assert again.entries == book.entries
 
 
 @pytest.mark.parametrize(

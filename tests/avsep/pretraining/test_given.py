@@ -65,7 +65,7 @@ def test_what_is_no_state_dict_or_damaged_is_refused() -> None:
             read(path)
     other = Path("own.safetensors")
     other.write_bytes(b"no weights at all")
-    with pytest.raises(InputError, match=r"own\.safetensors is no safetensors file, or damaged"):
+    with pytest.raises(InputError, match=r"own\.safetensors is no safetensors file that can be read"):
         read(other)
 
 

@@ -78,7 +78,7 @@ BAD = {
         "/tuba/-train.mp3,/tuba/-train.mp4,24",
     ): r"train\.csv line 5: tuba/-train is listed already at line 4",
     ("train.csv", "/../../tuba/a.wav,/tuba/a.mp4,24"): r"train\.csv line 5: .* is no path of the form",
-    ("train.csv", '"/tuba/a.wav'): r"train\.csv is no list that can be read",
+    ("train.csv", '"/tuba/a.wav'): r"train\.csv is no CSV file",
     ("test_sep.csv", "/cello/-test.wav, /tuba/-test.wav, /flute/-test.wav"): r"test_sep\.csv line 2: 3 fields, not",
     ("test_sep.csv", ", ".join(f"/{name}/-val.wav" for name in CLASSES)): (
         r"test_sep\.csv line 2: accordion/-val is no video of test\.csv"

@@ -63,7 +63,7 @@ def test_missing_foreign_and_unlabelled_files_are_refused(tmp_path):
         read_metadata(tmp_path / "nothing.safetensors", "classes")
     foreign = tmp_path / "foreign.safetensors"
     foreign.write_text("no weights", encoding="utf-8")
-    with pytest.raises(InputError, match="no readable safetensors"):
+    with pytest.raises(InputError, match="no safetensors file that can be read"):
         load_weights(foreign)
     save_weights(foreign, {"x": torch.zeros(1)})
     with pytest.raises(InputError, match="no metadata 'classes'"):
