@@ -114,7 +114,9 @@ def reach(source: str) -> frozenset[str]:
 def test_the_import_walk_sees_what_it_should() -> None:
     assert {f"{UNWATCHED}/loading.py", "avsep/errors.py"} <= imports("avsep/run.py")
     assert f"{UNWATCHED}/contradictions/evaluation.py" in imports(f"{UNWATCHED}/loading.py")
-    files = {f"avsep/files/{name}.py" for name in ("working", "pipeline", "ledgers", "hashes", "whole", "metrics")}
+    files = {
+        f"avsep/files/{name}.py" for name in ("hashes", "ledgers", "metrics", "pipeline", "reading", "whole", "working")
+    }
     assert reach("avsep/run.py") == {"avsep/run.py", "avsep/errors.py", "avsep/progress.py", *files}
     assert "avsep/weights/phrases.py" in imports(f"{UNWATCHED}/contradictions/phrases.py")
     assert "avsep/systems/catalogue.py" in imports(f"{UNWATCHED}/contradictions/evaluation.py")
