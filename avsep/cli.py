@@ -229,7 +229,11 @@ def _table(told: dict[str, Any]) -> list[str]:
         muted = sum(window["muted"] is not None for window in one["windows"])
         part = f"  (muted in {muted} of {len(one['windows'])} windows)" if muted else ""
         level = "  silent " if one["level_db"] is None else f"{one['level_db']:6.1f} dB"
+        if told["threshold"] is not None and one["heard"] is False:
+            part = "  (probably not here)"
         lines.append(f"{one['number']:2d} {one['name']:{wide}}  {sure}  {level}  {one['file']}{part}")
+    if told["unsure"] is not None:
+        lines.append(f"no probabilities: {told['unsure']}")
     return lines
 
 

@@ -51,6 +51,7 @@ from avsep.separating.windows import Hearing, Windows
 from avsep.separating.written import write_folder
 from avsep.setup import setup_of
 from avsep.systems.catalogue import Entry, asked_of, entry_of
+from avsep.systems.confidence import CONFIDENCE, PhraseGate, phrase_gate, read_phrase_gate
 from avsep.systems.load import load_systems
 from avsep.systems.system import Setup, System
 from avsep.weights.detectors import DETECTOR, ZERO_SHOT, learned_classes, load_detector
@@ -69,6 +70,14 @@ class Trained:
     def gates(self) -> Path:
         """The file that tells the gates."""
         return self.root / (CONFIG if self.package is not None else "metrics/evaluate.json")
+
+    @property
+    def phrases(self) -> PhraseGate | None:
+        """How sure the system that is asked in words is of a phrase; None: that was never told. Raises InputError."""
+        if self.package is None:
+            return read_phrase_gate(self.root / CONFIDENCE)
+        told = self.package.confidence
+        return None if told is None else phrase_gate(told, self.root / CONFIG)
 
     @property
     def classes(self) -> list[str]:
@@ -260,9 +269,10 @@ class Separator:
                 fps=own.fps,
                 gate=own.gates.get(name),
                 device=next(own.detector.parameters()).device,
+                phrases=self._trained.phrases if entry_of(name).confident else None,
             )
             asks = self.asks(texts, boxes)
-            yield Separation(stream, Said(), size, self.model(name), asks, told)
+            yield Separation(stream, Said(), size, self.model(name), asks, told, self._unsure(name, stream))
 
     def asks(self, texts: Sequence[str] = (), boxes: Sequence[Place] = ()) -> dict[str, Any]:
         """What is asked of a file, as objects.json tells it."""
@@ -273,6 +283,16 @@ class Separator:
             "seen": self.seen,
             "classes": None if self.classes is None else list(self.classes),
         }
+
+    @staticmethod
+    def _unsure(system: str, stream: Stream) -> str | None:
+        """Why no probability can be told, if none can."""
+        entry = entry_of(system)
+        if stream.gate is not None or stream.phrases is not None:
+            return None
+        if entry.confident:
+            return "the model holds no confidence in phrases: stages evaluate and package write it anew"
+        return f"{entry.title} does not say how sure it is"
 
     @staticmethod
     def _phrase(own: whole.Separator, text: str) -> str:

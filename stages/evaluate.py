@@ -25,7 +25,7 @@ from avsep.clips.index import Mixture, Video, read_index, read_mixtures
 from avsep.clips.leaks import counts, read_leaks, tell_leaks
 from avsep.errors import InputError
 from avsep.files.metrics import write_metrics
-from avsep.files.whole import whole_folder, write_table
+from avsep.files.whole import whole_folder, write_json, write_table
 from avsep.parallel import spread
 from avsep.params.stages import EvaluateParams
 from avsep.progress import progress
@@ -48,7 +48,7 @@ from avsep.scoring.localisation import COLUMNS as PLACES
 from avsep.scoring.localisation import locate
 from avsep.scoring.summary import DECIMALS, Rows, headline, summarise
 from avsep.setup import setup_of
-from avsep.systems.confidence import Confidence, calibrated
+from avsep.systems.confidence import CONFIDENCE, Confidence, PhraseGate, calibrated
 from avsep.systems.files import OthersWaves
 from avsep.systems.load import load_systems
 from avsep.systems.system import System
@@ -86,6 +86,13 @@ class Calibrated:
     gates: Mapping[str, float]  # system that grounds -> the probability below which an object is muted
     confidence: Confidence | None  # of the system that says how sure it is of phrases, if there is one
     threshold: float | None  # the confidence from which a phrase is taken to be heard
+
+    @property
+    def phrases(self) -> PhraseGate | None:
+        """Both."""
+        if self.confidence is None or self.threshold is None:
+            return None
+        return PhraseGate(self.confidence, self.threshold)
 
 
 def read_split(split: str, index: Path = Path("data/index")) -> list[Mixture]:
@@ -165,14 +172,18 @@ def phrases_of(
     return Phrases(template, classes, known, list(unmatched))
 
 
-def write_tables(rows: Rows, skipped: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> None:
-    """Replaces metrics/*.csv and metrics/evaluate."""
+def write_tables(
+    rows: Rows, skipped: pd.DataFrame, tables: Mapping[str, pd.DataFrame], phrases: PhraseGate | None
+) -> None:
+    """Replaces metrics/*.csv and metrics/evaluate. `phrases`: how sure a system is of them, for who asks in words."""
     named = {"pairs": rows.pairs, "phrases": rows.phrases, "places": rows.places, "sources": rows.sources}
     for name, table in {**named, "skipped": skipped}.items():
         write_table(table, METRICS / f"{name}.csv")
     with whole_folder(METRICS / "evaluate") as folder:
         for name, table in tables.items():
             write_table(table, folder / name)
+        if phrases is not None:
+            write_json(folder / CONFIDENCE.name, phrases.told(), indent=2)
 
 
 def main(params: EvaluateParams) -> None:
@@ -215,7 +226,7 @@ def main(params: EvaluateParams) -> None:
     )
     tables = summarise(rows, resamples=params.evaluate.resamples, bins=params.evaluate.bins, seed=params.seed)
     skipped = pd.DataFrame(scored.skipped, columns=SKIPPED)
-    write_tables(rows, skipped, tables)
+    write_tables(rows, skipped, tables, calibration.phrases)
     left_out = int((skipped["table"] == "pairs").sum())
     write_metrics(
         "evaluate",

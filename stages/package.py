@@ -1,7 +1,8 @@
 """One folder that one can hand on: weights, params, gates, and a model card with scores and limits.
 
 checkpoints/pretrained/detector.safetensors, clip.safetensors for VAST's, best.safetensors of package.systems,
-metrics/{evaluate,evaluate_scenes,index}.json, metrics/evaluate/{scores,silence}.csv, metrics/scenes_by_kind.csv,
+metrics/{evaluate,evaluate_scenes,index}.json, metrics/evaluate/{scores.csv,silence.csv,confidence.json},
+metrics/scenes_by_kind.csv,
 data/index/train.csv for a detector that is asked in words
     -> checkpoints/package: see avsep/packaging/folder.py
 """
@@ -46,7 +47,8 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} is missing or damaged ({error}): run stage {path.stem} again") from None
+        stage = Path(path.relative_to(METRICS).parts[0]).stem
+        raise InputError(f"{path} is missing or damaged ({error}): run stage {stage} again") from None
     return values
 
 
@@ -102,6 +104,7 @@ def _number(row: Mapping[str, Any], name: str) -> float | None:
 def main(params: PackageParams) -> None:
     systems = chosen(params.package.systems, params.evaluate.systems)
     gates = read_json(METRICS / "evaluate.json")["gates"]
+    confident = any(entry.confident for entry in asked_of(systems))
     index = read_json(METRICS / "index.json")
     classes = learned_classes()
     learned = Learned(
@@ -118,6 +121,7 @@ def main(params: PackageParams) -> None:
         dtype=params.package.dtype,
         classes=listed_classes(Path("data/index/train.csv")) if classes is None else classes,
         gates={name: gates[name] for name in (e.name for e in asked_of(systems)) if name in gates},
+        confidence=read_json(METRICS / "evaluate/confidence.json") if confident else None,
         params={
             "resnet": asdict(params.resnet),
             "clip": asdict(params.clip),

@@ -82,6 +82,8 @@ class Package:
     scores: Scores
     versions: dict[str, str]  # of avsep and torch
     files: dict[str, str]  # path -> sha256
+    # how sure the system that is asked in words is of a phrase: see avsep/separating/gates.py
+    confidence: dict[str, Any] | None = None
 
 
 def is_package(folder: Path) -> bool:
@@ -127,6 +129,7 @@ def write_package(
     dtype: Dtype,
     classes: Sequence[str],
     gates: Mapping[str, float],
+    confidence: Mapping[str, Any] | None = None,
     params: Mapping[str, dict[str, Any]],
     scores: Scores,
     card: Callable[[Package, Mapping[str, int]], str],
@@ -151,6 +154,7 @@ def write_package(
             dtype=dtype,
             classes=list(classes),
             gates=dict(gates),
+            confidence=None if confidence is None else dict(confidence),
             params=json.loads(json.dumps(dict(params))),
             scores=scores,
             versions={"avsep": own_version(), "torch": str(torch.__version__)},

@@ -47,6 +47,7 @@ class Separation:
     model: dict[str, Any]
     asks: dict[str, Any]
     told: Told
+    unsure: str | None = None  # why no probability is told; None: it is
 
     @property
     def things(self) -> list[Asked]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -26,7 +26,8 @@ from avsep.separating.reading import Kept, Size, sound_of
 from avsep.separating.tracks import Object, find_objects, iou, link_rows, strongest
 from avsep.separating.video import Separator
 from avsep.separating.windows import Hearing, Windows, frames_of, gated
-from avsep.systems.system import System, at_frames, hear_mixtures, together
+from avsep.systems.confidence import PhraseGate
+from avsep.systems.system import Confident, HeardMixtures, System, at_frames, hear_mixtures, together
 from avsep.weights.phrases import phrase_of
 
 AT_ONCE = 4  # windows that are asked about together
@@ -148,6 +149,7 @@ class Stream:
     fps: int
     gate: float | None
     device: torch.device | str
+    phrases: PhraseGate | None = None  # how sure the system is of phrases; None: it does not say
 
     @property
     def windows(self) -> Windows:
@@ -247,8 +249,16 @@ class Stream:
             return torch.zeros(0, len(cut), self.hearing.spectrogram.log_bins, columns), None, nothing.bool()
         answer = self.system.answer(heard, asked)
         probability, _, open_ = gated(answer, list(asked), audible, self.gate)
+        if self.phrases is not None:
+            probability = self._sure(self.phrases, heard, audible)
         masks = torch.stack([answer.masks[name].squeeze(1) for name in asked])
         return masks * open_[..., None, None], probability, open_
+
+    def _sure(self, phrases: PhraseGate, heard: HeardMixtures, audible: Tensor) -> Tensor:
+        """How sure the system is of each thing's phrase in windows of which some are audible (B,): (O, B)."""
+        found = cast(Confident, self.system).evidence(heard, [one.phrase for one in self.things])  # (B, O, 3)
+        sure = torch.from_numpy(phrases.confidence(found.cpu().double().numpy()).T).float()
+        return torch.where(audible.cpu(), sure, 0.0)
 
 
 class _Window(NamedTuple):

@@ -19,6 +19,7 @@ from avsep.media.ffmpeg import version
 from avsep.separating.page import Drawing, write_page
 from avsep.separating.picturing import draw_objects, write_compressed, write_shown
 from avsep.separating.separation import Separation, Sound
+from avsep.separating.streaming import Stream
 from avsep.weights.about import own_version
 
 TOLD = "objects.json"
@@ -57,12 +58,30 @@ def write_folder(separation: Separation, folder: Path, *, videos: bool = True) -
                     file.write(samples.T)
                     drawing.add(samples.mean(0))
                     levels[place] += float(np.square(samples, dtype=np.float64).sum())
+        for name in (*names, RESIDUAL):
+            leave_out_time(temporary / f"{name}.wav")
         sounds = separation.sounds()
         means = levels / max(1, length * about.channels)
         told = _told(separation, sounds, names, length, means.tolist(), videos and separation.size is not None)
         write_json(temporary / TOLD, told)
         _write_shown(separation, temporary, names, sounds, told, drawings, videos)
     return told
+
+
+def leave_out_time(wav: Path) -> None:
+    """Takes the moment of writing out of a WAV file's header, so that the same sound gives the same bytes.
+
+    libsndfile notes it beside the peaks of each channel, in a chunk PEAK: version, time, peaks.
+    """
+    with wav.open("r+b") as file:
+        file.seek(12)  # RIFF, size, WAVE
+        while len(head := file.read(8)) == 8 and head[:4] != b"data":
+            size = int.from_bytes(head[4:], "little")
+            after = file.tell() + size + size % 2
+            if head[:4] == b"PEAK":
+                file.seek(4, 1)
+                file.write(bytes(4))
+            file.seek(after)
 
 
 def _write_shown(
@@ -121,6 +140,8 @@ def _told(
         "fps": stream.fps,
         "networks": {"rate": stream.hearing.rate, "window_seconds": round(samples, 3), "extend": stream.band.extend},
         "gate": stream.gate,
+        "threshold": None if stream.phrases is None else stream.phrases.threshold,
+        "unsure": separation.unsure,
         "windows": [round(start / stream.hearing.rate, 3) for start in windows.starts],
         "sounds": [
             {
@@ -130,6 +151,7 @@ def _told(
                 "phrase": thing.phrase if one.found == "words" else None,
                 "confidence": round(one.confidence, 4),
                 "probability": None if one.probability is None else _mean(one.probability, ~one.quiet),
+                "heard": _heard(one, stream),
                 "level_db": _db(power),
                 "file": f"{name}.wav",
                 "video": f"{name}.mp4" if videos else None,
@@ -141,6 +163,14 @@ def _told(
         ],
         "residual": {"file": f"{RESIDUAL}.wav", "level_db": _db(powers[-1])},
     }
+
+
+def _heard(one: Sound, stream: Stream) -> bool | None:
+    """Whether the system takes it to sound in any window; None: it does not say."""
+    least = stream.gate if stream.phrases is None else stream.phrases.threshold
+    if one.probability is None or least is None:
+        return None
+    return bool((one.probability[~one.quiet] >= least).any())
 
 
 def _windows(one: Sound) -> list[dict[str, Any]]:

@@ -12,7 +12,10 @@ a probability of the three.  It learns on validation's mixtures, each asked for 
 of what does not weigh alike, so that 0.5 is where both are as likely.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,10 +26,12 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from avsep.clips.mixtures import Heard
+from avsep.errors import InputError
 from models.vast import VAST
 
 SHARPNESS = 10.0  # of the softmax over captions
 PENALTY = 1e-2  # on squared weights: of perfectly separable kinds they would have no end
+CONFIDENCE = Path("metrics/evaluate/confidence.json")  # as stage evaluate has calibrated it
 
 Array = NDArray[np.float64]
 
@@ -93,3 +98,45 @@ def calibrated(evidence: ArrayLike, sounding: ArrayLike) -> Confidence:
 
     found: Any = minimize(loss, np.zeros(inputs.shape[1]), jac=True, method="L-BFGS-B")
     return Confidence(mean, deviation, found.x[:-1], float(found.x[-1]))
+
+
+@dataclass(frozen=True)
+class PhraseGate:
+    """How sure the system that is asked in words is of a phrase.
+
+    Below the threshold nothing is muted: who asks in words gets what the network finds, and is told how sure it is.
+    """
+
+    confidence: Confidence
+    threshold: float  # the confidence from which a phrase is taken to be heard
+
+    def told(self) -> dict[str, Any]:
+        """As plain values."""
+        own = self.confidence
+        rows = {name: getattr(own, name).tolist() for name in ("mean", "deviation", "weights")}
+        return {"threshold": self.threshold, **rows, "bias": own.bias}
+
+
+def phrase_gate(told: Mapping[str, Any], where: Path) -> PhraseGate:
+    """Of what `PhraseGate.told` tells. Raises InputError, naming the file `where`, for anything else."""
+    try:
+        mean, deviation, weights = (np.array(told[name], np.float64) for name in ("mean", "deviation", "weights"))
+        threshold, bias = float(told["threshold"]), float(told["bias"])
+        if not all(one.shape == (3,) for one in (mean, deviation, weights)) or (deviation <= 0).any():
+            raise ValueError
+        if not np.isfinite([*mean, *deviation, *weights, threshold, bias]).all():
+            raise ValueError
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"{where} tells no confidence in phrases: run stage evaluate again") from None
+    return PhraseGate(Confidence(mean, deviation, weights, bias), threshold)
+
+
+def read_phrase_gate(path: Path = CONFIDENCE) -> PhraseGate | None:
+    """As stage evaluate has calibrated it; None if it has written none. Raises InputError for a damaged file."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        told = {}
+    return phrase_gate(told, path)

@@ -61,10 +61,14 @@ def write_measured(folder: Path) -> Path:
     """What stages index, evaluate and evaluate_scenes tell, beside what `write_trained` leaves."""
     metrics = folder / "metrics"
     (metrics / "evaluate").mkdir(exist_ok=True)
-    told = {
+    told: dict[str, Any] = {
         "index": {"videos": {"train": 12, "val": 4, "test": 8}, "classes": {name: {"train": 3} for name in CLASSES}},
         "evaluate": {"gates": {"cyclic": 0.0}, "pairs": {"evaluated": 6, "skipped": 0}},
         "evaluate_scenes": {"scenes": 5},
+    }
+    told["evaluate/confidence"] = {
+        **{"threshold": 0.5, "mean": [0.5, 0, 0], "deviation": [0.2, 0.1, 0.1], "weights": [2, 1, 1]},
+        "bias": 0,
     }
     for name, values in told.items():
         (metrics / f"{name}.json").write_text(json.dumps(values), encoding="utf-8")

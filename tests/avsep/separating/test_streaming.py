@@ -1,11 +1,13 @@
 """Files of one's own, streamed: any rate and channels; objects, words and boxes; all of the sound accounted for."""
 
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from avsep import Separator
@@ -14,7 +16,7 @@ from avsep.media.ffmpeg import ffmpeg
 from avsep.separate import load
 from avsep.separating import video as whole
 from avsep.separating.streaming import Place
-from tests.helpers.trained import FPS, RATE, write_trained
+from tests.helpers.trained import FPS, RATE, pack, write_measured, write_trained
 
 BOXES = ((4, 4, 28, 40), (30, 6, 60, 44))
 
@@ -148,6 +150,47 @@ def test_without_an_object_all_is_residual(root: Path, video: Path, monkeypatch:
     sees(monkeypatch)
     pieces = list(Separator.from_pretrained(root).stream(video))
     assert all(len(piece.sounds) == 0 and torch.equal(piece.residual, piece.mixture) for piece in pieces)
+
+
+def test_words_have_a_probability_where_the_model_tells_one(tmp_path: Path, video: Path) -> None:
+    root = write_trained(tmp_path / "trained")
+    (one,) = Separator.from_pretrained(root)(video, texts=["cello"])
+    assert one.probability is None
+    with Separator.from_pretrained(root).open(video, texts=["cello"]) as separation:
+        assert separation.unsure is not None and "no confidence in phrases" in separation.unsure
+    write_measured(root)
+    separator = Separator.from_pretrained(root)
+    first, second = separator(video, texts=["cello", "a dog barks"])
+    assert first.probability is not None and second.probability is not None
+    assert ((first.probability > 0) & (first.probability < 1)).all() and not first.muted.any(), "nothing is muted"
+    assert not np.allclose(first.probability, second.probability)
+    told = separator.write(video, tmp_path / "out", texts=["cello"], videos=False)
+    assert told["threshold"] == 0.5 and told["unsure"] is None
+    assert told["sounds"][0]["heard"] is bool((first.probability >= 0.5).any())
+    assert Separator.from_pretrained(pack(root)).write(video, tmp_path / "out", texts=["cello"], videos=False)[
+        "sounds"
+    ][0]["probability"] == pytest.approx(told["sounds"][0]["probability"], abs=1e-6), "a package tells it too"
+    (root / "metrics/evaluate/confidence.json").write_text('{"mean": [1]}', encoding="utf-8")
+    with pytest.raises(InputError, match=r"confidence\.json tells no confidence in phrases"):
+        Separator.from_pretrained(root)(video, texts=["cello"])
+
+
+def test_the_same_file_gives_the_same_bytes(
+    root: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sees(monkeypatch, *BOXES)
+    separator = Separator.from_pretrained(root)
+    separator.write(video, tmp_path / "one")
+    time.sleep(1.1)  # files tell whole seconds
+    separator.write(video, tmp_path / "two")
+    first, second = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (tmp_path / "one", tmp_path / "two")
+    )
+    assert len(first) > 8 and list(first) == list(second)
+    assert not [path for path, content in first.items() if second[path] != content]
+    wave, _ = soundfile.read(tmp_path / "one/1-cello.wav", dtype="float32")
+    assert np.abs(wave).max() > 0, "and they are read as before"
 
 
 def test_silence_is_not_asked_about(root: Path, tmp_path: Path, make_video: Callable[..., Path]) -> None:
