@@ -14,7 +14,7 @@ pytest = OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 4 --dist load
 # of `make separate`
 OUT    ?= sounds
 
-.PHONY: help install repro separate pretrained-demo test lint format test-slow clean
+.PHONY: help install repro separate web pretrained-demo test lint format test-slow clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ repro: install  ## run the pipeline: whatever is not up to date with params.yaml
 separate: install  ## separate a video: make separate VIDEO=my.mp4 [OUT=sounds] [MODEL=owner/name]
 	@test -n "$(VIDEO)" || { echo "error: make separate VIDEO=my.mp4 [OUT=sounds] [MODEL=owner/name]"; exit 2; }
 	$(in-env) avsep separate "$(VIDEO)" -o "$(OUT)" $(if $(MODEL),--model "$(MODEL)")
+
+web: install  ## a page to drop videos on, at http://127.0.0.1:7860: make web [MODEL=owner/name]
+	$(in-env) avsep web $(if $(MODEL),--model "$(MODEL)")
 
 pretrained-demo: install  ## copy the demo's model to pretrained/demo, which git keeps, and tell its size
 	$(in-env) dvc repro package

@@ -9,6 +9,7 @@ import logging
 import math
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -121,6 +122,7 @@ def separate(
             "--class", metavar="NAME", help="Look for this, if the detector is asked in words. May be repeated."
         ),
     ] = None,
+    look: Annotated[bool, typer.Option("--look", help="Tell on the page where VAST finds each sound.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite/--keep", help="Make anew what is there, or keep it and go on.")
     ] = False,
@@ -152,6 +154,7 @@ def separate(
         classes=classes,
         extend=extend,
         seen=seen,
+        look=look,
         revision=revision,
     )
     asked = jobs(files, out, words=bool(text))
@@ -282,6 +285,70 @@ def _say(what: str) -> None:
     """A word while nothing is seen yet, on a terminal alone."""
     if sys.stderr.isatty():
         print(f"{what} ...", file=sys.stderr, flush=True)
+
+
+@app.command()
+def web(
+    model: Model = None,
+    revision: Revision = None,
+    system: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which system separates what is seen: see `avsep systems`.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME", help="cpu, cuda or mps, in place of the params' one.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Where it is served; 0.0.0.0: to all who reach it.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 7860,
+    examples: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Offer the videos of this folder, for a first try.")
+    ] = None,
+    megabytes: Annotated[float, typer.Option("--max-mb", min=0, help="Of a file, at most.")] = 500,
+    minutes: Annotated[float, typer.Option("--max-minutes", min=0, help="Of a file's sound, at most.")] = 10,
+    kept: Annotated[
+        float, typer.Option("--keep-minutes", min=0.1, help="When nobody wants them any more, files go after these.")
+    ] = 60,
+    look: Annotated[bool, typer.Option(help="Tell where VAST finds each sound, if it is trained.")] = True,
+) -> None:
+    """Serve a page: drop a video, click an object, hear it alone.
+
+    Files stay on this machine, in a temporary folder.  Several users wait for one another.  Ctrl-C ends it.
+
+    \b
+    Examples:
+      avsep web
+      avsep web --model checkpoints/package --examples data/videos
+      avsep web --host 0.0.0.0 --port 8000 --max-minutes 5      for a group, in a network that you trust
+    """
+    _say("loading")
+    from avsep.separate import Separator  # here, since importing torch takes seconds
+    from avsep.systems.catalogue import entry_of
+
+    try:
+        from avsep.web import app as pages
+    except ModuleNotFoundError as error:
+        if error.name not in ("starlette", "uvicorn"):
+            raise
+        raise InputError(f"{error.name} is not installed: pip install 'avsep[web]'") from None
+    from avsep.web.desk import Desk, Limits
+
+    chosen = _model(model)
+    separator = Separator.from_pretrained(chosen, system=system, device=device, revision=revision, look=look)
+    words: Separator | None = None
+    if any(entry.asked == "phrase" for entry in separator.trained):
+        spoken = system is None or entry_of(system).asked == "phrase"
+        words = separator if spoken else Separator.from_pretrained(chosen, device=device, revision=revision, look=look)
+        words.load(words=True)
+    separator.load(words=False)
+    offered = [] if examples is None else pages.examples_in(examples)
+    limits = Limits(round(megabytes * 1e6), 60 * minutes, 60 * kept)
+    with pages.listen(host, port) as sock, tempfile.TemporaryDirectory(prefix="avsep-web-") as folder:
+        desk = Desk(separator, words, Path(folder), limits)
+        try:
+            address = f"[{host}]" if ":" in host else host
+            print(f"open http://{address}:{sock.getsockname()[1]} in a browser; Ctrl-C ends it", flush=True)
+            pages.serve(pages.make_app(desk, examples=offered, names=pages.names_of(host)), sock)
+        finally:
+            desk.close()
 
 
 # --- What there is

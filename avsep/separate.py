@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -53,7 +53,7 @@ from avsep.setup import setup_of
 from avsep.systems.catalogue import Entry, asked_of, entry_of
 from avsep.systems.confidence import CONFIDENCE, PhraseGate, phrase_gate, read_phrase_gate
 from avsep.systems.load import load_systems
-from avsep.systems.system import Setup, System
+from avsep.systems.system import Looks, Setup, System
 from avsep.weights.detectors import DETECTOR, ZERO_SHOT, learned_classes, load_detector
 from avsep.weights.phrases import phrase_of
 
@@ -117,9 +117,11 @@ class Separator:
         classes: Sequence[str] | None = None,
         extend: Extend = "average",
         seen: float | None = None,
+        look: bool = False,
     ) -> None:
         """As `from_pretrained`."""
         self.root, self.device, self.classes, self.extend, self.seen = root, device, classes, extend, seen
+        self.look = look
         self._given = system
         self._loaded: dict[str, VideoSeparator] = {}
 
@@ -133,6 +135,7 @@ class Separator:
         classes: Sequence[str] | None = None,
         extend: Extend = "average",
         seen: float | None = None,
+        look: bool = False,
         revision: str | None = None,
         local_files_only: bool = False,
     ) -> "Separator":
@@ -146,7 +149,8 @@ class Separator:
         words the first that is asked in words.  `device`: cpu, cuda or mps, in place of the params' one.  `classes`:
         what a detector that is asked in words looks for.  `extend`: what an object is given above what the networks
         hear (avsep/separating/band.py).  `seen`: the share of all pictures in which an object must be seen, in place of
-        evaluate_scenes.seen.
+        evaluate_scenes.seen.  `look`: tells where in the pictures VAST finds each sound, whatever separated it, if it
+        is trained.
         Raises InputError for what is unknown; for what is missing, or of other params, when it is first needed.
         """
         if extend not in EXTEND:
@@ -154,7 +158,7 @@ class Separator:
         if seen is not None and not 0 <= seen <= 1:
             raise InputError(f"seen is {seen}: a share of the pictures, from 0 to 1")
         root = located(folder, revision=revision, local_files_only=local_files_only)
-        one = cls(root, system=system, device=device, classes=classes, extend=extend, seen=seen)
+        one = cls(root, system=system, device=device, classes=classes, extend=extend, seen=seen, look=look)
         one.system_for(words=False)
         return one
 
@@ -203,6 +207,24 @@ class Separator:
         if self._given is not None:  # asked in words, it gives objects what their classes' phrases do
             return self._given
         return next((entry.name for entry in fit if entry.first), (fit or self.trained)[0].name)
+
+    @property
+    def looking(self) -> str | None:
+        """The name of the first system that says where in a picture it finds a sound; None: none is trained."""
+        return next((entry.name for entry in self.trained if entry.looks), None)
+
+    def _looks(self, system: str) -> Looks | None:
+        """What tells where a sound is found that `system` separates."""
+        looking = system if entry_of(system).looks else self.looking
+        if not self.look or looking is None:
+            return None
+        return cast(Looks, self.loaded(looking).separator.systems[looking])
+
+    def load(self, *, words: bool) -> None:
+        """Loads all that it takes to ask in words, or for what is seen, before anything is asked. Raises InputError."""
+        name = self.system_for(words=words)
+        self.loaded(name)
+        self._looks(name)
 
     def loaded(self, system: str) -> "VideoSeparator":
         """A system with all that it takes. Raises InputError."""
@@ -270,6 +292,7 @@ class Separator:
                 gate=own.gates.get(name),
                 device=next(own.detector.parameters()).device,
                 phrases=self._trained.phrases if entry_of(name).confident else None,
+                looks=self._looks(name),
             )
             asks = self.asks(texts, boxes)
             yield Separation(stream, Said(), size, self.model(name), asks, told, self._unsure(name, stream))
@@ -281,8 +304,15 @@ class Separator:
             "boxes": [list(place) for place in boxes],
             "extend": self.extend,
             "seen": self.seen,
+            "look": self.look,
             "classes": None if self.classes is None else list(self.classes),
         }
+
+    def lasts(self, file: Path | str) -> tuple[float, bool]:
+        """Seconds of a file's sound, as it tells them, and whether it holds pictures. Raises InputError for one that
+        nothing can be made of."""
+        said = about(Path(file), pictures=False)
+        return said.seconds, said.pictures is not None
 
     @staticmethod
     def _unsure(system: str, stream: Stream) -> str | None:

@@ -96,11 +96,14 @@ def browser() -> Iterator["Browser"]:
         pytest.skip(word)
     from playwright.sync_api import sync_playwright  # here, since it takes a second
 
-    words = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--mute-audio", "--host-resolver-rules=MAP * ~NOTFOUND")
-    quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
-    played = ("--autoplay-policy=no-user-gesture-required",)
+    words = [
+        *("--no-sandbox", "--disable-gpu", "--no-first-run", "--mute-audio"),
+        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+        "--autoplay-policy=no-user-gesture-required",
+    ]
     with sync_playwright() as playwright:
-        own = playwright.chromium.launch(executable_path=found, args=[*words, *quiet, *played])
+        own = playwright.chromium.launch(executable_path=found, args=words)
         yield own
         own.close()
 

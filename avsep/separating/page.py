@@ -4,6 +4,7 @@ The video plays without its sound; the sounds play beside it, all at once and al
 choice is heard without a gap.  What is played lies in `page/`, in formats that every browser and phone knows.
 """
 
+import base64
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,8 @@ def write_page(folder: Path, told: dict[str, Any], sounds: Sequence[Sound], draw
     loudest = max(float(drawing.decibels().max()) for drawing in drawings)
     entries = [*told["sounds"], {"number": 0, "name": "residual", **told["residual"]}]
     tracks = []
-    for entry, drawing in zip(entries, drawings, strict=True):
+    looked = [*(sound.looks for sound in sounds), None]
+    for entry, drawing, looks in zip(entries, drawings, looked, strict=True):
         stem = entry["file"].removesuffix(".wav")
         drawing.save(folder / "page" / f"{stem}.png", loudest)
         tracks.append(
@@ -96,6 +98,8 @@ def write_page(folder: Path, told: dict[str, Any], sounds: Sequence[Sound], draw
                 "wav": entry["file"],
                 "video": entry.get("video"),
                 "probability": entry.get("probability"),
+                "heard": entry.get("heard"),
+                "looks": None if looks is None else base64.b64encode(looks.tobytes()).decode(),
                 "windows": [[one["probability"], one["muted"]] for one in entry.get("windows", [])],
                 "boxes": entry.get("boxes", []),
             }
@@ -108,6 +112,7 @@ def write_page(folder: Path, told: dict[str, Any], sounds: Sequence[Sound], draw
         "starts": told["windows"],
         "window": told["networks"]["window_seconds"],
         "reasons": REASONS,
+        "grid": next((list(looks.shape[1:]) for looks in looked if looks is not None), None),
     }
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
     environment = jinja2.Environment(

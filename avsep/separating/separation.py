@@ -35,6 +35,8 @@ class Sound:
     quiet: NDArray[np.bool_]  # (W,): nothing is heard there, and so nothing was asked
     rate: int  # Hz
     wave: Samples | None = None  # (C, L); None: it was streamed
+    # (W, rows, columns): where in the whole picture VAST finds it, re the place where most, at 255; None: not asked
+    looks: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Separation:
 
     def pieces(self) -> Iterator[Piece]:
         """The sounds, piece after piece, once."""
-        for known in (self.said.probability, self.said.muted, self.said.audible):
+        for known in (self.said.probability, self.said.muted, self.said.audible, self.said.looks):
             known.clear()
         yield from self.stream.run(self.said, self.told)
 
@@ -81,6 +83,7 @@ class Separation:
                     muted=np.array([row[place] for row in said.muted], bool),
                     quiet=quiet,
                     rate=stream.band.own,
+                    looks=np.stack([row[place] for row in said.looks]) if len(said.looks) == len(starts) else None,
                 )
             )
         return sounds

@@ -5,7 +5,7 @@ together, seen around their middles as everywhere (avsep/separating/windows.py);
 and act on the sound's own spectrum (avsep/separating/band.py).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -27,7 +27,7 @@ from avsep.separating.tracks import Object, find_objects, iou, link_rows, strong
 from avsep.separating.video import Separator
 from avsep.separating.windows import Hearing, Windows, frames_of, gated
 from avsep.systems.confidence import PhraseGate
-from avsep.systems.system import Confident, HeardMixtures, System, at_frames, hear_mixtures, together
+from avsep.systems.system import Confident, HeardMixtures, Looks, System, at_frames, hear_mixtures, together
 from avsep.weights.phrases import phrase_of
 
 AT_ONCE = 4  # windows that are asked about together
@@ -79,6 +79,7 @@ class Said:
     probability: list[NDArray[np.float32] | None] = field(default_factory=list)  # (O,), that each sounds
     muted: list[NDArray[np.bool_]] = field(default_factory=list)  # (O,): it is given nothing
     audible: list[bool] = field(default_factory=list)
+    looks: list[NDArray[np.uint8]] = field(default_factory=list)  # (O, rows, columns): where each is looked for
 
 
 def seek(own: Separator, kept: Kept, pictures: Iterator[Any], seconds: float, told: Told) -> Rows:
@@ -150,6 +151,7 @@ class Stream:
     gate: float | None
     device: torch.device | str
     phrases: PhraseGate | None = None  # how sure the system is of phrases; None: it does not say
+    looks: Looks | None = None  # tells where in the pictures it finds what was separated; None: that is not asked
 
     @property
     def windows(self) -> Windows:
@@ -215,7 +217,8 @@ class Stream:
             cut = cut.to(self.device)
             audible = cut.square().mean(-1).sqrt() >= AUDIBLE
             part = None if numbers is None else numbers[first : first + AT_ONCE]
-            masks, probability, open_ = self._ask(cut, some, audible, part)
+            masks, probability, open_, looks = self._ask(cut, some, audible, part)
+            said.looks += [] if looks is None else list(looks)
             for row, start in enumerate(some):
                 said.probability.append(None if probability is None else probability[:, row].cpu().numpy())
                 said.muted.append(~open_[:, row].cpu().numpy())
@@ -226,9 +229,10 @@ class Stream:
 
     def _ask(
         self, cut: Tensor, starts: Sequence[int], audible: Tensor, numbers: Tensor | None
-    ) -> tuple[Tensor, Tensor | None, Tensor]:
+    ) -> tuple[Tensor, Tensor | None, Tensor, NDArray[np.uint8] | None]:
         """Of windows (B, samples) and the frames that are seen in them (B, N): masks (O, B, F', T), zero where nothing
-        is given, probabilities (O, B), and whether something is given (O, B)."""
+        is given, probabilities (O, B), whether something is given (O, B), and where it is looked for (B, O, rows,
+        columns)."""
         heard = hear_mixtures(cut, self.hearing.spectrogram, [""] * len(cut), list(starts))
         asked: dict[str, Any] = {}
         pictures, local = {}, None
@@ -246,19 +250,40 @@ class Stream:
         if not asked:
             columns = self.hearing.samples // self.hearing.spectrogram.hop + 1
             nothing = torch.zeros(0, len(cut))
-            return torch.zeros(0, len(cut), self.hearing.spectrogram.log_bins, columns), None, nothing.bool()
+            return torch.zeros(0, len(cut), self.hearing.spectrogram.log_bins, columns), None, nothing.bool(), None
         answer = self.system.answer(heard, asked)
         probability, _, open_ = gated(answer, list(asked), audible, self.gate)
         if self.phrases is not None:
             probability = self._sure(self.phrases, heard, audible)
         masks = torch.stack([answer.masks[name].squeeze(1) for name in asked])
-        return masks * open_[..., None, None], probability, open_
+        looks = None if self.looks is None else self._look(self.looks, heard, starts, answer.masks)
+        return masks * open_[..., None, None], probability, open_, looks
 
     def _sure(self, phrases: PhraseGate, heard: HeardMixtures, audible: Tensor) -> Tensor:
         """How sure the system is of each thing's phrase in windows of which some are audible (B,): (O, B)."""
         found = cast(Confident, self.system).evidence(heard, [one.phrase for one in self.things])  # (B, O, 3)
         sure = torch.from_numpy(phrases.confidence(found.cpu().double().numpy()).T).float()
         return torch.where(audible.cpu(), sure, 0.0)
+
+    def _look(
+        self, looks: Looks, heard: HeardMixtures, starts: Sequence[int], masks: Mapping[str, Tensor]
+    ) -> NDArray[np.uint8] | None:
+        """Where in the whole picture in each window's middle the sound of each mask (B, 1, F', T) is found: shares of
+        the attention re the highest one, at 255, (B, O, rows, columns). None of a file without pictures."""
+        count = len(self.kept.pictures)
+        if not count:
+            return None
+        middles = [(start + self.hearing.samples / 2) / self.hearing.rate for start in starts]
+        side = looks.view.size
+        # made square, since the network sees the middle square of a wider picture, and players stand at its sides
+        pictures = [
+            self.kept.pictures[min(count - 1, int(seconds * self.fps))].resize((side, side)) for seconds in middles
+        ]
+        seen = looks.see(looks.view.crops(pictures, [(0, 0, side, side)] * len(pictures)).to(self.device))[:, None]
+        logits = torch.stack([looks.look(heard, mask, seen)[:, 0] for mask in masks.values()], 1)
+        shares = (logits - logits.amax((2, 3), keepdim=True)).exp()  # of the softmax over the picture, re the highest
+        found: NDArray[np.uint8] = (shares * 255).round().byte().cpu().numpy()
+        return found
 
 
 class _Window(NamedTuple):
