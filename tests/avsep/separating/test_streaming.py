@@ -175,6 +175,21 @@ def test_words_have_a_probability_where_the_model_tells_one(tmp_path: Path, vide
         Separator.from_pretrained(root)(video, texts=["cello"])
 
 
+def test_where_a_sound_is_found_is_told_on_demand(root: Path, video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sees(monkeypatch, *BOXES)
+    assert all(one.looks is None for one in Separator.from_pretrained(root)(video))
+    separator = Separator.from_pretrained(root, look=True)
+    assert (separator.system_for(words=False), separator.looking) == ("cyclic", "trimodal_visual")
+    for texts in ([], ["cello", "tuba"]):
+        first, second = separator(video, texts=texts)
+        for one in (first, second):
+            assert one.looks is not None and one.looks.shape[0] == len(one.starts) and one.looks.dtype == np.uint8
+            assert (one.looks.max((1, 2)) == 255).all(), "re the place where most"
+    song = video.with_name("song.wav")
+    soundfile.write(song, 0.1 * np.random.default_rng(0).standard_normal(RATE), RATE)
+    assert separator(song, texts=["tuba"])[0].looks is None, "of a file without pictures"
+
+
 def test_the_same_file_gives_the_same_bytes(
     root: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
