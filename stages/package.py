@@ -44,7 +44,7 @@ def chosen(wanted: Sequence[str], scored: Sequence[str]) -> list[str]:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Metrics. Raises InputError."""
-    again = f"run stage {path.stem} again"
+    again = f"run stage {Path(path.relative_to(METRICS).parts[0]).stem} again"
     values: dict[str, Any] = reading.read_json(path, again)
     if not isinstance(values, dict):
         raise InputError(f"{path} is no table of metrics: {again}")

@@ -37,6 +37,16 @@ def until(page: "Page | Frame", expression: str) -> None:
         time.sleep(0.05)
 
 
+def answer(page: "Page", number: int) -> "Frame":
+    """The page of an answer, when it is there."""
+    place = page.locator("iframe").nth(number)
+    place.wait_for(state="attached")
+    frame = place.element_handle().content_frame()
+    assert frame is not None
+    frame.wait_for_url("**/index.html")
+    return frame
+
+
 pytestmark = pytest.mark.slow  # a browser and a server start
 
 
@@ -83,13 +93,12 @@ def test_a_video_is_dropped_an_object_clicked_a_phrase_typed(
     )
     page.dispatch_event("#drop", "drop", {"dataTransfer": dropped})
     page.wait_for_selector("#work:not([hidden]), iframe")
-    page.wait_for_selector("iframe")
+    frame = answer(page, 0)
     assert page.is_hidden("#wrong") and page.is_hidden("#work")
-    frame = page.frames[1]
     until(frame, "document.querySelectorAll('#boxes rect').length === 2")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing sticks out"
-    tall = page.evaluate("document.querySelector('iframe').clientHeight")
-    assert tall >= frame.evaluate("document.body.scrollHeight"), "no bar of its own to scroll"
+    until(page, "(({clientHeight, contentDocument}) => clientHeight >= contentDocument.body.scrollHeight)"
+          "(document.querySelector('iframe'))")  # no bar of its own to scroll  # fmt: skip
 
     # an object is clicked: it alone is heard, and it plays
     assert frame.evaluate(MUTED).count(False) == 0
@@ -111,8 +120,7 @@ def test_a_video_is_dropped_an_object_clicked_a_phrase_typed(
     # a phrase is typed
     page.fill("#phrase", "cello, a dog barks")
     page.click("#ask button")
-    page.wait_for_selector("iframe >> nth=1", state="attached")
-    words = page.frames[2]
+    words = answer(page, 1)
     until(words, "document.querySelectorAll('.solo').length === 3")
     assert "a dog barks" in (words.text_content("#tracks") or "") and "%" in (words.text_content("#tracks") or "")
     assert page.locator("#tabs button").count() == 2 and page.locator("iframe:visible").count() == 1
