@@ -28,7 +28,7 @@ from avsep.files.whole import temporary_for, whole_file
 from avsep.media.containers import ONLY, SOUND_ONLY, moving, open_container
 from avsep.media.damage import FOREVER, Damage, damage_of
 from avsep.media.frames import pack
-from avsep.media.machine import cannot_be_read, fault_of_machine, first_line
+from avsep.media.machine import PLAIN, PLAIN_SOUND, Kinds, cannot_be_read, fault_of_machine, first_line
 
 Stream = Any  # one of ffmpeg-python's, which come without types
 
@@ -437,7 +437,7 @@ def take_over(sound: Path, pictures: Path, frames: Path, wav: Path, fps: int, ra
             opened = ffmpeg_python.input(_name(source.absolute()), threads=1, **SOUND_ONLY)
             return _command(_sound(opened, rate), *(["-xerror"] if strict else []), "-filter_threads", "1")
 
-        _run(sound, command, temporary)
+        _run(sound, command, temporary, plain=PLAIN_SOUND)
         samples = soundfile.info(temporary / "sound.wav").frames
         if not 1 / APART < count / fps * rate / max(samples, 1) < APART:
             raise Unusable(
@@ -517,8 +517,16 @@ def _command(written: Stream, *options: str) -> list[str]:
     return [ffmpeg(), *QUIET, *options, *(os.fsdecode(word.encode("latin-1")) for word in words)]
 
 
-def _run(source: Path, command: Callable[[Path, bool], list[str]], folder: Path, strict: bool = True) -> None:
+def _run(
+    source: Path,
+    command: Callable[[Path, bool], list[str]],
+    folder: Path,
+    strict: bool = True,
+    plain: Kinds = PLAIN,
+) -> None:
     """Runs ffmpeg in `folder` by the `command` for a file, of which an error ends it if it is `strict`.
+
+    `plain`: what it takes in any case.
 
     Raises Unusable; InputError for a fault of the machine.
     """
@@ -534,7 +542,7 @@ def _run(source: Path, command: Callable[[Path, bool], list[str]], folder: Path,
 
     code, said = call(source, folder)
     if code != 0:
-        fault = fault_of_machine(source, folder, (code, said), ffmpeg(), lambda good: call(good, good.parent))
+        fault = fault_of_machine(source, folder, (code, said), ffmpeg(), lambda good: call(good, good.parent), plain)
         if fault is not None:
             raise machines_fault(source, fault)
         raise Unusable(f"unreadable: {first_line(said) or f'ffmpeg ended with code {code}'}")

@@ -42,12 +42,17 @@ class Kinds(NamedTuple):
     sound: str | None
 
 
+PLAIN = Kinds("matroska", "mpeg4", "aac")
+PLAIN_SOUND = Kinds("wav", None, "pcm_s16le")
+
+
 def fault_of_machine(
-    source: Path, folder: Path, told: Told, executable: str, call: Callable[[Path], Told]
+    source: Path, folder: Path, told: Told, executable: str, call: Callable[[Path], Told], plain: Kinds
 ) -> str | None:
     """What the machine lacks, or None if it is the file `source` that ffmpeg cannot read.
 
-    `folder`: what ffmpeg wrote lies there.  `call` calls the same ffmpeg, in the same way, for another file.
+    `folder`: what ffmpeg wrote lies there.  `call` calls the same ffmpeg, in the same way, for another file, which is
+    at least `plain`.
     """
     code, said = told
     if code < 0 and -code not in _CRASHES:
@@ -61,7 +66,7 @@ def fault_of_machine(
         or _cannot_be_written(folder)
         or _lacks_memory(source, said)
         or _lacks_codec(source, executable)
-        or _fails_at_all(source, folder, executable, call)
+        or _fails_at_all(source, folder, executable, call, plain)
     )
 
 
@@ -136,11 +141,13 @@ def _lacks_codec(source: Path, executable: str) -> str | None:
     return None
 
 
-def _fails_at_all(source: Path, folder: Path, executable: str, call: Callable[[Path], Told]) -> str | None:
+def _fails_at_all(
+    source: Path, folder: Path, executable: str, call: Callable[[Path], Told], plain: Kinds
+) -> str | None:
     """What ffmpeg says of a second that is known to be good."""
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         try:
-            good = write_good_second(Path(temporary), kinds_of(source))
+            good = write_good_second(Path(temporary), kinds_of(source) or plain)
         except OSError as error:  # libav's own are OSErrors too
             return f"{error.strerror or error} (of a file that was written to try ffmpeg)"
         code, said = call(good)
@@ -150,14 +157,13 @@ def _fails_at_all(source: Path, folder: Path, executable: str, call: Callable[[P
     return f"{executable} fails with a second that is known to be good: {words}"
 
 
-def write_good_second(folder: Path, kinds: Kinds | None) -> Path:
+def write_good_second(folder: Path, kinds: Kinds) -> Path:
     """Writes a second of pictures and sound as `kinds` say, or the nearest to it that can be written here."""
-    asked = kinds or Kinds("matroska", "h264", "aac")
-    plain = Kinds("matroska", "mpeg4", "aac")
-    nearer = [asked, asked._replace(container="matroska")]
-    nearer += [plain._replace(sound=asked.sound), plain._replace(pictures=asked.pictures)]
-    if asked.pictures is None:
-        nearer, plain = [asked], Kinds("wav", None, "pcm_s16le")
+    plain, nearer = PLAIN_SOUND, [kinds]
+    if kinds.pictures is not None:
+        plain = PLAIN if kinds.sound is not None else PLAIN._replace(sound=None)
+        nearer += [kinds._replace(container=plain.container)]
+        nearer += [plain._replace(sound=kinds.sound), plain._replace(pictures=kinds.pictures)]
     for number, one in enumerate(nearer):
         path = folder / f"good{number}"
         with contextlib.suppress(av.FFmpegError, ValueError):  # a codec that is read and not written here
