@@ -59,6 +59,10 @@ def write_shown(path: Path, about: About, wav: Path | None, size: Size, sound: S
     width, height = (max(2, 2 * round(side * scale / 2)) for side in size)
     with tempfile.TemporaryDirectory() as folder:
         filters = f"scale,yadif=deint=interlaced,scale={width}:{height},setsar=1"
+        trimmed: list[str] = []
+        if start := about.start:
+            filters += f",trim=start={start},setpts=PTS-{start}/TB"
+            trimmed = ["-af", f"atrim=start={start},asetpts=PTS-{start}/TB"] if wav is None else []
         if sound is not None and len(sound.boxes):
             commands = Path(folder) / "boxes.txt"
             first = _write_boxes(commands, sound, width / size.width, height / size.height)
@@ -66,7 +70,7 @@ def write_shown(path: Path, about: About, wav: Path | None, size: Size, sound: S
             filters += f",sendcmd=f=boxes.txt,drawbox@b={first}:color={colour_of(sound.number)}:t={thick}"
         heard = [] if wav is None else ["-i", f"file:{wav.absolute()}"]
         mapped = ["-map", "0:V:0", "-map", "0:a:0" if wav is None else "1:a:0"]
-        command = [*about.decoded, *heard, *mapped, "-vf", filters, *_H264, *_AAC, *_FIRST]
+        command = [*about.decoded, *heard, *mapped, "-vf", filters, *trimmed, *_H264, *_AAC, *_FIRST]
         write_by([*command, "-y", "-f", "mp4", f"file:{path.absolute()}"], path, Path(folder))
 
 
