@@ -233,7 +233,7 @@ def probe(video: Path) -> Ends:
         if fault is not None or error.errno in (errno.EMFILE, errno.ENFILE):
             raise machines_fault(video, fault or str(error.strerror)) from None
         raise Unusable(f"unreadable: {error.strerror}") from None
-    seen, heard = ((end or 0.0) - first for end in ends)
+    seen, heard = (max(0.0, (end or 0.0) - first) for end in ends)
     return Ends(seen, heard, shared)
 
 
@@ -292,11 +292,13 @@ def extract(
         ends = probe(video)
         damage = _take_apart(video, temporary, fps, rate)
         count = sum(1 for _ in temporary.glob("*.jpg"))
-        samples = soundfile.info(temporary / "sound.wav").frames
+        samples = _samples(temporary)
         seen, heard = (first_time(temporary / name) for name in FIRST)
         decoded = Decoded(seen, heard, count / fps, samples / rate)
         if count == 0:
             raise Unusable(f"too short: {ends.pictures:.2f} s of pictures hold no frame at {fps} a second")
+        if samples == 0:
+            raise Unusable("no sound: none of it can be decoded")
         start, end = decoded.shared(fps)
         whole = range(1, count + 1)
         spans = [(number, (number - 1) / fps, number / fps) for number in whole]
@@ -359,11 +361,11 @@ class Decoded(NamedTuple):
         """What is left out, and what lacks of what the file says it holds."""
         start, end = self.shared(fps)
         if start:
-            late, at = ("pictures", self.pictures) if self.pictures >= self.sound else ("sound", self.sound)
-            yield f"{late} start late: at {at:.1f} s"
-        if end < max(self.pictures_end, self.sound_end):
-            early, longest = ("sound", self.pictures_end) if end == self.sound_end else ("pictures", self.sound_end)
-            yield f"{early} ends early: at {end:.1f} s of {longest:.1f} s".replace("pictures ends", "pictures end")
+            yield starts_late(self.pictures, self.sound)
+        longest = max(self.pictures_end, self.sound_end)
+        if end < longest:
+            early = "sound ends" if end == self.sound_end else "pictures end"
+            yield f"{early} early: at {end:.1f} s of {longest:.1f} s"
         lacking = []
         if int(self.pictures_end * fps + 0.5) < int(ends.pictures * fps):
             lacking.append((self.pictures_end, ends.pictures))
@@ -373,9 +375,14 @@ class Decoded(NamedTuple):
             yield f"cut off: at {lacking[0][0]:.1f} s of {lacking[0][1]:.1f} s"
 
 
+def starts_late(pictures: float, sound: float) -> str:
+    """Which of them starts late, and when, in seconds."""
+    return f"pictures start late: at {pictures:.1f} s" if pictures >= sound else f"sound starts late: at {sound:.1f} s"
+
+
 def _damaged(damage: Damage, end: float) -> Iterator[str]:
-    if spans := damage.spans():
-        told = [f"{max(a, 0):.1f} to {b:.1f} s" if b < FOREVER else f"from {a:.1f} s on" for a, b in spans if a < end]
+    spans = [(max(a, 0.0), b) for a, b in damage.spans() if a < end]
+    if told := [f"{a:.1f} to {b:.1f} s" if b < FOREVER else f"from {a:.1f} s on" for a, b in spans]:
         yield f"damaged: {', '.join(told[:3])}{f' and {len(told) - 3} more' if len(told) > 3 else ''}"
 
 
@@ -408,10 +415,15 @@ def _take_apart(video: Path, folder: Path, fps: int, rate: int) -> Damage:
         raise Unusable(f"unreadable: {changed}; `ffmpeg -i FILE -c:v copy -ac 2 NEW.mkv` mends it")
     _run(video, command, _emptied(folder), strict=False)
     # what does not fit to the packets' times was put together wrongly
-    seconds = soundfile.info(folder / "sound.wav").frames / rate
-    if abs(seconds - damage.sound_end) > OUTLAST:
+    if abs(_samples(folder) / rate - damage.sound_end) > OUTLAST:
         raise first
     return damage
+
+
+def _samples(folder: Path) -> int:
+    """Of the sound that ffmpeg wrote; of damaged sound it may have written none."""
+    wav = folder / "sound.wav"
+    return int(soundfile.info(wav).frames) if wav.exists() and wav.stat().st_size else 0
 
 
 def _emptied(folder: Path) -> Path:
@@ -537,7 +549,10 @@ def _run(
             # cwd, since `%` in the folder's own name would be taken for a number's place
             done = subprocess.run(words, cwd=where, capture_output=True, text=True, errors="replace")
         except OSError as error:
-            raise broken(words[0], error.strerror or str(error)) from None
+            said = error.strerror or str(error)
+            if error.errno in (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOEXEC):
+                raise broken(words[0], said) from None
+            raise machines_fault(source, said) from None
         return done.returncode, done.stderr
 
     code, said = call(source, folder)

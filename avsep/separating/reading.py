@@ -35,6 +35,7 @@ from avsep.media.ffmpeg import (
     first_filters,
     first_time,
     probe,
+    starts_late,
 )
 from avsep.media.machine import PLAIN, PLAIN_SOUND, fault_of_machine, first_line
 from avsep.media.wav import Wave
@@ -127,7 +128,7 @@ def _in_step(about: About) -> About:
     start = round(max(pictures, sound), 3)
     if start <= START_TOLERANCE or about.pictures is None:
         return about
-    late = f"pictures start late: at {start:.1f} s" if pictures >= sound else f"sound starts late: at {start:.1f} s"
+    late = starts_late(pictures, sound)
     if start >= min(about.pictures, about.seconds):
         raise InputError(f"{about.path} cannot be used: {late}, and the other has ended by then")
     found = replace(about, start=start, pictures=about.pictures - start, seconds=about.seconds - start)

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader
+from torch.utils.data._utils.collate import collate, default_collate_fn_map
 
 SHARED = Path("/dev/shm")
 AT_ONCE = 3  # batches that each worker has there: two ahead, one in use
@@ -35,9 +36,13 @@ class Loader(DataLoader[Any]):
 
 
 def _plain(samples: list[Any]) -> Any:
-    """A batch without tensors, which torch would send by shared memory."""
-    batch = default_collate(samples)
+    """A batch without tensors, which torch would send by shared memory, as it would stack them there."""
+    batch = collate(samples, collate_fn_map={**default_collate_fn_map, Tensor: _stacked})
     return tree_map(lambda leaf: _Plain(leaf.numpy()) if isinstance(leaf, Tensor) else leaf, batch)
+
+
+def _stacked(tensors: list[Tensor], **_: Any) -> Tensor:
+    return torch.stack(tensors)
 
 
 class _Plain:
