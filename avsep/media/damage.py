@@ -134,7 +134,7 @@ class _Pictures:
             if frame.is_corrupt:
                 self._bad.append(frame.time - self._first)
             else:
-                end = frame.time + float(frame.duration * frame.time_base) - self._first
+                end = frame.time + float(frame.duration * (frame.time_base or 0)) - self._first
                 self._found.pictures_end = max(self._found.pictures_end, end)
 
     def spans(self) -> list[Span]:

@@ -177,19 +177,22 @@ def write_good_second(folder: Path, kinds: Kinds) -> Path:
 def _write_second(path: Path, kinds: Kinds) -> None:
     container = {"mov": "mp4"}.get(kinds.container, kinds.container)
     with av.open(f"file:{path}", "w", format=container) as file:
-        shown = heard = None
+        shown: av.VideoStream | None = None
+        heard: av.AudioStream | None = None
         if kinds.pictures is not None:
             # another encoder of AV1 says much on standard error
             codec = {"av1": "libaom-av1"}.get(kinds.pictures, kinds.pictures)
             options = {"x265-params": "log-level=none"} if codec == "hevc" else {}
-            shown = file.add_stream(codec, rate=25, options=options)
-            if not isinstance(shown, av.VideoStream):
+            made = file.add_stream(codec, rate=25, options=options)
+            if not isinstance(made, av.VideoStream):
                 raise ValueError(f"{codec} is no codec of pictures")
+            shown = made
             shown.width, shown.height, shown.pix_fmt = 128, 96, "yuv420p"
         if kinds.sound is not None:
-            heard = file.add_stream(kinds.sound, rate=RATE)
-            if not isinstance(heard, av.AudioStream):
+            made = file.add_stream(kinds.sound, rate=RATE)
+            if not isinstance(made, av.AudioStream):
                 raise ValueError(f"{kinds.sound} is no codec of sound")
+            heard = made
         if shown is not None:
             for number in range(25):
                 grey = np.full((96, 128, 3), 8 * number, np.uint8)

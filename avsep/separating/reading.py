@@ -268,9 +268,10 @@ def _running(command: list[str], path: Path, folder: Path | None = None) -> Iter
     Raises InputError with its words if it fails, by the file's fault or the machine's.
     """
     with tempfile.TemporaryFile() as said:
-        quiet = {"stdin": subprocess.DEVNULL, "cwd": folder}
         try:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, **quiet)
+            process = subprocess.Popen(
+                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said
+            )
         except OSError as error:
             raise broken(command[0], error.strerror or str(error)) from None
         assert process.stdout is not None
@@ -290,7 +291,7 @@ def _running(command: list[str], path: Path, folder: Path | None = None) -> Iter
     def call(good: Path) -> tuple[int, str]:
         own = f"file:{path.absolute()}"
         other = [f"file:{good}" if word == own else word for word in command]
-        done = subprocess.run(other, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **quiet)
+        done = subprocess.run(other, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True)
         return done.returncode, done.stderr.decode(errors="replace")
 
     plain = PLAIN if "0:V:0" in command else PLAIN_SOUND

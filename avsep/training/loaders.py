@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from torch.utils.data._utils.collate import collate, default_collate_fn_map
 
 SHARED = Path("/dev/shm")
@@ -26,9 +26,11 @@ SHARE = 0.5  # of the room that is free now, which others may take too
 class Loader(DataLoader[Any]):
     """As torch has it; with `pipes` no batch lies in shared memory."""
 
-    def __init__(self, *args: Any, pipes: bool = False, **options: Any) -> None:
+    def __init__(self, data: Dataset[Any], *, pipes: bool = False, **options: Any) -> None:
         self.pipes = pipes
-        super().__init__(*args, collate_fn=_plain if pipes else None, **options)
+        if pipes:
+            options["collate_fn"] = _plain
+        super().__init__(data, **options)
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         batches = super().__iter__()
