@@ -2,8 +2,10 @@
 
 One ffmpeg process a video, as many at once as there are processors.  With `videos.source` imported the frames are taken
 over as they are, and the sound comes to mono and the rate.  A video is taken apart again only if its file, extract's
-params or code, or what was made of it changed.  A video that cannot be used leaves neither frames nor sound;
-data/extract.csv says why, and the stages behind see only the others.
+params or code, or what was made of it changed.  Of a video whose pictures and sound do not begin and end together, or
+that is damaged, what has both is used; data/extract.csv says what is left out.  A video of which nothing is left leaves
+neither frames nor sound; data/extract.csv says why, and the stages behind see only the others.  What the machine lacks
+is put down to no video: it ends the stage.
 """
 
 import logging
@@ -19,7 +21,7 @@ from avsep.files.finished import Finished
 from avsep.files.hashes import Hashes
 from avsep.files.ledgers import Item, Ledger, digest, fingerprint, prune
 from avsep.files.metrics import write_made, write_metrics
-from avsep.media import ffmpeg, frames
+from avsep.media import containers, damage, ffmpeg, frames, machine
 from avsep.parallel import spread
 from avsep.params.stages import ExtractParams
 from avsep.run import run
@@ -28,7 +30,7 @@ from avsep.sources.manifest import MANIFEST, Row, Span, frames_of, read_manifest
 FRAMES = Path("data/frames")
 AUDIO = Path("data/audio")
 LEDGER = Path("data/extract.csv")
-COLUMNS = ["frames", "samples", "status", "reason"]
+COLUMNS = ["frames", "samples", "status", "reason", "trimmed"]
 
 
 class Extraction(NamedTuple):
@@ -63,13 +65,15 @@ class Result(NamedTuple):
     frames: int
     samples: int
     reason: str  # empty if the video can be used
+    trimmed: str = ""  # what of it is left out, if anything
 
 
 def main(params: ExtractParams) -> None:
     videos = list_videos(params.videos.source, params.videos.path)
     fps, rate = params.extract.fps, params.extract.rate
     start = time.monotonic()
-    code = [Path(module.__file__ or "") for module in (ffmpeg, frames)] + [Path(__file__)]
+    modules = (containers, damage, ffmpeg, frames, machine)
+    code = [Path(module.__file__ or "") for module in modules] + [Path(__file__)]
     shared = fingerprint([], code, {"fps": fps, "rate": rate, "ffmpeg": ffmpeg.version()})
     with Ledger(LEDGER, COLUMNS) as ledger:
         gone = ledger.keep({video.item for video in videos})
@@ -108,11 +112,14 @@ def main(params: ExtractParams) -> None:
         for video, result in zip(todo, results, strict=True):
             if result.reason:
                 logging.warning("set aside: %s/%s: %s", *video.item, result.reason)
+            if result.trimmed:
+                logging.warning("trimmed: %s/%s: %s", *video.item, result.trimmed)
             values = {
                 "frames": str(result.frames),
                 "samples": str(result.samples),
                 "status": "rejected" if result.reason else "ok",
                 "reason": result.reason,
+                "trimmed": result.trimmed,
             }
             finished.keep(video.item, states[video][0], video.outputs, **values)
             ledger.record(video.item, states[video][0], video.outputs, **values)
@@ -160,7 +167,9 @@ def take_apart(video: Extraction, fps: int, rate: int, version: str) -> Result:
     try:
         if video.pictures is not None:
             return Result(*ffmpeg.take_over(video.file, video.pictures, archive, wav, fps, rate), reason="")
-        return Result(*ffmpeg.extract(video.file, archive, wav, fps, rate, video.parts), reason="")
+        trimmed: list[str] = []
+        extracted = ffmpeg.extract(video.file, archive, wav, fps, rate, video.parts, trimmed.append)
+        return Result(*extracted, reason="", trimmed="; ".join(trimmed))
     except ffmpeg.Unusable as unusable:
         return Result(0, 0, str(unusable))
     except OSError as error:  # of files that are written here, a full disk say
@@ -170,10 +179,12 @@ def take_apart(video: Extraction, fps: int, rate: int, version: str) -> Result:
 def summary(rows: list[dict[str, str]], fps: int, rate: int) -> dict[str, object]:
     """Counts and lengths for metrics/extract.json; reasons by their kind, the part before the colon."""
     reasons = Counter(row["reason"].partition(":")[0] for row in rows if row["status"] == "rejected")
+    trimmed = Counter(one.partition(":")[0] for row in rows if row["trimmed"] for one in row["trimmed"].split("; "))
     return {
         "videos": len(rows),
         "usable": len(rows) - reasons.total(),
         "rejected": {"total": reasons.total(), **dict(sorted(reasons.items()))},
+        "trimmed": {"total": sum(bool(row["trimmed"]) for row in rows), **dict(sorted(trimmed.items()))},
         "seconds": {
             "frames": sum(int(row["frames"]) for row in rows) / fps,
             "sound": round(sum(int(row["samples"]) for row in rows) / rate, 3),

@@ -34,6 +34,7 @@ from avsep.files.paths import inside
 from avsep.files.reading import read_table
 from avsep.files.whole import whole_folder, write_rows
 from avsep.media.detections import read_detections
+from avsep.media.ffmpeg import OUTLAST
 from avsep.media.frames import count_frames
 from avsep.media.wav import duration, loudest_db
 from avsep.parallel import spread
@@ -45,7 +46,6 @@ from avsep.sources.published import LISTS, MIXTURES, Key, Lists, read_lists, sho
 ROOT = Path("data")
 INDEX = ROOT / "index"
 MISSING = INDEX / "missing.csv"
-OUTLAST = 0.5  # seconds that frames may go on after the sound's end, beside half a frame of rounding
 
 # What to do about a video that is in two splits: of ours, and of published lists.
 ONE_VIDEO = "one video under two names; remove one of them"

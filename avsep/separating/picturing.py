@@ -1,13 +1,12 @@
 """Pictures and compressed sound of a separated file, by ffmpeg and Pillow."""
 
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import ImageDraw, ImageFont
 
-from avsep.media.ffmpeg import ffmpeg
+from avsep.media.ffmpeg import QUIET, ffmpeg, write_by
 from avsep.separating.reading import About, Pictures, Size
 from avsep.separating.separation import Sound
 from avsep.separating.streaming import Asked
@@ -51,7 +50,7 @@ def draw_objects(path: Path, pictures: Pictures, things: Sequence[Asked], fps: i
 
 def write_compressed(path: Path, wav: Path) -> None:
     """A sound as every browser plays it."""
-    _run([ffmpeg(), *_QUIET, "-i", f"file:{wav}", *_AAC, *_FIRST, "-f", "mp4", f"file:{path}"], path)
+    write_by([ffmpeg(), *QUIET, "-i", f"file:{wav}", *_AAC, *_FIRST, "-f", "mp4", f"file:{path}"], path)
 
 
 def write_shown(path: Path, about: About, wav: Path | None, size: Size, sound: Sound | None = None) -> None:
@@ -60,6 +59,10 @@ def write_shown(path: Path, about: About, wav: Path | None, size: Size, sound: S
     width, height = (max(2, 2 * round(side * scale / 2)) for side in size)
     with tempfile.TemporaryDirectory() as folder:
         filters = f"scale,yadif=deint=interlaced,scale={width}:{height},setsar=1"
+        trimmed: list[str] = []
+        if start := about.start:
+            filters += f",trim=start={start},setpts=PTS-{start}/TB"
+            trimmed = ["-af", f"atrim=start={start},asetpts=PTS-{start}/TB"] if wav is None else []
         if sound is not None and len(sound.boxes):
             commands = Path(folder) / "boxes.txt"
             first = _write_boxes(commands, sound, width / size.width, height / size.height)
@@ -67,8 +70,8 @@ def write_shown(path: Path, about: About, wav: Path | None, size: Size, sound: S
             filters += f",sendcmd=f=boxes.txt,drawbox@b={first}:color={colour_of(sound.number)}:t={thick}"
         heard = [] if wav is None else ["-i", f"file:{wav.absolute()}"]
         mapped = ["-map", "0:V:0", "-map", "0:a:0" if wav is None else "1:a:0"]
-        command = [*about.decoded, *heard, *mapped, "-vf", filters, *_H264, *_AAC, *_FIRST]
-        _run([*command, "-y", "-f", "mp4", f"file:{path.absolute()}"], about.path, Path(folder))
+        command = [*about.decoded, *heard, *mapped, "-vf", filters, *trimmed, *_H264, *_AAC, *_FIRST]
+        write_by([*command, "-y", "-f", "mp4", f"file:{path.absolute()}"], path, Path(folder))
 
 
 def _write_boxes(path: Path, sound: Sound, across: float, down: float) -> str:
@@ -88,12 +91,3 @@ def _write_boxes(path: Path, sound: Sound, across: float, down: float) -> str:
         f"{side}={round(v)}"
         for side, v in zip("xywh", (x1 * across, y1 * down, (x2 - x1) * across, (y2 - y1) * down), strict=True)
     )
-
-
-_QUIET = ["-nostdin", "-loglevel", "error"]
-
-
-def _run(command: list[str], path: Path, folder: Path | None = None) -> None:
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, cwd=folder)
-    if done.returncode != 0:
-        raise RuntimeError(f"ffmpeg could not make {path}: {done.stderr.decode(errors='replace').strip()}")

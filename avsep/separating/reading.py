@@ -3,14 +3,17 @@
 A file is decoded twice.  First its pictures, at the rate that is looked at, no larger than LARGEST, and its sound as
 the networks hear it: both are kept in temporary files, so that objects may be sought in all of a video before any is
 separated.  Then its sound alone, at its own rate, with all its channels.
+
+Of a file whose pictures and sound do not begin together, what both share is read, and a line says so.
 """
 
 import io
+import logging
 import subprocess
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -22,7 +25,19 @@ from PIL import Image
 from torch import Tensor
 
 from avsep.errors import InputError
-from avsep.media.ffmpeg import Unusable, ffmpeg, probe
+from avsep.media.containers import ANY, moving, open_container
+from avsep.media.ffmpeg import (
+    FIRST,
+    START_TOLERANCE,
+    Unusable,
+    broken,
+    ffmpeg,
+    first_filters,
+    first_time,
+    probe,
+    starts_late,
+)
+from avsep.media.machine import PLAIN, PLAIN_SOUND, fault_of_machine, first_line
 from avsep.media.wav import Wave
 
 LARGEST = 960  # pixels of a picture's longer side: of a quarter of it the networks see as much as they can
@@ -31,10 +46,7 @@ BLOCK = 1 << 16  # samples that are read at once, of each channel
 LACKING = 0.25  # seconds of sound that may lack: codecs count their padding differently
 
 # containers and sound files alone, from the disk: a playlist could name other files, or fetch them
-_ONLY = [
-    *("-protocol_whitelist", "file,pipe"),
-    *("-format_whitelist", "mov,matroska,avi,flv,mpeg,mpegts,ogg,asf,wav,w64,mp3,flac,aac,aiff"),
-]
+_ONLY = ["-protocol_whitelist", "file,pipe", "-format_whitelist", ANY["format_whitelist"]]
 _QUIET = ["-nostdin", "-loglevel", "error", "-xerror"]
 
 
@@ -54,6 +66,14 @@ class About:
     channels: int
     seconds: float  # of its sound
     pictures: float | None  # seconds of pictures; None: it has none
+    start: float = 0.0  # second of the file from which on both are there; all else is counted from it
+    notes: list[str] = field(default_factory=list)  # what is left out or lacks
+
+    def note(self, said: str) -> None:
+        """Keeps what is to be known of the file, and tells it."""
+        if said not in self.notes:
+            self.notes.append(said)
+            logging.warning("%s: %s", self.path, said)
 
     @property
     def decoded(self) -> list[str]:
@@ -67,12 +87,10 @@ def about(path: Path, *, pictures: bool) -> About:
         raise InputError(f"{path} is missing: no such file")
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty: 0 bytes")
-    options = {"protocol_whitelist": "file", "format_whitelist": _ONLY[3]}
     seen: float | None = None
     try:
-        with av.open(f"file:{path.absolute()}", options=options, metadata_errors="replace") as container:
-            cover = av.stream.Disposition.attached_pic
-            shown = [one for one in container.streams.video if not one.disposition & cover]
+        with open_container(path, ANY) as container:
+            shown = moving(container)
             if not container.streams.audio:
                 raise InputError(f"{path} cannot be used: no sound stream")
             sound = container.streams.audio[0]
@@ -82,9 +100,9 @@ def about(path: Path, *, pictures: bool) -> About:
     except av.FFmpegError as error:
         raise InputError(f"{path} cannot be used: unreadable: {error.strerror}") from None
     seconds = whole if long is None else long
-    if pictures and not shown:
+    if pictures and shown is None:
         raise InputError(f"{path} cannot be used: no picture stream; of sound alone ask in words")
-    if shown:
+    if shown is not None:
         try:
             ends = probe(path)
         except Unusable as unusable:
@@ -92,7 +110,30 @@ def about(path: Path, *, pictures: bool) -> About:
         seen, seconds = ends.pictures, max(ends.sound, seconds if ends.shared else 0)
     if not rate or not channels:
         raise InputError(f"{path} cannot be used: its sound says neither rate nor channels")
-    return About(path, rate, channels, seconds, seen)
+    found = About(path, rate, channels, seconds, seen)
+    return found if seen is None else _in_step(found)
+
+
+def _in_step(about: About) -> About:
+    """A video from where on it has both pictures and sound, as they are decoded. Raises InputError if there is none."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = list(about.decoded)
+        for stream, name, audio in (("V", FIRST[0], False), ("a", FIRST[1], True)):
+            kind = "a" if audio else "v"
+            filters = ",".join(first_filters(name, audio))
+            command += ["-map", f"0:{stream}:0", f"-frames:{kind}", "1", f"-{kind}f", filters, "-f", "null", "-"]
+        with _running(command, about.path, Path(folder)) as pipe:
+            pipe.read()
+        pictures, sound = (first_time(Path(folder) / name) for name in FIRST)
+    start = round(max(pictures, sound), 3)
+    if start <= START_TOLERANCE or about.pictures is None:
+        return about
+    late = starts_late(pictures, sound)
+    if start >= min(about.pictures, about.seconds):
+        raise InputError(f"{about.path} cannot be used: {late}, and the other has ended by then")
+    found = replace(about, start=start, pictures=about.pictures - start, seconds=about.seconds - start)
+    found.note(f"{late}; what lies before is left out")
+    return found
 
 
 def shown_size(about: About) -> Size:
@@ -156,7 +197,7 @@ def opened(about: About, fps: int, rate: int) -> Iterator[tuple[Kept, Iterator[I
 
     The pictures must be taken to the last, one by one: what was taken is kept, and so is the sound after the last one.
     Of a file without pictures there are none to take, and the sound is there when they are.
-    Raises InputError, while pictures are taken, for a file that is damaged, or ends before it should.
+    Raises InputError, while pictures are taken, for a file that is damaged.
     """
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "pictures").open("w+b") as file:
         pictures, wav = Pictures(file), Path(folder) / "sound.wav"
@@ -166,11 +207,12 @@ def opened(about: About, fps: int, rate: int) -> Iterator[tuple[Kept, Iterator[I
 
 def _decode(about: About, pictures: Pictures, wav: Path, fps: int, rate: int) -> Generator[Image.Image, None, None]:
     # the sound as stage extract takes it, and pictures as there but for their size and a JPEG's rounding
-    mono = ["-map", "0:a:0", "-af", f"aresample={rate}:async=1:first_pts=0", "-ac", "1", "-c:a", "pcm_s16le", "-y"]
+    mono = ["-map", "0:a:0", "-af", _heard(about, rate), "-ac", "1", "-c:a", "pcm_s16le", "-y"]
     command = list(about.decoded)
     if about.pictures is not None:
         filters = (
-            f"scale,yadif=deint=interlaced,fps={fps}:start_time=0,scale=w=max(1\\,round(iw*sar)):h=ih,setsar=1,"
+            f"scale,yadif=deint=interlaced,fps={fps}:start_time={about.start or 0},"
+            f"scale=w=max(1\\,round(iw*sar)):h=ih,setsar=1,"
             f"scale=w=min(iw\\,{LARGEST}):h=min(ih\\,{LARGEST}):force_original_aspect_ratio=decrease"
         )
         shown = ["-map", "0:V:0", "-vf", filters, "-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"]
@@ -189,17 +231,25 @@ def _decode(about: About, pictures: Pictures, wav: Path, fps: int, rate: int) ->
             pipe.read()
     if about.pictures is not None and not len(pictures):
         raise InputError(f"{about.path} cannot be used: too short: it holds no picture at {fps} a second")
+    samples = soundfile.info(wav).frames
+    if not samples:
+        raise InputError(f"{about.path} cannot be used: no sound could be decoded")
+    # a file that was cut off decodes without an error up to where it was cut
     if about.pictures is not None and len(pictures) < int(about.pictures * fps):
-        held = f"pictures end at {len(pictures) / fps:.1f} s of {about.pictures:.1f} s"
-        raise InputError(f"{about.path} cannot be used: truncated: {held}")
-    if (samples := soundfile.info(wav).frames) < (about.seconds - LACKING) * rate or not samples:
-        held = f"sound ends at {samples / rate:.1f} s of {about.seconds:.1f} s"
-        raise InputError(f"{about.path} cannot be used: truncated: {held}")
+        about.note(f"cut off: pictures end at {len(pictures) / fps:.1f} s of {about.pictures:.1f} s")
+    if samples < (about.seconds - LACKING) * rate:
+        about.note(f"cut off: sound ends at {samples / rate:.1f} s of {about.seconds:.1f} s")
+
+
+def _heard(about: About, rate: int) -> str:
+    """Filters for the sound at `rate` Hz, from where on a file is read."""
+    trimmed = f",atrim=start={about.start}" if about.start else ""
+    return f"aresample={rate}:async=1:first_pts=0{trimmed}"
 
 
 def sound_of(about: About) -> Iterator[Tensor]:
     """A file's sound as it is, at its own rate, all channels: blocks (C, n), full scale at 1."""
-    whole = ["-map", "0:a:0", "-af", f"aresample={about.rate}:async=1:first_pts=0", "-ac", str(about.channels)]
+    whole = ["-map", "0:a:0", "-af", _heard(about, about.rate), "-ac", str(about.channels)]
     with _running([*about.decoded, *whole, "-c:a", "pcm_f32le", "-f", "f32le", "pipe:1"], about.path) as pipe:
         frame = 4 * about.channels
         while content := pipe.read(BLOCK * frame):
@@ -207,11 +257,23 @@ def sound_of(about: About) -> Iterator[Tensor]:
             yield torch.from_numpy(samples.T.copy())
 
 
+# tried: it decodes what can be decoded
+MENDS = "`ffmpeg -i FILE NEW.mp4` makes a file without what is damaged"
+
+
 @contextmanager
-def _running(command: list[str], path: Path) -> Iterator[IO[bytes]]:
-    """What ffmpeg writes to its standard output. Raises InputError with its words if it fails."""
+def _running(command: list[str], path: Path, folder: Path | None = None) -> Iterator[IO[bytes]]:
+    """What ffmpeg, run in `folder`, makes of the file `path` on its standard output.
+
+    Raises InputError with its words if it fails, by the file's fault or the machine's.
+    """
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said)
+        try:
+            process = subprocess.Popen(
+                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said
+            )
+        except OSError as error:
+            raise broken(command[0], error.strerror or str(error)) from None
         assert process.stdout is not None
         try:
             with process.stdout as pipe:
@@ -221,7 +283,20 @@ def _running(command: list[str], path: Path) -> Iterator[IO[bytes]]:
             process.kill()
             process.wait()
             raise
-        if code != 0:
-            said.seek(0)
-            lines = said.read().decode(errors="replace").strip().splitlines()
-            raise InputError(f"{path} cannot be used: {lines[0] if lines else f'ffmpeg ended with code {code}'}")
+        if code == 0:
+            return
+        said.seek(0)
+        words = said.read().decode(errors="replace")
+
+    def call(good: Path) -> tuple[int, str]:
+        own = f"file:{path.absolute()}"
+        other = [f"file:{good}" if word == own else word for word in command]
+        done = subprocess.run(other, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True)
+        return done.returncode, done.stderr.decode(errors="replace")
+
+    plain = PLAIN if "0:V:0" in command else PLAIN_SOUND
+    with tempfile.TemporaryDirectory() as tried:
+        fault = fault_of_machine(path, Path(tried), (code, words), command[0], call, plain)
+    if fault is not None:
+        raise InputError(f"{path} could not be read, by no fault of its own: {fault}; mend that, and try again")
+    raise InputError(f"{path} cannot be used: {first_line(words) or f'ffmpeg ended with code {code}'}; {MENDS}")

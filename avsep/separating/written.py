@@ -136,6 +136,8 @@ def _told(
         "rate": about.rate,
         "channels": about.channels,
         "seconds": round(length / about.rate, 3),
+        "start": about.start,
+        "notes": about.notes,
         "picture": None if separation.size is None else separation.size._asdict(),
         "fps": stream.fps,
         "networks": {"rate": stream.hearing.rate, "window_seconds": round(samples, 3), "extend": stream.band.extend},

@@ -26,7 +26,7 @@ from dvclive.lightning import DVCLiveLogger
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import Dataset, Subset
 
 from avsep.clips.datasets import EpochSampler
 from avsep.clips.mixtures import hear
@@ -37,6 +37,7 @@ from avsep.files.working import refuse_changed
 from avsep.media.spectrogram import Spectrogram
 from avsep.progress import Line, first_process, spoken_value
 from avsep.training.distributed import WholeBatch, ending_together, own_device, started_by, strategy
+from avsep.training.loaders import Loader, by_pipes
 from avsep.training.memory import Needed, needed, refuse_too_much
 from avsep.training.numbers import WatchNumbers
 from avsep.training.phase import Objective, Phase, Seen
@@ -329,7 +330,9 @@ def learn(phase: Phase) -> None:
             " raise index.val_mixtures"
         )
     learner, own = Learner(phase), own_device(machine.device)
-    refuse_too_much(stage, learner.needs(train[0, 0], own, _cached(train)), own, machine.devices)
+    sample = train[0, 0]
+    refuse_too_much(stage, learner.needs(sample, own, _cached(train)), own, machine.devices)
+    pipes = by_pipes(stage, sample, learner.share, machine.workers, machine.devices)
     plugins = [*started_by(machine.devices, machine.nodes), *([WholeBatch()] if machine.processes > 1 else [])]
     resume = ResumeFolder(stage, fingerprint(stage, phase.params, phase.reads), first=first_process())
     if resume.checkpoint:
@@ -376,7 +379,7 @@ def learn(phase: Phase) -> None:
         state = torch.load(resume.checkpoint, weights_only=True, map_location="cpu")
         sampler.set_epoch(state["epoch"] + 1)
     workers = machine.workers
-    load = partial(DataLoader, batch_size=learner.share, num_workers=workers, persistent_workers=workers > 0)
+    load = partial(Loader, batch_size=learner.share, num_workers=workers, persistent_workers=workers > 0, pipes=pipes)
     with ending_together(trainer, resume.failed), telling_of_the_disk(resume.path):
         try:
             trainer.fit(

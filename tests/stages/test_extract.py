@@ -15,8 +15,9 @@ from avsep.media import ffmpeg
 from avsep.media.frames import count_frames
 from avsep.params.sections import Extract
 from avsep.params.stages import ExtractParams
-from stages import extract
+from stages import extract, index
 from tests.helpers.factories import read_archive, write_archive
+from tests.helpers.odd import call_ffmpeg
 from tests.helpers.videos import DEMO
 
 MakeVideo = Callable[..., Path]
@@ -124,7 +125,8 @@ def test_bad_videos_are_set_aside_and_leave_nothing(
 ) -> None:
     extract.main(PARAMS)
     good, tuba = tree("data/frames", "data/audio"), Path("data/videos/tuba")
-    (tuba / "tuba_0.mp4").write_bytes((tuba / "tuba_0.mp4").read_bytes()[:20000])  # had been good
+    content = (tuba / "tuba_0.mp4").read_bytes()
+    (tuba / "tuba_0.mp4").write_bytes(content[: content.find(b"mdat") + 10])  # had been good
     (tuba / "empty.mp4").touch()
     (tuba / "text.mp4").write_text("no video")
     make_video(tuba / "silent_film.mp4", sound=None)
@@ -171,6 +173,48 @@ def test_what_a_machine_lacks_is_no_fault_of_a_video(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
         patched.setattr(ffmpeg, "pack", full)
+        extract.main(PARAMS)
+    assert "rejected" not in Path("data/extract.csv").read_text()
+    extract.main(PARAMS)
+    assert Path("data/extract.csv").read_text().count(",ok,") == 12
+
+
+def test_what_is_left_out_of_a_video_is_told(
+    project: Path, taken_apart: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its sound ends 2 s before its pictures, which stage index would set aside: here it is still a good video."""
+    cello = Path("data/videos/cello/cello_1.mp4")
+    whole = Path("data/whole.mp4")
+    cello.rename(whole)
+    call_ffmpeg("-i", str(whole), "-t", "5", "-i", str(whole), "-map", "0:v", "-map", "1:a", "-c", "copy", str(cello))
+    extract.main(PARAMS)
+    told = "sound ends early: at 5.0 s of 7.0 s"
+    row = next(line for line in Path("data/extract.csv").read_text().splitlines() if "cello_1" in line)
+    assert row.split(",")[2:7] == ["5", "55125", "ok", "", told]
+    assert f"trimmed: cello/cello_1: {told}" in caplog.messages
+    metrics = json.loads(Path("metrics/extract.json").read_text())
+    assert metrics["trimmed"] == {"total": 1, "sound ends early": 1} and metrics["rejected"] == {"total": 0}
+    (found,) = (one for one in index.read_extracted(Path("data/extract.csv"))[0] if one.name == "cello/cello_1")
+    assert "detections" in str(index.problem((index.absolute(found), None), 1, 11025, 4.0, -60.0))  # all else is well
+    taken_apart.clear()
+    extract.main(PARAMS)
+    assert taken_apart == []
+
+
+def test_an_ffmpeg_that_lacks_something_sets_no_video_aside(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And when it is whole again, all is taken apart, though it calls itself the same."""
+    Path("bin").mkdir()
+    lacking = Path("bin/ffmpeg").absolute()
+    words = "Decoder (codec h264) not found for input stream #0:0"
+    lacking.write_text(
+        f'#!/bin/sh\ncase "$*" in *image2*) echo "{words}" >&2; exit 1;; esac\nexec "{ffmpeg.ffmpeg()}" "$@"\n'
+    )
+    lacking.chmod(0o755)
+    with (
+        monkeypatch.context() as patched,
+        pytest.raises(InputError, match=rf"{lacking} fails .*: Decoder \(codec h264\)"),
+    ):
+        patched.setenv("PATH", f"{lacking.parent}:{os.environ['PATH']}")
         extract.main(PARAMS)
     assert "rejected" not in Path("data/extract.csv").read_text()
     extract.main(PARAMS)

@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from avsep.errors import InputError
 from avsep.media.ffmpeg import write_video, write_with_sound
 
 SOUND = np.zeros((8000, 1), dtype=np.float32)
@@ -30,7 +31,7 @@ def test_a_frame_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
 
 def test_an_earlier_video_stays_if_the_new_one_fails(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"earlier")
-    with pytest.raises(RuntimeError, match="not divisible by 2"):
+    with pytest.raises(InputError, match="not divisible by 2"):
         write_video(tmp_path / "a.mp4", pictures(8, 47, 63), 8, SOUND, 8000)
     assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
     assert (tmp_path / "a.mp4").read_bytes() == b"earlier"
@@ -86,7 +87,7 @@ def test_a_video_takes_another_sound_and_keeps_its_pictures(tmp_path: Path) -> N
 
 def test_pictures_that_are_none_leave_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"no video")
-    with pytest.raises(RuntimeError, match=r"ffmpeg could not write .*b\.mp4 \(code \d+\): "):
+    with pytest.raises(InputError, match=r"ffmpeg\S* could not write .*b\.mp4 \(code \d+: "):
         write_with_sound(tmp_path / "b.mp4", tmp_path / "a.mp4", SOUND, 8000)
     with pytest.raises(ValueError, match="audio of shape"):
         write_with_sound(tmp_path / "b.mp4", tmp_path / "a.mp4", SOUND[:, 0], 8000)

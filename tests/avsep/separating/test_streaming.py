@@ -1,5 +1,6 @@
 """Files of one's own, streamed: any rate and channels; objects, words and boxes; all of the sound accounted for."""
 
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -231,3 +232,73 @@ def test_what_cannot_be_used_is_told(root: Path, video: Path, tmp_path: Path) ->
         Separator.from_pretrained(root, system="baseline")
     with pytest.raises(InputError, match=r"params\.yaml is missing"):
         Separator.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("late", ["pictures", "sound"])
+def test_of_a_video_that_begins_apart_what_both_share_is_separated(
+    late: str, root: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sees(monkeypatch, *BOXES)
+    apart = tmp_path / "apart.mkv"
+    streams = ["-map", "0:v", "-map", "1:a"] if late == "pictures" else ["-map", "1:v", "-map", "0:a"]
+    shifted = ["-itsoffset", "1", "-i", f"file:{video}", "-i", f"file:{video}", *streams, "-c:v", "copy"]
+    subprocess.run([ffmpeg(), "-loglevel", "error", *shifted, "-c:a", "flac", str(apart)], check=True)
+    told = Separator.from_pretrained(root).write(apart, tmp_path / "out")
+    assert told["start"] == pytest.approx(1, abs=0.05)
+    assert len(told["notes"]) == 1 and told["notes"][0].startswith(late)
+    waves = [soundfile.read(path, always_2d=True)[0].T for path in sorted((tmp_path / "out").glob("*.wav"))]
+    whole_sound = decoded(video, 44100, 1)
+    first = round(told["start"] * 44100) if late == "pictures" else 0
+    expected = whole_sound[:, first : first + waves[0].shape[1]]
+    total = np.sum(waves, axis=0)[:, : expected.shape[1]]
+    best = max(range(-64, 65), key=lambda lag: float((total[0, 500:9000] * expected[0, 500 + lag : 9000 + lag]).sum()))
+    assert abs(best) <= 2 and told["seconds"] == pytest.approx(2 if late == "pictures" else 3, abs=0.1)
+    shown = tmp_path / "out/1-cello.mp4"
+    seconds = decoded(shown if shown.exists() else next((tmp_path / "out").glob("1-*.mp4")), 44100, 2).shape[1] / 44100
+    assert seconds == pytest.approx(told["seconds"], abs=0.1)
+
+
+def test_a_damaged_file_is_refused_with_what_mends_it(
+    root: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sees(monkeypatch, *BOXES)
+    bad, mended = tmp_path / "bad.mp4", tmp_path / "mended.mp4"
+    content = bytearray(video.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 2000] = bytes(2000)
+    bad.write_bytes(content)
+    with pytest.raises(
+        InputError, match=r"bad\.mp4 cannot be used: .*; `ffmpeg -i FILE NEW\.mp4` makes a file without"
+    ):
+        list(Separator.from_pretrained(root).stream(bad))
+    subprocess.run([ffmpeg(), "-loglevel", "quiet", "-i", str(bad), str(mended)], check=True)
+    pieces = list(Separator.from_pretrained(root).stream(mended))
+    assert sum(piece.mixture.shape[1] for piece in pieces) == pytest.approx(3 * 44100, abs=0.2 * 44100)
+
+
+def test_a_file_that_was_cut_off_is_used_up_to_there(
+    root: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sees(monkeypatch, *BOXES)
+    whole_file, cut = tmp_path / "whole.mkv", tmp_path / "cut.mkv"
+    keys = ["-c:v", "libx264", "-g", "4", "-c:a", "pcm_s16le"]
+    subprocess.run([ffmpeg(), "-loglevel", "error", "-i", f"file:{video}", *keys, str(whole_file)], check=True)
+    content = whole_file.read_bytes()
+    cut.write_bytes(content[: len(content) * 7 // 10])
+    with Separator.from_pretrained(root).open(cut) as separation:
+        pieces = list(separation.pieces())
+        assert any(note.startswith("cut off: ") for note in separation.stream.kept.about.notes)
+    assert 1.2 < sum(piece.mixture.shape[1] for piece in pieces) / 44100 < 2.9
+
+
+def test_what_the_machine_lacks_is_no_fault_of_the_file(
+    root: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sees(monkeypatch, *BOXES)
+    failing = tmp_path / "bin/ffmpeg"
+    failing.parent.mkdir()
+    failing.write_text("#!/bin/sh\necho 'No such filter: yadif' >&2\nexit 8\n")
+    failing.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{failing.parent}:{os.environ['PATH']}")
+    with pytest.raises(InputError, match=rf"no fault of its own: {failing} fails .*: No such filter: yadif; mend that"):
+        list(Separator.from_pretrained(root).stream(video))

@@ -23,7 +23,7 @@ from avsep.clips.index import OBJECTS, SOUNDING, Video, read_mixtures
 from avsep.clips.mixtures import Heard
 from avsep.errors import InputError
 from avsep.scoring import validation
-from avsep.training import memory
+from avsep.training import loaders, memory
 from avsep.training.data import see
 from avsep.training.loop import KeepBest, Learner, learn
 from avsep.training.optimizers import Muon
@@ -369,6 +369,15 @@ def test_a_stopped_training_ends_in_the_same_bytes(
     assert len(called) == (EPOCHS - 1) * STEPS
     assert (metrics, left_behind()) == uninterrupted
     assert not RESUME.exists()
+
+
+def test_where_shared_memory_is_small_samples_come_through_pipes(
+    splits: dict[str, list[Video]],
+    uninterrupted: tuple[dict[str, Any], dict[str, bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loaders, "free_bytes", lambda folder: 1000)
+    assert (train(splits, workers=1), left_behind()) == uninterrupted
 
 
 @pytest.mark.parametrize("hook", ["on_train_epoch_end", "finish"])
