@@ -58,9 +58,7 @@ class Listed(NamedTuple):
 
 def read_lists(path: Path, where: str) -> Listed:
     """The ids of a list, or of all lists in a folder. Raises InputError, beginning with `where`."""
-    files = sorted(p for p in path.iterdir() if p.suffix.lower() in (".json", ".csv")) if path.is_dir() else [path]
-    if not files:
-        raise InputError(f"{where}: it holds no list, .json or .csv")
+    files = files_of(path, where)
     entries: list[Entry] = []
     duets = 0
     for file in files:
@@ -88,6 +86,16 @@ def read_lists(path: Path, where: str) -> Listed:
             unusable.update({(category, name): f"listed under several classes: {told}" for category in categories})
     videos = {item: merged[item] for item in sorted(merged) if item not in unusable}
     return Listed(videos, dict(sorted(unusable.items())), duets)
+
+
+def files_of(path: Path, where: str) -> list[Path]:
+    """A list, or all lists in a folder. Raises InputError, beginning with `where`, for a folder without one."""
+    if not path.is_dir():
+        return [path]
+    files = sorted(p for p in path.iterdir() if p.suffix.lower() in (".json", ".csv") and p.is_file())
+    if not files:
+        raise InputError(f"{where}: it holds no list, .json or .csv")
+    return files
 
 
 def read_list(path: Path) -> tuple[list[Entry], int]:
