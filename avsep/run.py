@@ -29,6 +29,7 @@ def run(main: Callable[[StageParams], None], stage_params: type[StageParams]) ->
     An InputError ends the process with its one line on standard error and exit code 1, and so do a full disk and a
     file or folder without permission; anything else is a fault of ours and keeps its traceback.
     """
+    _take_names_as_bytes()
     level = logging.INFO if first_process() else logging.ERROR
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     try:
@@ -42,6 +43,15 @@ def run(main: Callable[[StageParams], None], stage_params: type[StageParams]) ->
             raise
         where = "" if error.filename is None else f"{str(error.filename)!r}: "
         sys.exit(f"error: {where}{error.strerror}; {FAULTS_OF_THE_MACHINE[error.errno]}, and run it again")
+
+
+def _take_names_as_bytes() -> None:
+    """Starts the stage anew in Python's UTF-8 mode if the locale has another encoding.
+
+    Names of files would be other texts there, and so ids and splits; in UTF-8 their bytes decide, whatever they are.
+    """
+    if sys.getfilesystemencoding().lower() not in ("utf-8", "utf8") and not sys.flags.utf8_mode:
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "PYTHONUTF8": "1"})
 
 
 def _warn_of_other_threads(threads: int | None) -> None:

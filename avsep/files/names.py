@@ -64,14 +64,14 @@ def refuse_few(counts: Counter[str], classes: Iterable[str], where: str, hint: s
         raise InputError(f"{where}: {'; '.join(faults)}")
 
 
-def few(counts: Counter[str], classes: Iterable[str], hint: str) -> list[str]:
+def few(counts: Counter[str], classes: Iterable[str], hint: str, what: str = "video") -> list[str]:
     """What is wrong if there are too few classes, or videos (`counts`) of any of them; nothing otherwise."""
     names = sorted(classes)
     faults = []
     if len(names) < CLASSES_AT_LEAST:
         told = f"{count(len(names), 'class')}, {', '.join(names)}" if names else "no class"
         faults.append(f"it has {told}; a mixture needs {CLASSES_AT_LEAST} different ones")
-    lacking = [f"{name} has {count(counts[name], 'video')}" for name in names if counts[name] < VIDEOS_AT_LEAST]
+    lacking = [f"{name} has {count(counts[name], what)}" for name in names if counts[name] < VIDEOS_AT_LEAST]
     if lacking:
         faults.append(
             f"{', '.join(lacking)}; a class needs {VIDEOS_AT_LEAST}, to train, validate and test: {hint}"

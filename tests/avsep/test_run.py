@@ -2,7 +2,10 @@
 
 import errno
 import logging
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,3 +83,21 @@ def test_other_threads_than_the_params_are_warned_of(
         run.run(lambda params: None, GroundingParams)
     assert [line.split()[0] for line in caplog.messages] == warned
     assert all("params' threads=2: other bits" in line for line in caplog.messages)
+
+
+@pytest.mark.parametrize("name", [b"\xc3\x9cbung.mp4", b"caf\xe9.mp4"])
+def test_ids_are_the_same_in_a_locale_of_another_encoding(name: bytes, tmp_path: Path) -> None:
+    """ASCII stands for all of them: the stage starts anew, and bytes decide."""
+    script = (
+        "import os, sys\nfrom pathlib import Path\nfrom avsep import run\nfrom avsep.files.names import safe_ids\n"
+        "from avsep.files.paths import quoted\nrun._take_names_as_bytes()\n"
+        "print(sys.getfilesystemencoding(), safe_ids(sorted(Path('.').iterdir())), quoted(os.listdir()[0]).encode())\n"
+    )
+    (tmp_path / os.fsdecode(name)).touch()
+    said = set()
+    for locale in ({"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}, {"LC_ALL": "C.UTF-8"}):
+        environment = {**os.environ, **locale, "PYTHONPATH": str(Path(__file__).parents[2])}
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        said.add(done.stdout)
+    assert len(said) == 1 and said.pop().startswith("utf-8 ['")
