@@ -121,7 +121,9 @@ def _wave(path: Path) -> Wave:
 
 def _alike(folder: Path, checked: Sequence[Checked]) -> list[Checked]:
     """Tells of files that are one recording, encoded anew: of a recording one counts."""
-    heard = [place for place, one in enumerate(checked) if one.marks is not None and "the same file" not in str(one.wrong)]
+    heard = [
+        place for place, one in enumerate(checked) if one.marks is not None and "the same file" not in str(one.wrong)
+    ]
     marks = [one.marks for one in checked if one.marks is not None and "the same file" not in str(one.wrong)]
     told = list(checked)
     wave = functools.lru_cache(maxsize=8)(lambda place: _wave(folder / checked[heard[place]].file))

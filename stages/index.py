@@ -287,7 +287,9 @@ def all_leaks(splits: Splits, groups: Sequence[Sequence[Video]]) -> list[Leak]:
             earlier = [one.name for one in group if part_of.get(one.name) == first]
             later = [one.name for one in group if part_of.get(one.name) == second]
             leaks += [
-                Leak(second, name, first, earlier[0]) for name in later if earlier and (second, name, first) not in known
+                Leak(second, name, first, earlier[0])
+                for name in later
+                if earlier and (second, name, first) not in known
             ]
     return leaks
 

@@ -10,8 +10,8 @@ Param `videos.source` says where they come from:
   published the folder's own lists go to data/videos/lists, for stage index (avsep/sources/published.py).
 
 DVC watches what is read here of `videos.path`: the code that renders the demo, or what stage survey has listed
-(avsep/sources/watched.py).  Whether a video can be used is for stage extract to find out; classes of which too few
-can be opened are told here, all of them.
+(avsep/sources/watched.py).  Whether a video can be used is for stage extract to find out; a folder's classes of which too
+few can be opened are told here, all of them.
 """
 
 import logging
@@ -79,6 +79,13 @@ def main(params: VideosParams) -> None:
         found = list_imported(Path(v.path), hashes, params.index.lists == "published")
     hashes.close()
     rows = sorted(found.rows)
+    if v.source == "folder":
+        refuse_few(
+            Counter(row.category for row in rows if row.seconds),
+            {row.category for row in rows},
+            f"videos.path is {v.path}, of what can be opened",
+            "add some, or move the class elsewhere; why others cannot stands above",
+        )
     write_manifest(MANIFEST, rows)
     kept = {row.item for row in rows if before.get(row.item) == row}
     made = len(rows) - len(kept) if found.made is None else found.made

@@ -73,9 +73,7 @@ def few(counts: Counter[str], classes: Iterable[str], hint: str, what: str = "vi
         faults.append(f"it has {told}; a mixture needs {CLASSES_AT_LEAST} different ones")
     lacking = [f"{name} has {count(counts[name], what)}" for name in names if counts[name] < VIDEOS_AT_LEAST]
     if lacking:
-        faults.append(
-            f"{', '.join(lacking)}; a class needs {VIDEOS_AT_LEAST}, to train, validate and test: {hint}"
-        )
+        faults.append(f"{', '.join(lacking)}; a class needs {VIDEOS_AT_LEAST}, to train, validate and test: {hint}")
     return faults
 
 

@@ -6,6 +6,9 @@ Forms, one file or a folder of several:
     {"<Class>": ["<id>", ...], ...}                               SOLOS's ids; or a list of your own
     {"<Class>": {"<id>": [[from, to], ...], ...}, ...}            SOLOS's timestamps, in frames of 25 a second
     class,id or class,id,from,to                                  CSV, with or without this first line; seconds
+    id,start,label,train|test                                     VGGSound's CSV: 10 s of each video, a label each
+
+AVE's and AudioSet's are refused by their names: what they lack is said there.
 
 Lists are put together: an id that one of them has parts of is used in those alone, and `DoubleBass` and `double_bass`
 are one class.  MUSIC's duets, `flute violin`, are left out and counted: a video of the pipeline has one instrument, in
@@ -29,6 +32,7 @@ from avsep.sources.manifest import Span
 ID = re.compile("[A-Za-z0-9_-]{11}")
 TIMESTAMPS_FPS = 25  # SOLOS counts its parts in frames of its videos, which all were brought to this rate
 COLUMNS = ["class", "id", "from", "to"]
+VGGSOUND_SECONDS = 10.0  # of each video
 
 Parts = tuple[Span, ...] | None
 """Seconds of a video; None: all of it; (): nothing."""
@@ -102,8 +106,9 @@ def read_list(path: Path) -> tuple[list[Entry], int]:
     """The ids of one file, and how many duets it has beside them. Raises InputError, naming file and place."""
     try:
         text = path.read_text(encoding="utf-8-sig")
+        refuse_others(path, text)
         if path.suffix.lower() == ".csv":
-            return list(_rows(path, text)), 0
+            return list(_vggsound(path, text) if _is_vggsound(text) else _rows(path, text)), 0
         values = json.loads(text, object_pairs_hook=_once)
     except (OSError, ValueError, csv.Error, RecursionError) as error:
         raise InputError(f"{path} is no list that can be read: {error}") from None
@@ -179,6 +184,42 @@ def _rows(path: Path, text: str) -> Iterator[Entry]:
     for (category, name), spans in parts.items():
         where = f"{path}, {name}"
         yield Entry(category, name, _in_order(tuple(sorted(spans)) or None, where), where)
+
+
+def refuse_others(path: Path, text: str) -> None:
+    """Raises InputError for lists of data sets that say too little to be downloaded by."""
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    if first.startswith("Category&VideoID"):
+        raise InputError(
+            f"{path} is AVE's list: its seconds are of clips of 10 s, and it does not say where these lie in the videos;"
+            " take AVE's own video files, sorted into a folder for each class, with videos.source folder"
+        )
+    if re.match(r"# *(Segments csv|YTID)", first) or re.search(
+        r'^[\w-]{11}, *[\d.]+, *[\d.]+, *"?/[mgt]/', text, re.MULTILINE
+    ):
+        raise InputError(
+            f"{path} is AudioSet's list: its labels are codes, such as /m/09x0r, several to a segment, and say not what"
+            " is seen; choose classes, and write class,id,from,to for the segments that have one of them"
+        )
+
+
+def _is_vggsound(text: str) -> bool:
+    first = next(csv.reader(text.splitlines(), skipinitialspace=True), [])
+    return (
+        len(first) == 4 and first[1].isdigit() and first[3] in ("train", "test") and ID.fullmatch(first[0]) is not None
+    )
+
+
+def _vggsound(path: Path, text: str) -> Iterator[Entry]:
+    """id, second at which 10 s begin, label, split; the split is not ours: splits are drawn here."""
+    for number, row in enumerate(csv.reader(text.splitlines(), skipinitialspace=True), start=1):
+        if not row:
+            continue
+        where = f"{path} line {number}"
+        if len(row) != 4 or not row[1].isdigit() or not row[2].strip():
+            raise InputError(f"{where}: no row id,start,label,split of VGGSound's, as the first one is")
+        start = float(row[1])
+        yield Entry(row[2], _checked(row[0], where), ((start, start + VGGSOUND_SECONDS),), f"{where}, {row[0]}")
 
 
 def _in_order(parts: Parts, where: str) -> Parts:

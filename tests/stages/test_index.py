@@ -241,7 +241,9 @@ def test_classes_of_which_copies_leave_too_few_are_told_together(data: Path) -> 
     for category in ("cello", "tuba"):
         for name in (f"{category}_1", f"{category}_2"):
             shutil.copy(f"data/audio/{category}/{category}_0.wav", f"data/audio/{category}/{name}.wav")
-    with pytest.raises(InputError, match=r"cello has 2 usable videos, tuba has 2 usable videos; .*one recording one video counts"):
+    with pytest.raises(
+        InputError, match=r"cello has 2 usable videos, tuba has 2 usable videos; .*one recording one video counts"
+    ):
         index.main(PARAMS)
 
 
