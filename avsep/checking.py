@@ -3,13 +3,14 @@
 The folder is that of videos.source=folder: <class>/<anything>.<container>.
 """
 
+import functools
 import hashlib
 import math
 import os
 import re
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,8 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from avsep.errors import InputError
+from avsep.files.names import printable
 from avsep.separating.reading import About, about, shown_size, sound_of
-from avsep.sources.folder import SUFFIXES, survey
+from avsep.sources.alike import LONGEST, Landmarks, Wave, alike, landmarks, low
+from avsep.sources.folder import is_video, look
 
 SMALL = 128  # pixels of a picture's shorter side
 
@@ -35,6 +38,7 @@ class Checked:
     loudest_db: float | None = None  # of the loudest second, re full scale
     wrong: tuple[str, ...] = field(default=())
     digest: str = ""  # of its bytes
+    marks: Landmarks | None = None  # of its sound, if that was listened to
 
 
 def check(
@@ -53,17 +57,10 @@ def check(
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder")
-    wrong = []
-    try:
-        survey(folder, str(folder))
-    except InputError as error:
-        wrong.append(str(error))
-    videos = [
-        path
-        for path in sorted(folder.glob("*/*"))
-        if path.is_file() and path.suffix.lower() in SUFFIXES and not any(p.startswith(".") for p in path.parts[-2:])
-    ]
-    if loose := [path.name for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES and path.is_file()]:
+    found = look(folder)
+    wrong = [f"{folder}: {fault}" for fault in found.faults]
+    videos = [one.path for one in found.sources]
+    if loose := [printable(path.name) for path in sorted(folder.iterdir()) if is_video(path)]:
         wrong.append(f"{len(loose)} videos lie in no class's folder, and are left out: {loose[0]}, ...")
     one = partial(_check, folder, min_seconds=min_seconds, silence_db=silence_db, rate=rate, decode=decode)
     checked = []
@@ -71,7 +68,7 @@ def check(
         for result in pool.map(one, videos):
             checked.append(result)
             told(len(checked), len(videos))
-    return _doubled(checked), wrong
+    return _alike(folder, _doubled(checked)), wrong
 
 
 def command(folder: Path) -> str:
@@ -94,7 +91,7 @@ def _check(folder: Path, path: Path, *, min_seconds: float, silence_db: float, r
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
         said = about(path, pictures=True)
         width, height = shown_size(said)
-        loudest, seconds = _listen(said) if decode else (None, said.seconds)
+        loudest, seconds, marks = _listen(said) if decode else (None, said.seconds, None)
     except (InputError, OSError) as error:
         return Checked(file, wrong=(str(error).replace(str(path), "").removeprefix(" cannot be used: ").strip(),))
     wrong = []
@@ -110,21 +107,45 @@ def _check(folder: Path, path: Path, *, min_seconds: float, silence_db: float, r
     if min(width, height) < SMALL:
         wrong.append(f"small: {width} x {height} pixels")
     sound = f"{said.rate} Hz, {said.channels}"
-    return Checked(file, round(seconds, 2), f"{width} x {height}", sound, loudest, tuple(wrong), digest)
+    return Checked(file, round(seconds, 2), f"{width} x {height}", sound, loudest, tuple(wrong), digest, marks)
 
 
-def _listen(said: About) -> tuple[float, float]:
-    """The level of the loudest second in dB, and how long the sound is, in seconds."""
+def _listen(said: About) -> tuple[float, float, Landmarks]:
+    """The level of the loudest second in dB, how long the sound is, in seconds, and what it is known by."""
     energies: defaultdict[int, float] = defaultdict(float)
     length = 0
+    begun: list[np.ndarray] = []  # of its first LONGEST seconds
     for block in sound_of(said):
         mono = block.mean(0).numpy().astype(np.float64)
         places = (length + np.arange(len(mono))) // said.rate
         for second in np.unique(places).tolist():
             energies[second] += float(np.square(mono[places == second]).sum())
+        if length < LONGEST * said.rate:
+            begun.append(mono.astype(np.float32))
         length += len(mono)
+    marks = landmarks(low(np.concatenate(begun), said.rate)) if begun else landmarks(np.zeros(0, np.float32))
     loudest = max(energies.values(), default=0.0) / max(1, min(said.rate, length))
-    return 10 * math.log10(loudest) if loudest > 0 else -math.inf, length / said.rate
+    return 10 * math.log10(loudest) if loudest > 0 else -math.inf, length / said.rate, marks
+
+
+def _wave(path: Path) -> Wave:
+    """A sound as `alike` compares it. Raises InputError."""
+    said = about(path, pictures=False)
+    return low(np.concatenate([block.mean(0).numpy() for block in sound_of(said)]), said.rate)
+
+
+def _alike(folder: Path, checked: Sequence[Checked]) -> list[Checked]:
+    """Tells of files that are one recording, encoded anew: of a recording one counts."""
+    heard = [
+        place for place, one in enumerate(checked) if one.marks is not None and "the same file" not in str(one.wrong)
+    ]
+    marks = [one.marks for one in checked if one.marks is not None and "the same file" not in str(one.wrong)]
+    told = list(checked)
+    wave = functools.lru_cache(maxsize=8)(lambda place: _wave(folder / checked[heard[place]].file))
+    for pair in alike(marks, wave):
+        first, second = checked[heard[pair.first]], heard[pair.second]
+        told[second] = replace(told[second], wrong=(*told[second].wrong, f"the same recording as {first.file}"))
+    return told
 
 
 def _doubled(checked: Iterable[Checked]) -> list[Checked]:

@@ -45,6 +45,7 @@ def run(main: Callable[[StageParams], None], stage_params: type[StageParams]) ->
     An InputError ends the process with its one line on standard error and exit code 1, and so do a full disk, a file or
     folder without permission, and Ctrl-C; anything else is a fault of ours and keeps its traceback.
     """
+    _take_names_as_bytes()
     _take_no_arguments()
     level = logging.INFO if first_process() else logging.ERROR
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
@@ -112,6 +113,15 @@ def key_figure(stage: str, measured: Mapping[str, Any], params: Mapping[str, Any
     return KEY_FIGURES[stage](measured)
 
 
+def _take_names_as_bytes() -> None:
+    """Starts the stage anew in Python's UTF-8 mode if the locale has another encoding.
+
+    Names of files would be other texts there, and so ids and splits; in UTF-8 their bytes decide, whatever they are.
+    """
+    if sys.getfilesystemencoding().lower() not in ("utf-8", "utf8") and not sys.flags.utf8_mode:
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "PYTHONUTF8": "1"})
+
+
 def _warn_of_other_threads(threads: int | None) -> None:
     """For stages whose bits depend on their number. MKL's own variable, if there is one, outdoes that of OpenMP."""
     if threads is None:
@@ -160,6 +170,7 @@ def _of_evaluate_scenes(measured: Mapping[str, Any]) -> str:
 
 
 KEY_FIGURES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {  # of each stage that trains nothing by an objective
+    "survey": lambda measured: ", ".join(f"{number} {kind}" for kind, number in measured.items()) or "nothing there",
     "videos": _of_videos,
     "pretrained": _of_pretrained,
     "extract": lambda measured: f"{measured['usable']} of {measured['videos']} videos usable",

@@ -50,6 +50,7 @@ from avsep.weights.phrases import phrase_of
 FRAMES = Path("data/frames")
 RESULTS = Path("data/detection_results")
 LEDGER = Path("data/detect.csv")
+SEEN_AT_LEAST = 0.5  # share of frames with an object; with less, most of what is trained on is whole frames
 
 
 class Video(NamedTuple):
@@ -125,9 +126,26 @@ def main(params: DetectParams) -> None:
             finished.keep(video.item, made_from[video.item], [video.result], frames=str(video.frames))
             ledger.record(video.item, made_from[video.item], [video.result], frames=str(video.frames))
         prune(RESULTS, {video.result for video in videos})
-    write_metrics("detect", {**summary(videos, given, classes, step_of(params)), "unknown_classes": unknown})
+    found = summary(videos, given, classes, step_of(params))
+    write_metrics("detect", {**found, "unknown_classes": unknown})
     made, seconds = len(others) + len(own), time.monotonic() - start
     write_made("detect", made=made, kept=len(videos) - made, gone=gone, seconds=seconds)
+    tell_found(found)
+
+
+def tell_found(found: Mapping[str, Mapping[str, int]]) -> None:
+    """In how many frames there is an object, in the stage's last line: a warning below the share SEEN_AT_LEAST."""
+    total, without = found["frames"]["total"], found["frames"]["without"]
+    if total - without < SEEN_AT_LEAST * total:
+        logging.warning(
+            "detect: WARNING: an object was found in %d of %d frames: in the others the whole frame stands for it, in"
+            " training and in every score; lower detect.threshold, or choose a detector that knows your objects"
+            " (docs/detectors.md)",
+            total - without,
+            total,
+        )
+    else:
+        logging.info("detect: an object in %d of %d frames", total - without, total)
 
 
 def read_given(path: Path, frames: int) -> Rows:
@@ -257,7 +275,7 @@ def seen_frames(frames: int, step: int) -> list[int]:
     return [min(kept_frame(frame, step), frames) for frame in range(1, max(1, frames // step) + 1)]
 
 
-def summary(videos: Sequence[Video], given: Collection[Item], classes: Sequence[str], step: int) -> dict[str, object]:
+def summary(videos: Sequence[Video], given: Collection[Item], classes: Sequence[str], step: int) -> dict[str, Any]:
     """Counts for metrics/detect.json; `detections` by class, the most confident of each frame in `first` alone.
 
     Those that were `given` count classes of their own, of which nothing is known: they stand in `frames` alone.

@@ -1,12 +1,13 @@
 """Stage index: what trains, validates and tests, from what extract and detect left, as the CSV files of data/index.
 
 A video that cannot be used is set aside: data/index/rejected.csv and the metrics say which and why.  The rest is
-split by video within each class, and the validation and test mixtures are fixed.  What was written is read back
-and checked: no video, by its name or by its sound, is in two splits.
+split by video within each class, and the validation and test mixtures are fixed.  Videos that are one recording, copied
+or encoded anew, are told by name, count once, and go into one split together (avsep/sources/alike.py); alike.csv lists
+them.  What was written is read back and checked: no video, by its name or by its sound, is in two splits.
 
 With `index.lists` published the lists that stage videos kept say what trains, validates and tests, and which test
 mixtures there are; missing.csv and the metrics tell what of them cannot be had.  Validation's mixtures are made here in
-either case.  Such lists may share videos: the run stops, or, if `index.allow_leaks` is true, leaks.csv names them, and
+either case.  Such lists may share videos, and recordings: the run stops, or, if `index.allow_leaks` is true, leaks.csv names them, and
 this stage and those that give figures warn of them.
 
 contents.csv tells what the usable videos' sound, frames and detections are, as hashes: later stages depend on
@@ -14,6 +15,7 @@ data/index alone, and change with whatever it points to.
 """
 
 import contextlib
+import functools
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,30 +24,35 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from avsep.clips.index import Mixture, Video, read_index, read_mixtures, video, write_index, write_mixtures
-from avsep.clips.leaks import LEAKS, counts, tell_leaks, write_leaks
+from avsep.clips.leaks import LEAKS, TOGETHER, Leak, counts, sentences, tell_leaks, write_leaks
 from avsep.clips.splits import Splits, check_disjoint, fixed_mixtures, refuse_few_classes, split
 from avsep.errors import InputError
 from avsep.files.finished import Finished
-from avsep.files.ledgers import Item, digest, recorded_outputs
+from avsep.files.ledgers import Item, digest, file_hash, recorded_outputs
 from avsep.files.metrics import write_metrics
-from avsep.files.names import is_number
+from avsep.files.names import few, is_number
 from avsep.files.paths import inside
 from avsep.files.reading import read_table
 from avsep.files.whole import whole_folder, write_rows
 from avsep.media.detections import read_detections
 from avsep.media.ffmpeg import OUTLAST
 from avsep.media.frames import count_frames
-from avsep.media.wav import duration, loudest_db
+from avsep.media.wav import duration, loudest_db, read_whole
 from avsep.parallel import spread
 from avsep.params.stages import IndexParams
 from avsep.run import run
+from avsep.sources.alike import Landmarks, alike, grouped, landmarks, low
 from avsep.sources.manifest import MANIFEST, VIDEOS, read_manifest
 from avsep.sources.published import LISTS, MIXTURES, Key, Lists, read_lists, shown
 
 ROOT = Path("data")
 INDEX = ROOT / "index"
 MISSING = INDEX / "missing.csv"
+ALIKE = INDEX / "alike.csv"
+NAMED = 5  # groups of one recording that are told
 
 # What to do about a video that is in two splits: of ours, and of published lists.
 ONE_VIDEO = "one video under two names; remove one of them"
@@ -107,12 +114,13 @@ def main(params: IndexParams) -> None:
             rejected.append(Rejected(one.category, one.id, "index", reason))
     rejected.sort()
     published = by_lists(usable, rejected) if index.lists == "published" else None
+    groups = recordings(usable, rate)
     with whole_folder(INDEX) as folder:  # at first alone: it explains why the run stops, if it does
-        write_told(folder, rejected, published)
+        write_told(folder, rejected, published, groups)
     refuse_many(rejected, total, index.max_rejected)
-
+    tell_recordings(groups)
     if published is None:
-        splits = split(usable, val=index.val, test=index.test, seed=params.seed)
+        splits = split_recordings(usable, groups, val=index.val, test=index.test, seed=params.seed)
         tested = fixed_mixtures(splits.test, index.test_mixtures, params.seed, "test")
     else:
         tell_missing(published.counts)
@@ -121,7 +129,7 @@ def main(params: IndexParams) -> None:
     mixtures = {"val": fixed_mixtures(splits.val, index.val_mixtures, params.seed, "val"), "test": tested}
     used = sorted({one for members in splits for one in members})
     with whole_folder(INDEX) as folder:
-        write_told(folder, rejected, published)
+        write_told(folder, rejected, published, groups)
         write_contents(folder / "contents.csv", used, recorded_outputs(ROOT / "extract.csv"), detected)
         for part, members in splits._asdict().items():
             write_index(folder / f"{part}.csv", members)
@@ -131,7 +139,9 @@ def main(params: IndexParams) -> None:
         written = Splits(*(read_index(folder / f"{part}.csv", ROOT) for part in Splits._fields))
         for part in mixtures:
             read_mixtures(folder / f"{part}_sep.csv", getattr(written, part), ROOT)
-        leaks = check_disjoint(written, allow=index.allow_leaks, hint=ONE_VIDEO if published is None else SHARED)
+        leaks = all_leaks(written, groups)
+        if leaks and not index.allow_leaks:
+            raise InputError(f"{'; '.join(sentences(leaks))}: {ONE_VIDEO if published is None else SHARED}")
         write_leaks(folder / LEAKS.name, leaks)
     tell_leaks(leaks)
     write_metrics(
@@ -140,6 +150,7 @@ def main(params: IndexParams) -> None:
             **summary(written, rejected),
             "mixtures": {part: len(rows) for part, rows in mixtures.items()},
             **({} if published is None else {"lists": published.counts, "leaks": counts(leaks)}),
+            **({"alike": sum(len(group) - 1 for group in groups)} if groups else {}),
         },
     )
 
@@ -213,6 +224,74 @@ def problem(known: tuple[Video, str | None], fps: int, rate: int, min_seconds: f
     if detected != digest([one.detections]):
         return f"detections: {one.detections} is not what stage detect wrote for this video: run it again"
     return None
+
+
+def recordings(videos: Sequence[Video], rate: int) -> list[list[Video]]:
+    """Videos that are one recording, two or more each, sorted; of those with the same bytes one is listened to."""
+    videos = sorted(videos)
+    of_sound: dict[str | None, list[int]] = {}
+    for place, one in enumerate(videos):
+        of_sound.setdefault(file_hash(one.audio), []).append(place)
+    firsts = [places[0] for places in of_sound.values()]
+    pairs = [(places[0], other) for places in of_sound.values() for other in places[1:]]
+    files = [videos[place].audio.absolute() for place in firsts]
+    marks = list(spread(partial(listen, rate=rate), files, desc="comparing", unit="video", threads=True))
+
+    @functools.lru_cache(maxsize=8)
+    def wave(place: int) -> np.ndarray:
+        return low(read_whole(files[place], rate), rate)
+
+    pairs += [(firsts[same.first], firsts[same.second]) for same in alike(marks, wave)]
+    return [[videos[place] for place in group] for group in grouped(len(videos), pairs)]
+
+
+def listen(file: Path, rate: int) -> Landmarks:
+    """What a sound is known by."""
+    return landmarks(low(read_whole(file, rate), rate))
+
+
+def tell_recordings(groups: Sequence[Sequence[Video]]) -> None:
+    for first, *others in groups[:NAMED]:
+        names = ", ".join(one.name for one in others)
+        logging.warning("index: %s: the same recording as %s: they count once, and stay together", names, first.name)
+    if len(groups) > NAMED:
+        logging.warning("index: and %d more recordings under several names: %s", len(groups) - NAMED, ALIKE)
+
+
+def split_recordings(
+    videos: Sequence[Video], groups: Sequence[Sequence[Video]], val: float, test: float, seed: int
+) -> Splits:
+    """As `split` has it, of the first video of each recording; the others go where that goes.
+
+    Raises InputError that names all classes that have too few.
+    """
+    follows = {one: group[0] for group in groups for one in group[1:]}
+    firsts = [one for one in videos if one not in follows]
+    held = Counter(one.category for one in firsts)
+    hint = "add videos, or leave the class out" + (f" (of one recording one video counts: {ALIKE})" if groups else "")
+    if faults := few(held, {one.category for one in videos}, hint, what="usable video"):
+        raise InputError(f"data: {'; '.join(faults)}")
+    splits = split(firsts, val=val, test=test, seed=seed)
+    for one, first in follows.items():
+        next(part for part in splits if first in part).append(one)
+    return Splits(*(sorted(part) for part in splits))
+
+
+def all_leaks(splits: Splits, groups: Sequence[Sequence[Video]]) -> list[Leak]:
+    """Each video of a later split that an earlier one has too: by its name, its sound's bytes, or its recording."""
+    leaks = check_disjoint(splits, allow=True)
+    known = {(leak.part, leak.video, leak.other_part) for leak in leaks}
+    part_of = {one.name: part for part, members in splits._asdict().items() for one in members}
+    for group in groups:
+        for first, second in TOGETHER:
+            earlier = [one.name for one in group if part_of.get(one.name) == first]
+            later = [one.name for one in group if part_of.get(one.name) == second]
+            leaks += [
+                Leak(second, name, first, earlier[0])
+                for name in later
+                if earlier and (second, name, first) not in known
+            ]
+    return leaks
 
 
 def by_lists(usable: Iterable[Video], rejected: Iterable[Rejected]) -> Published:
@@ -315,11 +394,16 @@ def summary(splits: Splits, rejected: list[Rejected]) -> dict[str, object]:
     }
 
 
-def write_told(folder: Path, rejected: Iterable[Rejected], published: Published | None) -> None:
-    """What is not used, and why."""
+def write_told(
+    folder: Path, rejected: Iterable[Rejected], published: Published | None, groups: Sequence[Sequence[Video]]
+) -> None:
+    """What is not used, and why; and, if there are any, videos that are the recording of an earlier one."""
     write_rows(folder / "rejected.csv", [("class", "id", "stage", "reason"), *rejected])
     if published is not None:
         write_rows(folder / MISSING.name, [Missing._fields, *published.missing])
+    if groups:
+        rows = [(one.category, one.id, group[0].name) for group in groups for one in group[1:]]
+        write_rows(folder / ALIKE.name, [("class", "id", "recording"), *rows])
 
 
 def write_contents(

@@ -9,8 +9,9 @@ Param `videos.source` says where they come from:
 - imported: what others have extracted, in the published layout (avsep/sources/imported.py).  With `index.lists`
   published the folder's own lists go to data/videos/lists, for stage index (avsep/sources/published.py).
 
-DVC watches `videos.path`: the list, the folder, or the code that renders the demo.  Whether a video can be used is for
-stage extract to find out.
+DVC watches what is read here of `videos.path`: the code that renders the demo, or what stage survey has listed
+(avsep/sources/watched.py).  Whether a video can be used is for stage extract to find out; a folder's classes of which too
+few can be opened are told here, all of them.
 """
 
 import logging
@@ -40,13 +41,12 @@ from avsep.params.stages import VideosParams
 from avsep.progress import progress
 from avsep.run import run
 from avsep.sources import folder, imported, published
-from avsep.sources.download import ARRIVED, ARRIVING, COLUMNS, DOWNLOADS, LEDGER, Settings, adopt, deliver, download
+from avsep.sources.download import ARRIVED, ARRIVING, COLUMNS, LEDGER, Settings, adopt, deliver, download
 from avsep.sources.lists import Listed, read_lists
 from avsep.sources.manifest import MANIFEST, VIDEOS, Row, read_manifest, write_manifest, write_parts
+from avsep.sources.watched import DOWNLOADS, refuse_no_place, refuse_own
 
 HASHES = Path("data/.hashes")  # of files, as later stages know them too
-# What stages remove files from, be they a user's or not.
-OWN = (VIDEOS, DOWNLOADS, Path("data/audio"), Path("data/frames"), Path("data/detection_results"))
 RENDERED = Path("data/.rendered.csv")  # while the demo's videos are being rendered: which are whole
 UNAVAILABLE = DOWNLOADS / "unavailable.csv"
 
@@ -85,6 +85,13 @@ def main(params: VideosParams) -> None:
         found = list_imported(Path(v.path), hashes, params.index.lists == "published")
     hashes.close()
     rows = sorted(found.rows)
+    if v.source == "folder":
+        refuse_few(
+            Counter(row.category for row in rows if row.seconds),
+            {row.category for row in rows},
+            f"videos.path is {v.path}, of what can be opened",
+            "add some, or move the class elsewhere; why others cannot stands above",
+        )
     write_manifest(MANIFEST, rows)
     kept = {row.item for row in rows if before.get(row.item) == row}
     made = len(rows) - len(kept) if found.made is None else found.made
@@ -170,10 +177,7 @@ def _render_one(root: Path, settings: Mapping[str, Any], call: tuple[str, int]) 
 
 def fetch(path: Path, settings: Settings, retry_unavailable: bool, hashes: Hashes, before: Mapping[Item, Row]) -> Found:
     """Downloads a list's videos, those that are not there yet; `before` is what the manifest lists."""
-    where = f"videos.path is {path}"
-    if not path.exists():
-        raise InputError(f"{where}: no such file; give a list of ids, or a folder of lists")
-    refuse_own(path, where)
+    where = refuse_no_place("ids", path)
     listed = read_lists(path, where)
     with Ledger(LEDGER, COLUMNS) as ledger:
         ledger.hashes = hashes  # as later stages know the files too
@@ -240,25 +244,27 @@ def write_unavailable(path: Path, reasons: Mapping[Item, str], answers: Mapping[
 
 def list_folder(path: Path, hashes: Hashes) -> Found:
     """The user's own videos, where they are."""
-    where = f"videos.path is {path}"
-    refuse_no_folder(path, where, "give your folder of <class>/<video>")
-    sources, ignored = folder.survey(path, where)
+    where = refuse_no_place("folder", path)
+    sources, ignored, _ = folder.survey(path, where)
+    refuse_own((one.path.parent for one in sources), where)
 
     def row_of(one: folder.UserVideo) -> Row:
         return _row(one.path, one.category, one.id, one.file, hashes)
 
     listed = list(spread(row_of, sources, desc="reading", unit="video", threads=True, local=True))
     prune(VIDEOS, [MANIFEST])
-    return Found(listed, ignored, {})
+    if ignored:
+        logging.info("videos: ignored, as no videos: %s", folder.told(ignored))
+    return Found(listed, ignored.total(), {})
 
 
 def list_imported(path: Path, hashes: Hashes, by_lists: bool) -> Found:
     """What others have extracted, where it is. `by_lists`: the folder's lists are the splits, and are kept."""
-    where = f"videos.path is {path}"
-    refuse_no_folder(path, where, "give a folder of audio/, frames/ and, if there are any, detection_results/")
+    where = refuse_no_place("imported", path)
     place = published.find_lists(path, where) if by_lists else None
     named = None if place is None else published.read_lists(place).keys()
     found = imported.survey(path, where, named)
+    refuse_own((part for one in found.sources for part in (one.sound.parent, one.frames.parent)), where)
     if named is not None and found.missing:
         logging.warning("videos: %s of %d that the lists name not there", count(found.missing, "video"), len(named))
     if found.unlisted:
@@ -274,21 +280,6 @@ def list_imported(path: Path, hashes: Hashes, by_lists: bool) -> Found:
         "with_detections": sum(bool(row.detections) for row in listed),
     }
     return Found(listed, found.ignored, {"imported": counts})
-
-
-def refuse_no_folder(path: Path, where: str, hint: str) -> None:
-    """Raises InputError, beginning with `where`, if there is no folder `path`, or one that is not the user's."""
-    if not path.is_dir():
-        raise InputError(f"{where}: no such folder; {hint}")
-    refuse_own(path, where)
-
-
-def refuse_own(path: Path, where: str) -> None:
-    """Raises InputError, beginning with `where`, for a path that is, holds or lies in what the pipeline removes."""
-    given = path.resolve()
-    for own in OWN:
-        if given.is_relative_to(own.resolve()) or own.resolve().is_relative_to(given):
-            raise InputError(f"{where}: {own} is the pipeline's own; keep yours elsewhere")
 
 
 def _row(path: Path, category: str, name: str, file: str, hashes: Hashes | None) -> Row:

@@ -24,9 +24,9 @@ PACKAGES = ("avsep", "models", "stages")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 VALUES = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-STAGES: dict[str, dict[str, Any]] = PIPELINE["stages"]
+STAGES: dict[str, dict[str, Any]] = {name: entry.get("do", entry) for name, entry in PIPELINE["stages"].items()}
 for _stage in STAGES.values():  # a dep that the params name, as it is with the committed ones
-    _stage["deps"] = [dep.replace("${videos.path}", VALUES["videos"]["path"]) for dep in _stage["deps"]]
+    _stage["deps"] = [dep.replace("${survey.watched}", VALUES["survey"]["watched"]) for dep in _stage["deps"]]
 PROFILES = sorted(path.stem for path in (ROOT / "conf/profile").glob("*.yaml"))
 # What `-S profile=music` asks its user for, and so `-S profile=solos`.
 MUSIC = [
@@ -409,8 +409,12 @@ def read_leaves(stage: str) -> frozenset[str]:
                 read.add(f"{section}.{rest[0]}")
         for section in whole_sections(source):
             read.update(f"{section}.{leaf}" for leaf in fields_of(sections[section]))
-    # `threads` is read where the command sets OMP_NUM_THREADS
+    # `threads` is read where the command sets OMP_NUM_THREADS; stage survey's section by dvc.yaml itself, and by conf/
     read.update(re.findall(r"\$\{([\w.]+)\}", STAGES[stage]["cmd"]))
+    if stage == "survey":
+        read.update(re.findall(r"\$\{(survey\.\w+)", json.dumps(PIPELINE)))
+        conf = (ROOT / "conf/config.yaml").read_text(encoding="utf-8")
+        read.update(f"survey.{name}" for name in ("demo", "brought") if re.search(rf"^  {name}: ", conf, re.MULTILINE))
     return frozenset(read)
 
 

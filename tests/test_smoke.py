@@ -30,7 +30,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_stage_left_its_metrics_and_the_page(project: Path) -> None:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    for stage in stages:
+    for stage in stages.keys() - {"survey"}:  # the demo's videos need none
         json.loads((project / "metrics" / f"{stage}.json").read_text())
     evaluated = json.loads((project / "metrics" / "evaluate.json").read_text())
     for system in SYSTEMS:

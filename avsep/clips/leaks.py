@@ -20,7 +20,7 @@ NAMED = 3  # videos that a sentence names
 
 
 class Leak(NamedTuple):
-    """A video of one list that is in another one too: by its name, or, under another name, by its sound's bytes."""
+    """A video of one list that is in another one too: by its name, or, under another name, by its sound."""
 
     part: str
     video: str  # <class>/<id>
@@ -62,8 +62,8 @@ def sentences(leaks: Sequence[Leak], named: int | None = NAMED) -> list[str]:
             what = "1 video is" if len(same) == 1 else f"{len(same)} videos are"
             told.append(f"{what} in both {first} and {second}: {_first(same, named)}")
         if alike:
-            what = f"1 video of {second} sounds" if len(alike) == 1 else f"{len(alike)} videos of {second} sound"
-            told.append(f"{what} the same, byte for byte, as one of {first}: {_first(alike, named)}")
+            what = f"1 video of {second} is" if len(alike) == 1 else f"{len(alike)} videos of {second} are"
+            told.append(f"{what} the same recording as one of {first}: {_first(alike, named)}")
     return told
 
 

@@ -7,6 +7,7 @@ seconds before it was read is not remembered: clocks of file systems are coarse,
 
 import contextlib
 import hashlib
+import logging
 import os
 import sqlite3
 import threading
@@ -72,11 +73,27 @@ class Hashes:
                     if self._connection is None:
                         self._connection = self._open()
                     return self._connection.execute(query, values).fetchall()
-                except sqlite3.OperationalError:  # no such folder, read only, a full disk, another process too long
-                    break
+                except (
+                    sqlite3.OperationalError
+                ) as error:  # no such folder, read only, a full disk, a lock held too long
+                    self._give_up(error)
                 except sqlite3.DatabaseError:
                     self._usable = self._remove()
         return []
+
+    def _give_up(self, error: sqlite3.Error) -> None:
+        """Asks no more: where it failed once, on a file system without locks say, each question would wait as long."""
+        self._usable = False
+        with contextlib.suppress(sqlite3.Error):
+            if self._connection is not None:
+                self._connection.close()
+        self._connection = None
+        if self.path.parent.is_dir():
+            logging.warning(
+                "%s cannot be used (%s): every file is read in this run; it is a cache, and may be removed",
+                self.path,
+                error,
+            )
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)

@@ -33,36 +33,49 @@ def safe(name: str) -> str:
 def safe_classes(names: Iterable[str], where: str) -> dict[str, str]:
     """A class's name as it was given -> a safe one, which VAST asks for.
 
-    Raises InputError, beginning with `where`, for a name that nothing is left of, or two that would be one class.
+    Raises InputError, beginning with `where`, for names that nothing is left of, or that would be one class.
     """
-    classes: dict[str, str] = {}
-    known: dict[str, str] = {}
-    for name in names:
-        category = _latin(name)
-        if not any(map(str.isalpha, category)) and (not category or any(map(str.isalpha, name))):
-            raise InputError(
-                f"{where}: {printable(name)} has no Latin letter, and VAST asks for a class by its name: rename it in"
-                " English"
-            )
-        if (other := known.setdefault(category.lower(), name)) != name:
-            raise InputError(
-                f"{where}: {printable(other)}, {printable(name)} would both be class {category}: rename one of them"
-            )
-        classes[name] = category
+    classes, faults = classes_of(names)
+    if faults:
+        raise InputError(f"{where}: {'; '.join(faults)}")
     return classes
 
 
+def classes_of(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """Names as they were given -> safe ones, of those that can be classes; and what is wrong with the others."""
+    classes: dict[str, str] = {}
+    known: dict[str, str] = {}
+    faults = []
+    for name in names:
+        category = _latin(name)
+        if not any(map(str.isalpha, category)) and (not category or any(map(str.isalpha, name))):
+            faults.append(
+                f"{printable(name)} has no Latin letter, and VAST asks for a class by its name: rename it in English"
+            )
+        elif (other := known.setdefault(category.lower(), name)) != name:
+            faults.append(f"{printable(other)}, {printable(name)} would both be class {category}: rename one of them")
+        else:
+            classes[name] = category
+    return classes, faults
+
+
 def refuse_few(counts: Counter[str], classes: Iterable[str], where: str, hint: str) -> None:
-    """Raises InputError, beginning with `where`, if there are too few classes, or videos (`counts`) of one of them."""
+    """Raises InputError, beginning with `where`, if there are too few classes, or videos (`counts`) of any of them."""
+    if faults := few(counts, classes, hint):
+        raise InputError(f"{where}: {'; '.join(faults)}")
+
+
+def few(counts: Counter[str], classes: Iterable[str], hint: str, what: str = "video") -> list[str]:
+    """What is wrong if there are too few classes, or videos (`counts`) of any of them; nothing otherwise."""
     names = sorted(classes)
+    faults = []
     if len(names) < CLASSES_AT_LEAST:
         told = f"{count(len(names), 'class')}, {', '.join(names)}" if names else "no class"
-        raise InputError(f"{where}: it has {told}; a mixture needs {CLASSES_AT_LEAST} different ones")
-    few = [f"{name} has {count(counts[name], 'video')}" for name in names if counts[name] < VIDEOS_AT_LEAST]
-    if few:
-        raise InputError(
-            f"{where}: {', '.join(few)}; a class needs {VIDEOS_AT_LEAST}, to train, validate and test: {hint}"
-        )
+        faults.append(f"it has {told}; a mixture needs {CLASSES_AT_LEAST} different ones")
+    lacking = [f"{name} has {count(counts[name], what)}" for name in names if counts[name] < VIDEOS_AT_LEAST]
+    if lacking:
+        faults.append(f"{', '.join(lacking)}; a class needs {VIDEOS_AT_LEAST}, to train, validate and test: {hint}")
+    return faults
 
 
 def count(number: int, what: str) -> str:

@@ -31,6 +31,12 @@ def read_window(path: Path, centre: float, samples: int, rate: int) -> Wave:
         return _cut(_read(file, first, min(max(start + samples, first), length)), start - first, samples)
 
 
+def read_whole(path: Path, rate: int) -> Wave:
+    """All of a file, (samples,). Raises InputError as `read_window` does."""
+    with _open(path, rate) as file:
+        return _read(file, 0, file.frames)
+
+
 def write_wav(path: Path, wave: NDArray[np.floating], rate: int) -> None:
     """Writes (samples,) as 16 bit PCM, clipped at full scale, whole or not at all; makes its folder."""
     if wave.ndim != 1 or not np.isfinite(wave).all():

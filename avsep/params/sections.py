@@ -33,6 +33,20 @@ class Videos:
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
+class Watching:
+    watched: str
+    lists: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
+class Survey:
+    demo: Watching
+    brought: Watching
+    watched: str
+    lists: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Download:
     url: str
     height: Count
@@ -402,6 +416,7 @@ class Params:
     device: Device
     threads: Count
     videos: Videos
+    survey: Survey
     download: Download
     resnet: ResNet
     detector: Detector

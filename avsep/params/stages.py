@@ -28,6 +28,7 @@ from avsep.params.sections import (
     ResNet,
     Scenes,
     Spectrogram,
+    Survey,
     Train,
     Trimodal,
     Ungated,
@@ -35,6 +36,13 @@ from avsep.params.sections import (
     Videos,
     Visualize,
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SurveyParams:
+    videos: Videos
+    survey: Survey
+    index: Index
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,8 +36,8 @@ from avsep.media.ffmpeg import ffmpeg
 from avsep.progress import progress
 from avsep.sources.folder import SUFFIXES
 from avsep.sources.manifest import VIDEOS
+from avsep.sources.watched import DOWNLOADS
 
-DOWNLOADS = Path("data/downloads")
 ARRIVING = DOWNLOADS / "arriving"  # <class>/<id>/: what there is of a video
 ARRIVED = DOWNLOADS / "arrived"  # <class>/<id>.<container>: whole ones
 LEDGER = DOWNLOADS / "answers.csv"

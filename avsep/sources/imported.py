@@ -107,10 +107,19 @@ def _source(folder: Path, sound: Path, category: str, name: str) -> ImportedVide
     return ImportedVideo(sound, frames_of(sound), detections if detections.is_file() else None, category, name)
 
 
+def lists_of(folder: Path) -> list[Path]:
+    """The folder's lists of videos."""
+    lists = [path for path in sorted(folder.glob("*.csv")) if not path.stem.endswith("_sep") and path.is_file()]
+    # other tables may lie in index/
+    return lists + [path for path in published_in(folder) if not path.stem.endswith("_sep")]
+
+
+def published_in(folder: Path) -> list[Path]:
+    """Of the four published lists those in index/."""
+    return [path for name in FILES if (path := folder / "index" / name).is_file()]
+
+
 def _listed(folder: Path) -> Iterator[Key]:
     """The videos that the folder's lists name. Raises InputError, naming file and line."""
-    lists = [path for path in sorted(folder.glob("*.csv")) if not path.stem.endswith("_sep")]
-    # other tables may lie in index/
-    lists += [path for name in FILES if (path := folder / "index" / name).is_file() and not path.stem.endswith("_sep")]
-    for path in lists:
+    for path in lists_of(folder):
         yield from (row.key for row in read_videos(path))

@@ -6,6 +6,9 @@ Forms, one file or a folder of several:
     {"<Class>": ["<id>", ...], ...}                               SOLOS's ids; or a list of your own
     {"<Class>": {"<id>": [[from, to], ...], ...}, ...}            SOLOS's timestamps, in frames of 25 a second
     class,id or class,id,from,to                                  CSV, with or without this first line; seconds
+    id,start,label,train|test                                     VGGSound's CSV: 10 s of each video, a label each
+
+AVE's and AudioSet's are refused by their names: what they lack is said there.
 
 Lists are put together: an id that one of them has parts of is used in those alone, and `DoubleBass` and `double_bass`
 are one class.  MUSIC's duets, `flute violin`, are left out and counted: a video of the pipeline has one instrument, in
@@ -22,12 +25,13 @@ from typing import Any, NamedTuple
 from avsep.errors import InputError
 from avsep.files.ledgers import Item
 from avsep.files.names import MOST_DIGITS, printable, refuse_few, safe_classes
-from avsep.files.reading import read_json, read_rows
+from avsep.files.reading import read_json, read_rows, read_text, refusing
 from avsep.sources.manifest import Span
 
 ID = re.compile("[A-Za-z0-9_-]{11}")
 TIMESTAMPS_FPS = 25  # SOLOS counts its parts in frames of its videos, which all were brought to this rate
 COLUMNS = ["class", "id", "from", "to"]
+VGGSOUND_SECONDS = 10.0  # of each video
 
 Parts = tuple[Span, ...] | None
 """Seconds of a video; None: all of it; (): nothing."""
@@ -57,9 +61,7 @@ class Listed(NamedTuple):
 
 def read_lists(path: Path, where: str) -> Listed:
     """The ids of a list, or of all lists in a folder. Raises InputError, beginning with `where`."""
-    files = sorted(p for p in path.iterdir() if p.suffix.lower() in (".json", ".csv")) if path.is_dir() else [path]
-    if not files:
-        raise InputError(f"{where}: it holds no list, .json or .csv")
+    files = files_of(path, where)
     entries: list[Entry] = []
     duets = 0
     for file in files:
@@ -89,10 +91,24 @@ def read_lists(path: Path, where: str) -> Listed:
     return Listed(videos, dict(sorted(unusable.items())), duets)
 
 
+def files_of(path: Path, where: str) -> list[Path]:
+    """A list, or all lists in a folder. Raises InputError, beginning with `where`, for a folder without one."""
+    if not path.is_dir():
+        return [path]
+    files = sorted(p for p in path.iterdir() if p.suffix.lower() in (".json", ".csv") and p.is_file())
+    if not files:
+        raise InputError(f"{where}: it holds no list, .json or .csv")
+    return files
+
+
 def read_list(path: Path) -> tuple[list[Entry], int]:
     """The ids of one file, and how many duets it has beside them. Raises InputError, naming file and place."""
+    text = read_text(path, "list")
+    with refusing(f"{path} is no list that can be read"):
+        refuse_others(path, text)
+        vggsound = path.suffix.lower() == ".csv" and _is_vggsound(text)
     if path.suffix.lower() == ".csv":
-        return list(_rows(path)), 0
+        return list(_vggsound(path) if vggsound else _rows(path)), 0
     values = read_json(path, what="list", object_pairs_hook=_once)
     published = isinstance(values, dict) and isinstance(values.get("videos"), dict)
     classes = values["videos"] if published else values
@@ -166,6 +182,42 @@ def _rows(path: Path) -> Iterator[Entry]:
     for (category, name), spans in parts.items():
         where = f"{path}, {name}"
         yield Entry(category, name, _in_order(tuple(sorted(spans)) or None, where), where)
+
+
+def refuse_others(path: Path, text: str) -> None:
+    """Raises InputError for lists of data sets that say too little to be downloaded by."""
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    if first.startswith("Category&VideoID"):
+        raise InputError(
+            f"{path} is AVE's list: its seconds are of clips of 10 s, and it does not say where these lie in the videos;"
+            " take AVE's own video files, sorted into a folder for each class, with videos.source folder"
+        )
+    if re.match(r"# *(Segments csv|YTID)", first) or re.search(
+        r'^[\w-]{11}, *[\d.]+, *[\d.]+, *"?/[mgt]/', text, re.MULTILINE
+    ):
+        raise InputError(
+            f"{path} is AudioSet's list: its labels are codes, such as /m/09x0r, several to a segment, and say not what"
+            " is seen; choose classes, and write class,id,from,to for the segments that have one of them"
+        )
+
+
+def _is_vggsound(text: str) -> bool:
+    first = next(csv.reader(text.splitlines(), skipinitialspace=True), [])
+    return (
+        len(first) == 4 and first[1].isdigit() and first[3] in ("train", "test") and ID.fullmatch(first[0]) is not None
+    )
+
+
+def _vggsound(path: Path) -> Iterator[Entry]:
+    """id, second at which 10 s begin, label, split; the split is not ours: splits are drawn here."""
+    for number, row in enumerate(read_rows(path, "list", skipinitialspace=True), start=1):
+        if not row:
+            continue
+        where = f"{path} line {number}"
+        if len(row) != 4 or not row[1].isdigit() or not row[2].strip():
+            raise InputError(f"{where}: no row id,start,label,split of VGGSound's, as the first one is")
+        start = float(row[1])
+        yield Entry(row[2], _checked(row[0], where), ((start, start + VGGSOUND_SECONDS),), f"{where}, {row[0]}")
 
 
 def _in_order(parts: Parts, where: str) -> Parts:

@@ -98,6 +98,7 @@ def test_other_threads_than_the_params_are_warned_of(
 STAGES = sorted(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 MEASURED: dict[str, dict[str, Any]] = {  # what the figures are made of; of trainings, BEST
+    "survey": {"video": 12, "ignored": 2},
     "videos": {"videos": 440, "classes": ["cello", "flute"], "seconds": 3520.0},
     "pretrained": {"resnet18": {"accuracy_near": 0.95}, "detector": {"recall": 0.99}, "clip": {"accuracy_near": 0.93}},
     "extract": {"usable": 3, "videos": 4},
@@ -210,3 +211,21 @@ def test_a_stage_takes_no_arguments_and_tells_what_it_does(words: list[str], cod
 
 def test_the_class_of_its_params_names_the_stage() -> None:
     assert [run._stage_of(one) for one in (ExtractParams, EvaluateScenesParams)] == ["extract", "evaluate_scenes"]
+
+
+@pytest.mark.parametrize("name", [b"\xc3\x9cbung.mp4", b"caf\xe9.mp4"])
+def test_ids_are_the_same_in_a_locale_of_another_encoding(name: bytes, tmp_path: Path) -> None:
+    """ASCII stands for all of them: the stage starts anew, and bytes decide."""
+    script = (
+        "import os, sys\nfrom pathlib import Path\nfrom avsep import run\nfrom avsep.files.names import safe_ids\n"
+        "from avsep.files.paths import quoted\nrun._take_names_as_bytes()\n"
+        "print(sys.getfilesystemencoding(), safe_ids(sorted(Path('.').iterdir())), quoted(os.listdir()[0]).encode())\n"
+    )
+    (tmp_path / os.fsdecode(name)).touch()
+    said = set()
+    for locale in ({"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}, {"LC_ALL": "C.UTF-8"}):
+        environment = {**os.environ, **locale, "PYTHONPATH": str(Path(__file__).parents[2])}
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        said.add(done.stdout)
+    assert len(said) == 1 and said.pop().startswith("utf-8 ['")

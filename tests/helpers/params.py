@@ -32,6 +32,8 @@ def changed(**values: Any) -> dict[str, Any]:
             del there[leaf]
         else:
             there[leaf] = value
+    if values.get("videos__source", "demo") != "demo" and not any(name.startswith("survey__") for name in values):
+        result["survey"] |= result["survey"]["brought"]  # as conf/ composes it
     return result
 
 

@@ -342,3 +342,13 @@ def test_an_imported_pickle_is_not_opened(tmp_path: Path) -> None:
     np.save(given, np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(InputError, match=r"is no array of detections \([^()]*\); mend or remove it: without one"):
         detect.main(imported(tmp_path, {}))
+
+
+@pytest.mark.parametrize(("without", "level"), [(104, "WARNING"), (53, "WARNING"), (52, "INFO"), (0, "INFO")])
+def test_the_last_line_tells_how_many_frames_have_an_object(
+    without: int, level: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        detect.tell_found({"frames": {"total": 104, "with_object": 104 - without, "without": without}})
+    assert caplog.records[-1].levelname == level
+    assert f"{104 - without} of 104 frames" in caplog.text

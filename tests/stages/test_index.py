@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from avsep.clips.index import read_index, read_mixtures
 from avsep.errors import InputError
@@ -209,18 +210,41 @@ def test_a_window_longer_than_every_clip_is_refused(data: Path) -> None:
 def test_a_class_with_few_usable_videos_stops_the_run(data: Path) -> None:
     for name in ("spare", "cello_0", "cello_1"):
         Path(f"data/audio/cello/{name}.wav").unlink()
-    with pytest.raises(InputError, match="class cello has 1 usable video: train, val and test need one each"):
+    with pytest.raises(InputError, match="cello has 1 usable video; a class needs 3, to train, validate and test"):
         index.main(PARAMS)
     assert files() == ["rejected.csv"]
 
 
-def test_one_video_under_two_names_in_two_splits_stops_the_run(data: Path) -> None:
+@pytest.mark.parametrize("change", ["copied", "encoded anew"])
+def test_one_recording_under_two_names_stays_in_one_split_and_is_told(
+    data: Path, change: str, caplog: pytest.LogCaptureFixture
+) -> None:
     index.main(PARAMS)
+    assert "alike.csv" not in files()
     train, test = (read_index(Path(f"data/index/{part}.csv"))[0] for part in ("train", "test"))
-    shutil.copy(train.audio, test.audio)
-    with pytest.raises(InputError, match=r"sounds the same, byte for byte, .*: one video under two names; remove one"):
+    if change == "copied":
+        shutil.copy(train.audio, test.audio)
+    else:
+        wave, _ = soundfile.read(train.audio, dtype="float32")
+        soundfile.write("low.mp3", 0.3 * np.append(np.zeros(1000, np.float32), wave), RATE)
+        write_wav(test.audio, soundfile.read("low.mp3", dtype="float32")[0][: len(wave)], RATE)
+    index.main(PARAMS)
+    held = {one.name: part for part in PARTS for one in read_index(Path(f"data/index/{part}.csv"))}
+    assert held[train.name] == held[test.name]
+    first, second = sorted([train.name, test.name])
+    assert f"index: {second}: the same recording as {first}: they count once" in caplog.text
+    assert Path("data/index/alike.csv").read_text() == f"class,id,recording\n{second.replace('/', ',')},{first}\n"
+    assert json.loads(Path("metrics/index.json").read_text())["alike"] == 1
+
+
+def test_classes_of_which_copies_leave_too_few_are_told_together(data: Path) -> None:
+    for category in ("cello", "tuba"):
+        for name in (f"{category}_1", f"{category}_2"):
+            shutil.copy(f"data/audio/{category}/{category}_0.wav", f"data/audio/{category}/{name}.wav")
+    with pytest.raises(
+        InputError, match=r"cello has 2 usable videos, tuba has 2 usable videos; .*one recording one video counts"
+    ):
         index.main(PARAMS)
-    assert files() == ["rejected.csv"]
 
 
 @pytest.mark.parametrize("text", [None, "class,id\ncello,spare\n"])

@@ -242,10 +242,30 @@ def test_other_files_are_counted_and_left(run: Run, folder: Callable[..., Path])
 
 
 def test_an_unreadable_video_is_listed_for_extract_to_set_aside(run: Run, folder: Callable[..., Path]) -> None:
-    source = folder()
+    source = folder(cello=("a.mp4", "b.mp4", "c.mp4", "d.mp4"))
     (source / "cello/a.mp4").write_text("no video")
     assert [row["file"] for row in run(source) if not row["seconds"]] == ["cello/a.mp4"]
-    assert metrics()["unreadable"] == 1 and metrics()["seconds"] == 11.0
+    assert metrics()["unreadable"] == 1 and metrics()["seconds"] == 12.0
+
+
+def test_all_classes_of_which_too_few_can_be_opened_are_told_before_anything_is_extracted(
+    run: Run, folder: Callable[..., Path]
+) -> None:
+    source = folder()
+    for category in ("cello", "tuba"):
+        (source / category / "a.mp4").write_text("no video")
+    with pytest.raises(InputError, match=r"of what can be opened: cello has 2 videos, tuba has 2 videos; .* needs 3"):
+        run(source)
+
+
+def test_all_that_is_wrong_with_a_folder_is_told_at_once(run: Run, folder: Callable[..., Path]) -> None:
+    source = folder(("cello", "flute", "tuba"), flute=("a.mp4",))
+    for name in ("二胡", "Tuba"):
+        (source / name).mkdir()
+    with pytest.raises(
+        InputError, match=r"二胡 has no Latin letter.*Tuba, tuba would both .*flute has 1 video, .*needs 3"
+    ):
+        run(source)
 
 
 def test_mistakes_in_a_folder_are_told_in_one_line(run: Run, folder: Callable[..., Path], tmp_path: Path) -> None:

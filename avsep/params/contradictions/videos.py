@@ -14,6 +14,15 @@ def path(p: Params) -> Iterator[str]:
         yield f"videos.path is {p.videos.path}: videos.source {p.videos.source} {need}"
 
 
+def survey(p: Params) -> Iterator[str]:
+    needed = p.survey.demo if p.videos.source == "demo" else p.survey.brought
+    if (p.survey.watched, p.survey.lists) != (needed.watched, needed.lists):
+        yield (
+            f"survey.watched is {p.survey.watched}: it follows from videos.source, {p.videos.source};"
+            " set that by `dvc exp run -S`, which composes params.yaml"
+        )
+
+
 def url(p: Params) -> Iterator[str]:
     if "{id}" not in p.download.url:
         yield f"download.url is {p.download.url}: {{id}} must stand where a video's id goes"
@@ -50,4 +59,4 @@ def demo_frames(p: Params) -> Iterator[str]:
         yield f"extract.fps is {p.extract.fps}: more than videos.fps, {p.videos.fps}"
 
 
-CHECKS = (path, url, demo_classes, demo_length, demo_frames)
+CHECKS = (path, survey, url, demo_classes, demo_length, demo_frames)

@@ -67,7 +67,7 @@ def test_a_video_in_two_splits_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^1 video is in both train and test: cello/a: remove one of each two"):
         check_disjoint(Splits(train, val, [*test, *train]))
     videos[2].audio.write_bytes(b"b")
-    same = r"^1 video of test sounds the same, byte for byte, as one of val: cello/c as cello/b: mend it"
+    same = r"^1 video of test is the same recording as one of val: cello/c as cello/b: mend it"
     with pytest.raises(InputError, match=same):
         check_disjoint(Splits(train, val, test), hint="mend it")
     assert check_disjoint(Splits(train, [*val, *test], [])) == []
@@ -89,7 +89,7 @@ def test_leaks_that_are_allowed_are_all_given(tmp_path: Path) -> None:
     assert counts(leaks) == {"train_val": 0, "train_test": 2, "val_test": 4}
     assert sentences(leaks) == [
         "1 video is in both train and test: cello/a",
-        "1 video of test sounds the same, byte for byte, as one of train: cello/g as cello/a",
+        "1 video of test is the same recording as one of train: cello/g as cello/a",
         "4 videos are in both val and test: cello/c, cello/d, cello/e and 1 more",
     ]
     assert sentences(leaks, named=None)[2].endswith(": cello/c, cello/d, cello/e, cello/f")

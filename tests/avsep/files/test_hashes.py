@@ -1,6 +1,8 @@
 import hashlib
 import multiprocessing
 import os
+import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -177,3 +179,22 @@ def test_threads_and_processes_share_one_file(tmp_path: Path, read: list[str]) -
         assert others.get() == [right, right[::-1]]
     read.clear()
     assert _hash_all(Hashes(known.path), files) == right and read == []
+
+
+def test_where_the_memory_is_locked_one_question_waits_and_one_line_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    connect = sqlite3.connect
+    holder = connect(tmp_path / ".hashes", isolation_level=None)
+    holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    monkeypatch.setattr(sqlite3, "connect", lambda *args, **options: connect(*args, **{**options, "timeout": 0.2}))
+    known = Hashes(tmp_path / ".hashes")
+    started = time.monotonic()
+    for number in range(20):
+        path = tmp_path / str(number)
+        path.write_bytes(b"one")
+        assert known.sha256(path) == expected(path)
+    assert time.monotonic() - started < 1
+    assert [record.message.count("cannot be used (database is locked)") for record in caplog.records] == [1]
+    holder.close()

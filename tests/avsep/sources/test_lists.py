@@ -138,3 +138,43 @@ def test_too_few_classes_or_ids_are_told(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="it holds no list"):
         read_lists(tmp_path / "empty", "videos.path is empty")
+
+
+def test_vggsounds_list_gives_ten_seconds_of_each_video(tmp_path: Path) -> None:
+    labels = ["people marching", "playing cello", "cap gun shooting", '"playing drum, loud"']
+    rows = [
+        f"{label.strip(chr(34))[-4:].strip():_<10}{number},{30 * number},{label},{'train' if number else 'test'}"
+        for label in labels
+        for number in range(3)
+    ]
+    listed = read_lists(write(tmp_path / "vggsound.csv", "\n".join(rows)), "videos.path")
+    assert len(listed.videos) == 12
+    assert listed.videos["people_marching", "hing______2"] == ((60.0, 70.0),)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        (
+            "Annotations.txt",
+            "Category&VideoID&Quality&StartTime&EndTime\nChurch bell&RUhOCu3LNXM&good&0&10\n",
+            "AVE's list",
+        ),
+        (
+            "balanced.csv",
+            "# Segments csv created Sun Mar  5\n# YTID, start_seconds, end_seconds, positive_labels\n"
+            '--PJHxphWEs, 30.000, 40.000, "/m/09x0r,/t/dd00088"\n',
+            "AudioSet's list",
+        ),
+        ("no_head.csv", '--PJHxphWEs, 30.000, 40.000, "/m/09x0r,/t/dd00088"\n', "AudioSet's list"),
+        (
+            "vgg.csv",
+            "---g-f_I2yQ,1,people marching,test\n--0PQM4-hqg,x,waterfall,train\n",
+            "line 2: no row .* VGGSound",
+        ),
+    ],
+)
+def test_lists_of_other_data_sets_are_refused_by_name(tmp_path: Path, name: str, text: str, told: str) -> None:
+    with pytest.raises(InputError, match=told) as refused:
+        read_list(write(tmp_path / name, text))
+    assert "\n" not in str(refused.value)

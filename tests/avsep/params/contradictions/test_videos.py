@@ -11,6 +11,9 @@ from tests.helpers.params import assert_refused, changed, never_refusing
 REFUSED: dict[str, dict[str, Any]] = {
     "videos.path is avsep/demo: videos.source folder needs the path": changed(videos__source="folder"),
     "videos.path is /videos: videos.source demo is made from avsep/demo": changed(videos__path="/videos"),
+    "survey.watched is avsep/demo: it follows from videos.source, folder": changed(
+        videos__source="folder", videos__path="/videos", survey__watched="avsep/demo"
+    ),
     "download.url is https://example.org/: {id} must stand": changed(download__url="https://example.org/"),
     "audio.samples": changed(audio__samples=11025 * 60),
     "videos.per_class": changed(videos__per_class=2),
