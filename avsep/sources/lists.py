@@ -15,6 +15,7 @@ are one class.  MUSIC's duets, `flute violin`, are left out and counted: a video
 sight and in its sound, for nothing else tells what the parts of a mixture are.
 """
 
+import csv
 import math
 import re
 from collections import Counter
@@ -189,7 +190,7 @@ def refuse_others(path: Path, text: str) -> None:
     first = next((line for line in text.splitlines() if line.strip()), "")
     if first.startswith("Category&VideoID"):
         raise InputError(
-            f"{path} is AVE's list: its seconds are of clips of 10 s, and it does not say where these lie in the videos;"
+            f"{path} is AVE's list: its seconds are of clips of 10 s, and it does not say where those lie in a video;"
             " take AVE's own video files, sorted into a folder for each class, with videos.source folder"
         )
     if re.match(r"# *(Segments csv|YTID)", first) or re.search(
