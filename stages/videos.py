@@ -10,8 +10,8 @@ Param `videos.source` says where they come from:
   published the folder's own lists go to data/videos/lists, for stage index (avsep/sources/published.py).
 
 DVC watches what is read here of `videos.path`: the code that renders the demo, or what stage survey has listed
-(avsep/sources/watched.py).  Whether a video can be used is for stage extract to find out; a folder's classes of which too
-few can be opened are told here, all of them.
+(avsep/sources/watched.py).  Whether a video can be used is for stage extract to find out; a folder's classes of which
+too few can be opened are told here, all of them.
 """
 
 import logging
