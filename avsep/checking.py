@@ -136,10 +136,9 @@ def _wave(path: Path) -> Wave:
 
 def _alike(folder: Path, checked: Sequence[Checked]) -> list[Checked]:
     """Tells of files that are one recording, encoded anew: of a recording one counts."""
-    heard = [
-        place for place, one in enumerate(checked) if one.marks is not None and "the same file" not in str(one.wrong)
-    ]
-    marks = [one.marks for one in checked if one.marks is not None and "the same file" not in str(one.wrong)]
+    known = {one.digest: place for place, one in reversed(list(enumerate(checked)))}  # of the same bytes the first
+    heard = [place for place, one in enumerate(checked) if one.marks is not None and known[one.digest] == place]
+    marks = [one.marks for place in heard if (one := checked[place]).marks is not None]
     told = list(checked)
     wave = functools.lru_cache(maxsize=8)(lambda place: _wave(folder / checked[heard[place]].file))
     for pair in alike(marks, wave):

@@ -7,8 +7,8 @@ them.  What was written is read back and checked: no video, by its name or by it
 
 With `index.lists` published the lists that stage videos kept say what trains, validates and tests, and which test
 mixtures there are; missing.csv and the metrics tell what of them cannot be had.  Validation's mixtures are made here in
-either case.  Such lists may share videos, and recordings: the run stops, or, if `index.allow_leaks` is true, leaks.csv names
-them, and this stage and those that give figures warn of them.
+either case.  Such lists may share videos, or recordings: the run stops, or, if `index.allow_leaks` is true, leaks.csv
+names them, and this stage and those that give figures warn of them.
 
 contents.csv tells what the usable videos' sound, frames and detections are, as hashes: later stages depend on
 data/index alone, and change with whatever it points to.

@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 from avsep.files.hashes import Hashes
-from avsep.media.ffmpeg import write_video
+from avsep.media.ffmpeg import ffmpeg, write_video
 from avsep.sources.watched import row_of, watched
 from tests.helpers.checkout import call, fresh_checkout
 
 CLASSES = ("cello", "flute", "trumpet", "violin")
-slow = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def make_clip(path: Path, seed: int = 0) -> None:
@@ -129,7 +128,7 @@ def test_dvc_reads_imported_folders_behind_links(checkout: Path, clips: Path, tm
         frames, sound = disk / "frames" / video.parent.name / video.name, disk / "audio" / video.parent.name
         frames.mkdir(parents=True)
         sound.mkdir(parents=True, exist_ok=True)
-        take = [ffmpeg_here(), "-v", "error", "-i", video]
+        take: list[str | Path] = [ffmpeg(), "-v", "error", "-i", video]
         subprocess.run([*take, "-vf", "fps=1", frames / "%06d.jpg", sound / f"{video.stem}.wav"], check=True)
     for name in ("frames", "audio"):
         (given / name).symlink_to(disk / name)
@@ -140,9 +139,3 @@ def test_dvc_reads_imported_folders_behind_links(checkout: Path, clips: Path, tm
     (disk / "frames/flute/2.mp4/000001.jpg").write_bytes((disk / "frames/cello/2.mp4/000001.jpg").read_bytes() + b"\0")
     assert "Running stage 'videos'" in call(checkout, "dvc", "repro", "videos")
     assert "Stage 'videos' didn't change, skipping" in call(checkout, "dvc", "repro", "videos")
-
-
-def ffmpeg_here() -> str:
-    from avsep.media.ffmpeg import ffmpeg
-
-    return ffmpeg()

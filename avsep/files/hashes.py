@@ -73,9 +73,7 @@ class Hashes:
                     if self._connection is None:
                         self._connection = self._open()
                     return self._connection.execute(query, values).fetchall()
-                except (
-                    sqlite3.OperationalError
-                ) as error:  # no such folder, read only, a full disk, a lock held too long
+                except sqlite3.OperationalError as error:  # no folder, read only, a full disk, a lock held too long
                     self._give_up(error)
                 except sqlite3.DatabaseError:
                     self._usable = self._remove()

@@ -7,9 +7,10 @@ a part of it, are one.  Two steps, so that ten thousand videos take about as lon
    three.  Their frequencies and the times between them are a number that few other sounds have; two sounds that share
    some at the same distance in time are candidates.
 2. Of candidates the waves are compared: the normalised cross-correlation where they overlap best, 1 for copies and
-   near 0 for two takes, be they of the same notes.  `SAME` decides: AAC and MP3 of 48 and 64 kbit/s, parts of 4.5 s and
-   delays gave 0.97 and more on the demo's sounds, Opus of 24 kbit/s 0.87 and more.  Synthesised takes of one sample
-   come closest: of the demo's 96,580 pairs one, the same notes by two saxophones of one sound font, has 0.84.
+   near 0 for two takes, be they of the same notes.  `SAME` decides.
+
+On the demo's sounds AAC and MP3 of 48 and 64 kbit/s, parts of 4.5 s and delays gave 0.97 and more, Opus of 24 kbit/s
+0.87 and more.  Synthesised takes come closest: two saxophones of one sound font with the same notes have 0.84.
 """
 
 import math
@@ -128,7 +129,7 @@ def candidates(all_marks: Sequence[Landmarks]) -> list[tuple[int, int]]:
 
 
 def correlation(first: Wave, second: Wave) -> float:
-    """Of two waves at RATE where they overlap best, to a quarter of a sample: the size of what lies in -1 to 1."""
+    """Of two waves at RATE where they overlap best, to a quarter of a sample: 0 to 1, whatever the sign."""
     if not len(first) or not len(second):
         return 0.0
     length = sp_fft.next_fast_len(len(first) + len(second), real=True)

@@ -190,8 +190,8 @@ def refuse_others(path: Path, text: str) -> None:
     first = next((line for line in text.splitlines() if line.strip()), "")
     if first.startswith("Category&VideoID"):
         raise InputError(
-            f"{path} is AVE's list: its seconds are of clips of 10 s, and it does not say where those lie in a video;"
-            " take AVE's own video files, sorted into a folder for each class, with videos.source folder"
+            f"{path} is AVE's list: its seconds are of clips of 10 s, and it does not say where these lie in the"
+            " videos; take AVE's own video files, sorted into a folder for each class, with videos.source folder"
         )
     if re.match(r"# *(Segments csv|YTID)", first) or re.search(
         r'^[\w-]{11}, *[\d.]+, *[\d.]+, *"?/[mgt]/', text, re.MULTILINE

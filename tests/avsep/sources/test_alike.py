@@ -32,7 +32,8 @@ def take(seed: int, notes: tuple[float, ...] = NOTES, seconds: float = 0.7) -> W
 def encoded(wave: Wave, folder: Path, *options: str) -> Wave:
     soundfile.write(folder / "given.wav", wave, RATE)
     there, back = folder / "encoded.mkv", folder / "back.wav"
-    for command in (["given.wav", *options, there], [str(there), "-ac", "1", "-ar", str(RATE), back]):
+    commands: list[list[str | Path]] = [["given.wav", *options, there], [there, "-ac", "1", "-ar", str(RATE), back]]
+    for command in commands:
         subprocess.run([ffmpeg(), "-v", "error", "-y", "-i", *command], cwd=folder, check=True)
     return soundfile.read(back, dtype="float32")[0]
 
