@@ -252,7 +252,7 @@ def test_a_bad_ledger_of_detections_is_refused(data: Path, text: str | None) -> 
     Path("data/detect.csv").unlink()
     if text is not None:
         Path("data/detect.csv").write_text(text)
-    with pytest.raises(InputError, match=r"data/detect\.csv is missing or no ledger .* run stage detect again"):
+    with pytest.raises(InputError, match=r"data/detect\.csv is (missing|no ledger).*: run stage detect again"):
         index.main(PARAMS)
     assert not Path("data/index").exists()
 
@@ -260,11 +260,11 @@ def test_a_bad_ledger_of_detections_is_refused(data: Path, text: str | None) -> 
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        (None, "cannot be read"),
+        (None, r"data/extract\.csv is missing: run stage extract"),
         ("class,id,frames,samples,status,reason\n", "lists no videos"),
         ("class,id\ncello,a\n", "line 2: no row of stage extract's"),
         ("class,id,frames,samples,status,reason\ncello,a,many,1,ok,\n", "line 2: no row of stage extract's"),
-        ("class,id,frames,samples,status,reason\n../..,a,7,1,ok,\n", "line 2: .* no path inside data"),
+        ("class,id,frames,samples,status,reason,trimmed\n../..,a,7,1,ok,,\n", "line 2: .* no path inside data"),
     ],
 )
 def test_a_bad_table_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, match: str) -> None:
