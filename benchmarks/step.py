@@ -134,7 +134,7 @@ def multiplications(run: Callable[[], object]) -> float:
 
 
 def peak() -> dict[str, float]:
-    """What this machine reaches in a large product and a large convolution: thousand million multiplications a second."""
+    """10^9 multiplications a second that this machine reaches, in a large product and in a large convolution."""
     matrix = torch.randn(2048, 2048)
     convolution, maps = nn.Conv2d(256, 256, 3, padding=1), torch.randn(2, 256, 64, 64)
     with torch.no_grad():
