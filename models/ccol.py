@@ -11,7 +11,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from models.resnet import FrameFeatures, FrozenFrames
+from models.convolutions import loudest, worth_it
+from models.resnet import FrameFeatures, FrameVectors, FrozenFrames
 from models.unet import UNet
 
 
@@ -33,7 +34,12 @@ class SoundEncoder(nn.Module):
         self.features = nn.Sequential(*layers)
 
     def forward(self, log_magnitude: Tensor) -> Tensor:
-        return self.features(log_magnitude).amax((-2, -1))
+        x = self.features[:-3](log_magnitude)
+        last = self.features[-3]
+        assert isinstance(last, nn.Conv2d)
+        if worth_it(last, x, *x.shape[-2:]) and x.shape[-2] % 2 == x.shape[-1] % 2 == 0:
+            return loudest(x, last).relu()  # the last pooling leaves out no place: the maximum of all is its maximum
+        return self.features[-3:](x).amax((-2, -1))
 
 
 class Grounding(nn.Module):
@@ -160,7 +166,7 @@ class CCoL(nn.Module):
         if self.query_std is not None:
             start_queries(self.frames, self.separation, pictures, self.query_std)
 
-    def ground(self, log_sounds: Mapping[str, Tensor], seen: Mapping[str, FrameFeatures]) -> "Grounded":
+    def ground(self, log_sounds: Mapping[str, Tensor], seen: Mapping[str, FrameFeatures | FrameVectors]) -> "Grounded":
         """Encodes each named sound (B, 1, F, T) once, all in one batch; gives g(sound, object) for any of the pairs."""
         vectors = self.grounding.sound(torch.cat(list(log_sounds.values()))).chunk(len(log_sounds))
         return Grounded(self.grounding, dict(zip(log_sounds, vectors, strict=True)), seen)
@@ -173,7 +179,7 @@ class CCoL(nn.Module):
 class Grounded:
     """g(sound, object) by name, over sounds that are encoded already: `g("mixture", "A")` -> logits (B, 2)."""
 
-    def __init__(self, head: Grounding, sounds: Mapping[str, Tensor], seen: Mapping[str, FrameFeatures]):
+    def __init__(self, head: Grounding, sounds: Mapping[str, Tensor], seen: Mapping[str, FrameFeatures | FrameVectors]):
         self._head, self._sounds, self._seen = head, sounds, seen
 
     def __call__(self, sound: str, seen: str) -> Tensor:

@@ -8,15 +8,17 @@ Embeddings and tokens are not normalised.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import torch
-from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
-from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from open_clip.model import CLIP
 
 START, END = 49406, 49407  # ids of the tokens around every phrase
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # OpenAI's
 STRIDE = 32  # pixels between two positions of the last map
 LOGIT_SCALE = 100.0  # of cosines, where OpenAI's training ended
 
@@ -31,9 +33,11 @@ def build_clip(
     text_width: int,
     text_heads: int,
     text_layers: int,
-) -> CLIP:
+) -> "CLIP":
     """open_clip's CLIP with random weights: a ResNet of `width` with 4 groups of `layers` blocks that sees squares of
     `image_size` pixels, and a transformer that reads `context` tokens; both give `embedding` values."""
+    from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg  # here, since importing it takes seconds
+
     return CLIP(
         embedding,
         CLIPVisionCfg(layers=tuple(layers), width=width, image_size=image_size),
@@ -46,7 +50,7 @@ def clip_normalised(pictures: Tensor) -> Tensor:
     """Pictures (..., 3, H, W) of ImageNet's mean 0 and deviation 1 -> of CLIP's."""
     mean, std, clip_mean, clip_std = (
         torch.tensor(values, dtype=pictures.dtype, device=pictures.device)[:, None, None]  # (3, 1, 1)
-        for values in (IMAGENET_MEAN, IMAGENET_STD, OPENAI_DATASET_MEAN, OPENAI_DATASET_STD)
+        for values in (IMAGENET_MEAN, IMAGENET_STD, CLIP_MEAN, CLIP_STD)
     )
     return pictures * (std / clip_std) + (mean - clip_mean) / clip_std
 
@@ -65,7 +69,7 @@ class FrozenCLIP(nn.Module):
     embeddings between the start and the end token.
     """
 
-    def __init__(self, clip: CLIP):
+    def __init__(self, clip: "CLIP"):
         super().__init__()
         self.clip = clip
         self.context: int = clip.context_length

@@ -69,6 +69,12 @@ class FrameFeatures(NamedTuple):
     map: Tensor  # (..., 8 width, h, w): the separation network's, at 1/16 of the picture's size
 
 
+class FrameVectors(NamedTuple):
+    """What grounding alone needs of them."""
+
+    vector: Tensor  # as FrameFeatures'
+
+
 class FrozenFrames(nn.Module):
     """Both frozen frame encoders (docs/ccol.md, Networks) on the trunk that they share.
 
@@ -124,10 +130,30 @@ class FrozenFrames(nn.Module):
         lead = pictures.shape[:-3]
         flat = pictures.flatten(0, -4)  # (B, 3, H, W)
         maps = self.trunk(flat)  # (B, 4 width, H / 16, W / 16)
-        dilated = self.standardise(self._dilated(flat, maps))
-        vectors = self.layer4(maps).mean((-2, -1))  # (B, 8 width)
-        return FrameFeatures(vectors.unflatten(0, lead), dilated.unflatten(0, lead))
+        dilated = self.standardise(self._dilated(flat, maps))  # (B, 8 width, H / 16, W / 16)
+        return FrameFeatures(self._pooled(maps).unflatten(0, lead), dilated.unflatten(0, lead))
+
+    @torch.no_grad()
+    def vectors(self, pictures: Tensor) -> FrameVectors:
+        """Normalised pictures (..., 3, H, W) -> what grounding sees of them, with half of `forward`'s work."""
+        return FrameVectors(self._pooled(self.trunk(pictures.flatten(0, -4))).unflatten(0, pictures.shape[:-3]))
+
+    def _pooled(self, maps: Tensor) -> Tensor:
+        """The grounding trunk's maps -> (B, 8 width)."""
+        return self.layer4(maps).mean((-2, -1))
 
     def _dilated(self, pictures: Tensor, maps: Tensor) -> Tensor:
         """Pictures and the grounding trunk's maps of them -> (B, 8 width, H / 16, W / 16)."""
         return self.layer4_dilated(maps if self.trunk_dilated is None else self.trunk_dilated(pictures))
+
+
+class FrozenVectors(nn.Module):
+    """`FrozenFrames.vectors` as a network of its own, on the same parameters."""
+
+    def __init__(self, frames: FrozenFrames):
+        super().__init__()
+        self.frames = frames
+
+    def forward(self, pictures: Tensor) -> FrameVectors:
+        """Normalised pictures (..., 3, H, W) -> their vectors."""
+        return self.frames.vectors(pictures)

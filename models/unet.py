@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.convolutions import enlarged
+
 
 class UNet(nn.Module):
     """`channels` at the first level, doubled at each up to `max_channels`; `embedding` channels come out."""
@@ -43,8 +45,8 @@ class UNet(nn.Module):
         for level, convolution in enumerate(self.up):
             if level > 0:
                 x = torch.cat([skips[-level], x], dim=1)
-            x = functional.interpolate(functional.relu(x), scale_factor=2.0, mode="bilinear", align_corners=True)
-            x = convolution(x)
+            assert isinstance(convolution, nn.Conv2d)
+            x = enlarged(functional.relu(x), convolution)  # (B, O, F / 2**n, T / 2**n), bilinear, then convolved
             if level < len(self.up_norm):
                 x = self.up_norm[level](x)
         return x

@@ -30,7 +30,7 @@ from avsep.training.phase import Group, Phase
 from avsep.training.seeds import seed_everything
 from avsep.weights.resnet import resnet_weights
 from models.ccol import CCoL
-from models.resnet import FrameFeatures
+from models.resnet import FrameFeatures, FrameVectors, FrozenVectors
 from stages._ccol import about_of, ccol_of, data_of, schedule_of
 from stages._training import machine_of, show_of, spectrogram_of
 
@@ -38,7 +38,7 @@ START = Path("checkpoints/pretrained/resnet18.safetensors")
 
 
 def objective(
-    networks: CCoL, heard: Heard, seen: dict[str, FrameFeatures], *, symmetric: bool = False
+    networks: CCoL, heard: Heard, seen: Mapping[str, FrameFeatures | FrameVectors], *, symmetric: bool = False
 ) -> dict[str, Tensor]:
     """The phase's loss, a scalar."""
     g = networks.ground({name: magnitude.log1p() for name, magnitude in heard.solo.items()}, seen)
@@ -46,7 +46,7 @@ def objective(
 
 
 def validate(
-    networks: CCoL, heard: Heard, seen: dict[str, FrameFeatures], waves: Mapping[str, Tensor]
+    networks: CCoL, heard: Heard, seen: Mapping[str, FrameFeatures | FrameVectors], waves: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """Only grounding learns here."""
     return validation.grounding(networks, heard, seen)
@@ -61,6 +61,11 @@ def phase(params: GroundingParams) -> Phase:
     networks = ccol_of(params)
     networks.frames.load_resnet(resnet_weights(START, asdict(params)))
     lr, given = params.train.lr, params.grounding
+    if params.objective.as_published:  # batch norm moves with all that is looked at
+        frames, kind, learned_from = networks.frames, FrameFeatures, OBJECTS
+    else:
+        frames, kind = FrozenVectors(networks.frames), FrameVectors
+        learned_from = OBJECTS if params.objective.symmetric else ("A", "B")
     return Phase(
         stage="grounding",
         params=asdict(params),
@@ -70,8 +75,8 @@ def phase(params: GroundingParams) -> Phase:
         objective=partial(objective, symmetric=params.objective.symmetric),
         validate=validate,
         groups={"grounding": Group(list(networks.grounding.parameters()), lr * given.lr_grounding)},
-        data=data_of(params, networks.frames, "grounding", seen=OBJECTS, start=networks.start),
-        see=partial(see, networks.frames, FrameFeatures),
+        data=data_of(params, frames, "grounding", seen=learned_from, seen_in_validation=OBJECTS, start=networks.start),
+        see=partial(see, frames, kind),
         spectrogram=spectrogram_of(params),
         schedule=schedule_of(
             params,

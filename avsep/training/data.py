@@ -28,6 +28,7 @@ def training_data(
     *,
     heard: Sequence[str],
     seen: Sequence[str],
+    seen_in_validation: Sequence[str] | None = None,
     seed: int,
     stage: str,
     repeats: int,
@@ -42,7 +43,7 @@ def training_data(
     start: Callable[[Tensor], None] | None = None,
 ) -> tuple[TrainingMixtures, FixedMixtures]:
     """The random mixtures of the training videos (see TrainingMixtures) and the fixed ones of validation's, seen by
-    `frames`.
+    `frames`.  `seen_in_validation`: where these are other objects than `seen`, of which training learns.
 
     `cache`: the frozen features of all frames are computed now, once by each of a machine's `devices` processes.
     Before that, `start` is given the middle pictures of START_PICTURES training videos, evenly spaced, or of all if
@@ -50,7 +51,8 @@ def training_data(
     Raises InputError.
     """
     train, val = read_index(INDEX / "train.csv"), read_index(INDEX / "val.csv")
-    listed = FixedMixtures(read_mixtures(INDEX / "val_sep.csv", val), reader, heard=heard, seen=seen)
+    looked_at = seen if seen_in_validation is None else seen_in_validation
+    listed = FixedMixtures(read_mixtures(INDEX / "val_sep.csv", val), reader, heard=heard, seen=looked_at)
     mixtures = listed.only_audible().mixtures
     if len(mixtures) < len(listed):
         logging.warning("%d validation mixtures are left out: a silent window", len(listed) - len(mixtures))
@@ -80,7 +82,7 @@ def training_data(
             jitter=jitter,
             features=features,
         ),
-        FixedMixtures(mixtures, reader, heard=heard, seen=seen, features=features),
+        FixedMixtures(mixtures, reader, heard=heard, seen=looked_at, features=features),
     )
 
 
