@@ -160,7 +160,10 @@ def write_package(
             versions={"avsep": own_version(), "torch": str(torch.__version__)},
             files={name: str(_hash(temporary / name)) for name in names},
         )
-        write_json(temporary / CONFIG, {"model_type": "avsep", "format": FORMAT, **asdict(package)}, indent=2)
+        told = {"model_type": "avsep", "format": FORMAT, **asdict(package)}
+        if package.confidence is None:  # nothing in it is asked in words
+            del told["confidence"]
+        write_json(temporary / CONFIG, told, indent=2)
         write_text(temporary / CARD, card(package, {name: (temporary / name).stat().st_size for name in names}))
     return package
 
