@@ -10,10 +10,15 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from models.convolutions import loudest, worth_it
 from models.resnet import FrameFeatures, FrameVectors, FrozenFrames
 from models.unet import UNet
+
+# Values of a sound's first maps, from which on they are computed again for their gradient in place of being kept: a third
+# of what a step keeps of a sound at the paper's size, for a 200th of its multiplications.
+LARGE_MAPS = 10**6
 
 
 class SoundEncoder(nn.Module):
@@ -34,9 +39,13 @@ class SoundEncoder(nn.Module):
         self.features = nn.Sequential(*layers)
 
     def forward(self, log_magnitude: Tensor) -> Tensor:
-        x = self.features[:-3](log_magnitude)
-        last = self.features[-3]
-        assert isinstance(last, nn.Conv2d)
+        first, last = self.features[0], self.features[-3]
+        assert isinstance(first, nn.Conv2d) and isinstance(last, nn.Conv2d)
+        if torch.is_grad_enabled() and first.out_channels * log_magnitude[0].numel() >= LARGE_MAPS:
+            x = checkpoint(self.features[:3], log_magnitude, use_reentrant=False, preserve_rng_state=False)
+        else:
+            x = self.features[:3](log_magnitude)  # (B, channels, F / 2, T / 2)
+        x = self.features[3:-3](x)
         if worth_it(last, x, *x.shape[-2:]) and x.shape[-2] % 2 == x.shape[-1] % 2 == 0:
             return loudest(x, last).relu()  # the last pooling leaves out no place: the maximum of all is its maximum
         return self.features[-3:](x).amax((-2, -1))

@@ -160,3 +160,17 @@ def test_paper_sizes() -> None:
     assert networks.grounding.fc1.weight.shape == (512, 1024)
     assert networks.grounding.fc2.weight.shape == (128, 512)
     assert networks.separation.visual.weight.shape == (32, 512, 3, 3)
+
+
+def test_large_first_maps_are_computed_again_for_the_same_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder, x = SoundEncoder(4), noise(2, 1, 32, 16, seed=3)
+    gradients, kept = [], []
+    for large in (10**9, 0):
+        monkeypatch.setattr("models.ccol.LARGE_MAPS", large)
+        sizes: list[int] = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, to=sizes: (to.append(t.numel()), t)[1], lambda t: t):  # type: ignore[misc]
+            y = encoder(x).sum()
+        kept.append(sum(sizes))
+        gradients.append(torch.autograd.grad(y, list(encoder.parameters())))
+    assert all((one == other).all() for one, other in zip(*gradients, strict=True))
+    assert kept[1] < kept[0]
