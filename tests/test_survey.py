@@ -100,11 +100,11 @@ def manifest(project: Path) -> set[str]:
 
 def run_videos(project: Path, source: str, path: Path) -> str:
     asked = ["-S", "profile=smoke", "-S", f"videos.source={source}", "-S", f"videos.path={path}"]
-    return call(project, "timeout", "120", "dvc", "exp", "run", *asked, "videos")
+    return call(project, "timeout", "400", "dvc", "exp", "run", *asked, "videos")
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_dvc_reads_a_folder_as_stage_videos_does(checkout: Path, odd: Path) -> None:
     said = run_videos(checkout, "folder", odd)
     assert "videos: ignored, as no videos: 6 folder, 1 .txt, 1 link that leads nowhere, 1 pipe, 1 socket" in said
@@ -120,7 +120,7 @@ def test_dvc_reads_a_folder_as_stage_videos_does(checkout: Path, odd: Path) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_dvc_reads_imported_folders_behind_links(checkout: Path, clips: Path, tmp_path: Path) -> None:
     disk, given = tmp_path / "disk", tmp_path / "given"
     given.mkdir()
