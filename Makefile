@@ -14,7 +14,7 @@ pytest = OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 4 --dist load
 # of `make separate`
 OUT    ?= sounds
 
-.PHONY: help install repro separate pretrained-demo test lint format test-slow clean
+.PHONY: help install repro separate pretrained-demo test lint format test-slow bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -46,6 +46,13 @@ format: install  ## let ruff put the code into shape
 
 test-slow: install  ## the tests that run whole pipelines
 	$(in-env) $(pytest) -m slow
+
+bench: install  ## measure what docs/performance.md claims, beside the published way; on one thread, some ten minutes
+	$(in-env) OMP_NUM_THREADS=1 python -m benchmarks.step
+	$(in-env) OMP_NUM_THREADS=1 python -m benchmarks.step --parts
+	$(in-env) OMP_NUM_THREADS=1 python -m benchmarks.step --memory --batch 12
+	$(in-env) OMP_NUM_THREADS=1 python -m benchmarks.loading
+	$(in-env) OMP_NUM_THREADS=1 python -m benchmarks.training_step
 
 clean:  ## remove the tools' caches (not .venv, data, checkpoints or DVC's cache)
 	rm -rf .mypy_cache .pytest_cache .ruff_cache
