@@ -19,7 +19,7 @@ OUT    ?= sounds
 # of `make faults`
 TIMES  ?= 20
 
-.PHONY: help git install repro separate web pretrained-demo test lint format test-slow bad-inputs faults clean
+.PHONY: help git install repro separate web pretrained-demo test lint format test-slow bench bad-inputs faults clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -61,6 +61,13 @@ format: install  ## let ruff put the code into shape
 
 test-slow: install  ## the tests that run whole pipelines
 	$(in-env) $(pytest) -m slow
+
+bench: install  ## measure what docs/performance.md claims, beside the published way; on one thread, some ten minutes
+	$(in-env) OMP_NUM_THREADS=1 python -m benchmarks.step
+	$(in-env) OMP_NUM_THREADS=1 python -m benchmarks.step --parts
+	$(in-env) OMP_NUM_THREADS=1 python -m benchmarks.step --memory --batch 12
+	$(in-env) OMP_NUM_THREADS=1 python -m benchmarks.loading
+	$(in-env) OMP_NUM_THREADS=1 python -m benchmarks.training_step
 
 bad-inputs: install  ## read files of every kind, spoilt in every way: each is refused in one line, or listed
 	$(in-env) nice python -m tests.bad_inputs

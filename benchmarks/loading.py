@@ -114,7 +114,8 @@ def published_picture(path: Path, rows: NDArray[np.float32]) -> NDArray[np.float
     picture = picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.BICUBIC)
     left, top = (picture.width - READER.size) // 2, (picture.height - READER.size) // 2
     picture = picture.crop((left, top, left + READER.size, top + READER.size))
-    return ((np.asarray(picture, np.float32) / 255 - MEAN) / STD).transpose(2, 0, 1)
+    scaled = (np.asarray(picture, np.float32) / 255 - MEAN) / STD
+    return scaled.astype(np.float32).transpose(2, 0, 1)
 
 
 def ours(source: Source) -> Callable[[int], object]:

@@ -74,7 +74,7 @@ def params() -> EvaluateScenesParams:
         frames=Frames(fps=2, count=1, stride=1, resize=16, size=16, square=True, augment="none", cache=True),
         detect=Detect(threshold=0.05, nms=0.5, batch=2, phrase="a {}"),
         model=Model(**UNET, sound_channels=2, head_std=None, query_std=None),
-        objective=Objective(as_published=False, symmetric=True, gates="each", max_target=5.0),
+        objective=Objective(as_published=False, symmetric=True, gates="each", told="published", max_target=5.0),
         baseline=demo.baseline,
         ungated=demo.ungated,
         vast=Vast(**vast),
