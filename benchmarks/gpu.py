@@ -34,7 +34,7 @@ from models.ccol import CCoL
 
 WAYS = ("float32", "tf32", "bf16", "compiled")
 STEPS = 12  # at most, for one line of the table
-Step = Callable[[], None]
+Step = Callable[[], object]
 
 
 @contextlib.contextmanager

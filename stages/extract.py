@@ -130,8 +130,8 @@ def main(params: ExtractParams) -> None:
     if not usable:
         raise InputError(f"none of the {len(videos)} videos can be used: {LEDGER} says why, for each")
     write_metrics("extract", summary(rows, fps=fps, rate=rate))
-    made = len(todo)
-    write_made("extract", made=made, kept=len(videos) - made, gone=gone, seconds=time.monotonic() - start)
+    anew = len(todo)
+    write_made("extract", made=anew, kept=len(videos) - anew, gone=gone, seconds=time.monotonic() - start)
 
 
 def list_videos(source: str, path: str) -> list[Extraction]:

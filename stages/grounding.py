@@ -30,7 +30,7 @@ from avsep.training.phase import Group, Phase
 from avsep.training.seeds import seed_everything
 from avsep.weights.resnet import resnet_weights
 from models.ccol import CCoL
-from models.resnet import FrameFeatures, FrameVectors, FrozenVectors
+from models.resnet import FrameFeatures, FrameVectors, FrozenFrames, FrozenVectors
 from stages._ccol import about_of, ccol_of, data_of, schedule_of
 from stages._training import machine_of, show_of, spectrogram_of
 
@@ -61,9 +61,10 @@ def phase(params: GroundingParams) -> Phase:
     networks = ccol_of(params)
     networks.frames.load_resnet(resnet_weights(START, asdict(params)))
     lr, given = params.train.lr, params.grounding
-    if params.objective.as_published:  # batch norm moves with all that is looked at
-        frames, kind, learned_from = networks.frames, FrameFeatures, OBJECTS
-    else:
+    frames: FrozenFrames | FrozenVectors = networks.frames
+    kind: type[FrameFeatures | FrameVectors] = FrameFeatures
+    learned_from: tuple[str, ...] = OBJECTS
+    if not params.objective.as_published:  # there, batch norm moves with all that is looked at
         frames, kind = FrozenVectors(networks.frames), FrameVectors
         learned_from = OBJECTS if params.objective.symmetric else ("A", "B")
     return Phase(

@@ -35,7 +35,7 @@ from avsep.media.sounds import load_sound
 from avsep.media.wav import duration, loudest_db, read_window, write_wav
 from avsep.packaging.folder import copy_package, read_package
 from avsep.params.loading import read
-from avsep.report import page, tables
+from avsep.report import mixtures, sounds, tables
 from avsep.scenes.files import Other, Player, Truth, list_scenes, read_stem, read_truth, write_truth
 from avsep.scoring.localisation import true_box
 from avsep.separate import Separator, trained_in
@@ -548,9 +548,9 @@ def shown(name: str) -> Callable[[Path], Path]:
     return write
 
 
-entry("the report's arrays", "npz", shown("arrays.npz"))(lambda folder: page.read_arrays(folder / "arrays.npz"))
-entry("the report's picture", "jpg", shown("A.jpg"))(lambda folder: page.read_picture(folder / "A.jpg"))
-entry("the report's sound", "wav", shown("mixture.wav"))(lambda folder: page.sound_uri(folder / "mixture.wav"))
+entry("the report's arrays", "npz", shown("arrays.npz"))(lambda folder: mixtures.read_arrays(folder / "arrays.npz"))
+entry("the report's picture", "jpg", shown("A.jpg"))(lambda folder: mixtures.read_picture(folder / "A.jpg", "evaluate"))
+entry("the report's sound", "wav", shown("mixture.wav"))(lambda folder: sounds.read_wav(folder / "mixture.wav"))
 
 
 # --- Archives
