@@ -10,12 +10,12 @@ objective.symmetric takes the mean over all that can stand for A, B and C (solo_
 checkpoints/pretrained, data/index -> checkpoints/grounding
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from avsep.clips.index import OBJECTS
 from avsep.clips.mixtures import Heard
@@ -61,6 +61,9 @@ def phase(params: GroundingParams) -> Phase:
     networks = ccol_of(params)
     networks.frames.load_resnet(resnet_weights(START, asdict(params)))
     lr, given = params.train.lr, params.grounding
+    frames: nn.Module
+    kind: type[FrameFeatures | FrameVectors]
+    learned_from: Sequence[str]
     if params.objective.as_published:  # batch norm moves with all that is looked at
         frames, kind, learned_from = networks.frames, FrameFeatures, OBJECTS
     else:
