@@ -56,7 +56,7 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def elapsed(run: Step, device: torch.device) -> float:
+def elapsed(run: Callable[[], object], device: torch.device) -> float:
     """Seconds by the clock, until the device has done it."""
     wait(device)
     start = time.perf_counter()
