@@ -10,12 +10,12 @@ objective.symmetric takes the mean over all that can stand for A, B and C (solo_
 checkpoints/pretrained, data/index -> checkpoints/grounding
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from avsep.clips.index import OBJECTS
 from avsep.clips.mixtures import Heard

@@ -20,6 +20,15 @@ def open_container(path: Path, options: dict[str, str]) -> av.container.InputCon
     return av.open(f"file:{path.absolute()}", options=options, metadata_errors="replace")
 
 
+def heard(container: av.container.InputContainer) -> av.AudioStream:
+    """The stream of sound that a player plays: the one that is marked as the default, or else the first.
+
+    Raises IndexError if there is none.
+    """
+    streams = container.streams.audio
+    return next((one for one in streams if one.disposition & av.stream.Disposition.default), streams[0])
+
+
 def moving(container: av.container.InputContainer) -> av.VideoStream | None:
     """The first stream of pictures; a cover is none."""
     cover = av.stream.Disposition.attached_pic

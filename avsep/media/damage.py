@@ -16,7 +16,7 @@ from pathlib import Path
 
 import av
 
-from avsep.media.containers import ONLY, moving, open_container
+from avsep.media.containers import ONLY, heard, moving, open_container
 
 Span = tuple[float, float]
 """From and to in seconds from the file's start; `FOREVER` is behind every end."""
@@ -66,13 +66,13 @@ def survey(video: Path) -> Damage:
     """As `damage_of`, in this process. Raises av.FFmpegError for a file that cannot be opened."""
     found = Damage()
     with open_container(video, ONLY) as container:
-        shown, heard = moving(container), container.streams.audio[0]
+        shown, sounding = moving(container), heard(container)
         assert shown is not None
         first = (container.start_time or 0) / av.time_base
         seen, listened = _Pictures(found, first), _Sound(found, first)
-        for stream in (shown, heard):
+        for stream in (shown, sounding):
             stream.codec_context.thread_type = "NONE"  # so that a packet's error is told at that packet
-        for packet in _packets(container, shown, heard):
+        for packet in _packets(container, shown, sounding):
             (seen if packet.stream_index == shown.index else listened).take(packet)
         found.pictures, found.sound = seen.spans(), listened.spans()
     return found

@@ -25,7 +25,7 @@ import soundfile
 
 from avsep.errors import InputError
 from avsep.files.whole import temporary_for, whole_file
-from avsep.media.containers import ONLY, SOUND_ONLY, moving, open_container
+from avsep.media.containers import ONLY, SOUND_ONLY, heard, moving, open_container
 from avsep.media.damage import FOREVER, Damage, damage_of
 from avsep.media.frames import pack
 from avsep.media.machine import PLAIN, PLAIN_SOUND, Kinds, cannot_be_read, fault_of_machine, first_line
@@ -193,6 +193,7 @@ class Ends(NamedTuple):
     pictures: float
     sound: float
     shared: bool = False  # it tells one end alone, of the longer of the two
+    track: int = 0  # which of its streams of sound is taken
 
 
 Tell = Callable[[str], object]
@@ -207,7 +208,7 @@ OUTLAST = 0.5  # seconds that one may go on after the other's end, beside half a
 
 
 def probe(video: Path) -> Ends:
-    """Reads what a file says of its first streams of pictures and of sound.
+    """Reads what a file says of its first stream of pictures and of the sound that a player plays.
 
     Raises Unusable; InputError for a fault of the machine.
     """
@@ -223,7 +224,9 @@ def probe(video: Path) -> Ends:
             if not container.streams.audio:
                 raise Unusable("no sound stream")
             first = (container.start_time or 0) / av.time_base
-            streams = (pictures, container.streams.audio[0])
+            sound = heard(container)
+            streams = (pictures, sound)
+            track = container.streams.audio.index(sound)
             ends = [_end(container, stream) for stream in streams]
             if None in ends:  # as a browser records
                 ends = _last(container, streams)
@@ -233,8 +236,8 @@ def probe(video: Path) -> Ends:
         if fault is not None or error.errno in (errno.EMFILE, errno.ENFILE):
             raise machines_fault(video, fault or str(error.strerror)) from None
         raise Unusable(f"unreadable: {error.strerror}") from None
-    seen, heard = (max(0.0, (end or 0.0) - first) for end in ends)
-    return Ends(seen, heard, shared)
+    seen, sounds = (max(0.0, (end or 0.0) - first) for end in ends)
+    return Ends(seen, sounds, shared, track)
 
 
 def _end(container: av.container.InputContainer, stream: av.stream.Stream) -> float | None:
@@ -278,7 +281,7 @@ def extract(
 
     Frame n (from 1) is what is seen at (n - 0.5) / fps seconds; sample 0 of the sound is heard at second 0.
     Pictures are as a player shows them, upright, of square pixels and not interlaced; of several streams the first is
-    taken.
+    taken, and of sound the one that is marked as the default.
     What counts is what was decoded, whatever the file says of itself.  Of a file whose sound and pictures do not begin
     and end together, and of a damaged one, whole frames are kept that have both, with their sound, joined; `tell` is
     told what is left out.
@@ -290,11 +293,11 @@ def extract(
     """
     with _both_or_neither(frames, wav) as temporary:
         ends = probe(video)
-        damage = _take_apart(video, temporary, fps, rate)
+        damage = _take_apart(video, temporary, fps, rate, ends.track)
         count = sum(1 for _ in temporary.glob("*.jpg"))
         samples = _samples(temporary)
-        seen, heard = (first_time(temporary / name) for name in FIRST)
-        decoded = Decoded(seen, heard, count / fps, samples / rate)
+        seen, sounding = (first_time(temporary / name) for name in FIRST)
+        decoded = Decoded(seen, sounding, count / fps, samples / rate)
         if count == 0:
             raise Unusable(f"too short: {ends.pictures:.2f} s of pictures hold no frame at {fps} a second")
         if samples == 0:
@@ -386,7 +389,7 @@ def _damaged(damage: Damage, end: float) -> Iterator[str]:
         yield f"damaged: {', '.join(told[:3])}{f' and {len(told) - 3} more' if len(told) > 3 else ''}"
 
 
-def _take_apart(video: Path, folder: Path, fps: int, rate: int) -> Damage:
+def _take_apart(video: Path, folder: Path, fps: int, rate: int, track: int) -> Damage:
     """Writes a video's 000001.jpg, ..., sound.wav and what `FIRST` names into `folder`; gives what is damaged.
 
     Raises Unusable, and InputError.
@@ -395,7 +398,8 @@ def _take_apart(video: Path, folder: Path, fps: int, rate: int) -> Damage:
     def command(source: Path, strict: bool) -> list[str]:
         # filters begun anew where a picture's size changes would count seconds from 0 again
         opened = ffmpeg_python.input(_name(source.absolute()), threads=1, **{"reinit_filter:v": 0}, **ONLY)
-        written = ffmpeg_python.merge_outputs(_pictures(opened, fps), _sound(opened, rate))
+        sound = _sound(opened, rate, track if source == video else 0)
+        written = ffmpeg_python.merge_outputs(_pictures(opened, fps), sound)
         return _command(written, *(["-xerror"] if strict else []), "-filter_threads", "1")
 
     try:
@@ -511,11 +515,11 @@ def _pictures(source: Stream, fps: int) -> Stream:
     return source["V:0"].output("%06d.jpg", format="image2", threads=1, **jpeg, **BITEXACT)  # V: a cover is none
 
 
-def _sound(source: Stream, rate: int) -> Stream:
-    """The first stream of sound, mono, 16 bit, from second 0 on, as sound.wav."""
+def _sound(source: Stream, rate: int, track: int = 0) -> Stream:
+    """A stream of sound, mono, 16 bit, from second 0 on, as sound.wav."""
     filters = [*first_filters(FIRST[1], audio=True), f"aresample={rate}:async=1:first_pts=0"]
     mono = {"af": ",".join(filters), "ac": 1, "c:a": "pcm_s16le"}
-    return source["a:0"].output("sound.wav", format="wav", **mono, **BITEXACT)
+    return source[f"a:{track}"].output("sound.wav", format="wav", **mono, **BITEXACT)
 
 
 def _name(path: Path) -> str:

@@ -69,7 +69,7 @@ def write_shown(path: Path, about: About, wav: Path | None, size: Size, sound: S
             thick = max(2, height // 160)
             filters += f",sendcmd=f=boxes.txt,drawbox@b={first}:color={colour_of(sound.number)}:t={thick}"
         heard = [] if wav is None else ["-i", f"file:{wav.absolute()}"]
-        mapped = ["-map", "0:V:0", "-map", "0:a:0" if wav is None else "1:a:0"]
+        mapped = ["-map", "0:V:0", "-map", f"0:a:{about.track}" if wav is None else "1:a:0"]
         command = [*about.decoded, *heard, *mapped, "-vf", filters, *trimmed, *_H264, *_AAC, *_FIRST]
         write_by([*command, "-y", "-f", "mp4", f"file:{path.absolute()}"], path, Path(folder))
 

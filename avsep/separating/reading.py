@@ -25,7 +25,7 @@ from PIL import Image
 from torch import Tensor
 
 from avsep.errors import InputError
-from avsep.media.containers import ANY, moving, open_container
+from avsep.media.containers import ANY, heard, moving, open_container
 from avsep.media.ffmpeg import (
     FIRST,
     START_TOLERANCE,
@@ -67,6 +67,7 @@ class About:
     seconds: float  # of its sound
     pictures: float | None  # seconds of pictures; None: it has none
     start: float = 0.0  # second of the file from which on both are there; all else is counted from it
+    track: int = 0  # which of its streams of sound is heard
     notes: list[str] = field(default_factory=list)  # what is left out or lacks
 
     def note(self, said: str) -> None:
@@ -93,7 +94,8 @@ def about(path: Path, *, pictures: bool) -> About:
             shown = moving(container)
             if not container.streams.audio:
                 raise InputError(f"{path} cannot be used: no sound stream")
-            sound = container.streams.audio[0]
+            sound = heard(container)
+            track = container.streams.audio.index(sound)
             rate, channels = sound.rate, sound.channels
             long = float(sound.duration * sound.time_base) if sound.duration and sound.time_base else None
             whole = container.duration / av.time_base if container.duration else 0.0
@@ -110,7 +112,7 @@ def about(path: Path, *, pictures: bool) -> About:
         seen, seconds = ends.pictures, max(ends.sound, seconds if ends.shared else 0)
     if not rate or not channels:
         raise InputError(f"{path} cannot be used: its sound says neither rate nor channels")
-    found = About(path, rate, channels, seconds, seen)
+    found = About(path, rate, channels, seconds, seen, track=track)
     return found if seen is None else _in_step(found)
 
 
@@ -118,10 +120,10 @@ def _in_step(about: About) -> About:
     """A video from where on it has both pictures and sound, as they are decoded. Raises InputError if there is none."""
     with tempfile.TemporaryDirectory() as folder:
         command = list(about.decoded)
-        for stream, name, audio in (("V", FIRST[0], False), ("a", FIRST[1], True)):
+        for stream, name, audio in (("V:0", FIRST[0], False), (f"a:{about.track}", FIRST[1], True)):
             kind = "a" if audio else "v"
             filters = ",".join(first_filters(name, audio))
-            command += ["-map", f"0:{stream}:0", f"-frames:{kind}", "1", f"-{kind}f", filters, "-f", "null", "-"]
+            command += ["-map", f"0:{stream}", f"-frames:{kind}", "1", f"-{kind}f", filters, "-f", "null", "-"]
         with _running(command, about.path, Path(folder)) as pipe:
             pipe.read()
         pictures, sound = (first_time(Path(folder) / name) for name in FIRST)
@@ -207,7 +209,7 @@ def opened(about: About, fps: int, rate: int) -> Iterator[tuple[Kept, Iterator[I
 
 def _decode(about: About, pictures: Pictures, wav: Path, fps: int, rate: int) -> Generator[Image.Image, None, None]:
     # the sound as stage extract takes it, and pictures as there but for their size and a JPEG's rounding
-    mono = ["-map", "0:a:0", "-af", _heard(about, rate), "-ac", "1", "-c:a", "pcm_s16le", "-y"]
+    mono = ["-map", f"0:a:{about.track}", "-af", _heard(about, rate), "-ac", "1", "-c:a", "pcm_s16le", "-y"]
     command = list(about.decoded)
     if about.pictures is not None:
         filters = (
@@ -249,7 +251,7 @@ def _heard(about: About, rate: int) -> str:
 
 def sound_of(about: About) -> Iterator[Tensor]:
     """A file's sound as it is, at its own rate, all channels: blocks (C, n), full scale at 1."""
-    whole = ["-map", "0:a:0", "-af", _heard(about, about.rate), "-ac", str(about.channels)]
+    whole = ["-map", f"0:a:{about.track}", "-af", _heard(about, about.rate), "-ac", str(about.channels)]
     with _running([*about.decoded, *whole, "-c:a", "pcm_f32le", "-f", "f32le", "pipe:1"], about.path) as pipe:
         frame = 4 * about.channels
         while content := pipe.read(BLOCK * frame):

@@ -36,6 +36,18 @@ def test_frames_and_sound_of_any_container_and_name(make_video: MakeVideo, tmp_p
     assert [p.name for p in (tmp_path / "%03d").iterdir() if p.name.startswith(".")] == []
 
 
+@pytest.mark.parametrize(("marked", "hertz"), [(0, 330), (1, 1000)])
+def test_of_two_sounds_the_default_one_is_taken(make_video: MakeVideo, tmp_path: Path, marked: int, hertz: int) -> None:
+    one = make_video(tmp_path / "one.mp4", seconds=3, sound="sine=330")
+    other = make_video(tmp_path / "other.mp4", seconds=3, sound="sine=1000")
+    files = ["-i", str(one), "-i", str(other), "-map", "0:v", "-map", "0:a", "-map", "1:a", "-c", "copy"]
+    marks = ["-disposition:a", "0", f"-disposition:a:{marked}", "default"]
+    subprocess.run([ffmpeg(), "-v", "error", *files, *marks, str(tmp_path / "two.mkv")], check=True)
+    extract(tmp_path / "two.mkv", tmp_path / "a", tmp_path / "a.wav", fps=2, rate=RATE)
+    sound, rate = soundfile.read(tmp_path / "a.wav")
+    assert np.abs(np.fft.rfft(sound)).argmax() * rate / len(sound) == pytest.approx(hertz, abs=2)
+
+
 def test_twice_the_same_bytes(make_video: MakeVideo, tmp_path: Path) -> None:
     video = make_video(tmp_path / "a.mp4", seconds=2)
     for name in ("x", "y"):
