@@ -27,6 +27,7 @@ from avsep.media.wav import write_wav
 from avsep.params import stages as params
 from avsep.params.loading import check
 from avsep.scoring.summary import Rows, headline, summarise
+from avsep.systems.confidence import read_phrase_gate
 from avsep.training.loop import Learner, learn
 from avsep.training.phase import Phase
 from avsep.weights import clip as clip_weights
@@ -239,6 +240,8 @@ def test_evaluation_follows_from_what_was_heard() -> None:
     assert left.sum() + len(skipped) - len(of_pairs) == 2 * 3
     phrases = pd.read_csv("metrics/phrases.csv")
     assert (phrases["accepted"] == (phrases["confidence"] >= round(found["phrase_threshold"], 6))).all()
+    kept = read_phrase_gate()  # of the working directory
+    assert kept is not None and kept.threshold == found["phrase_threshold"]
     assert set(phrases["mixture"]) == set(pairs["mixture"])
     for system, gate in found["gates"].items():
         rows = pairs[pairs["system"] == system]
