@@ -1,5 +1,6 @@
 """A project folder of which evaluation is all that has not run: tiny data, random weights, and params that fit them."""
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -44,5 +45,6 @@ def write_project() -> None:
     Path("data/index/rejected.csv").write_text("class,id,stage,reason\n", encoding="utf-8")
     outcomes.write_weights(Path(), tiny_values())
     Path("metrics").mkdir(exist_ok=True)
-    Path("metrics/index.json").write_text("{}", encoding="utf-8")
+    counted = {"videos": {"train": 8, "val": 4, "test": 4}, "mixtures": {"val": 4, "test": 8}}
+    Path("metrics/index.json").write_text(json.dumps(counted), encoding="utf-8")
     write_scenes(Path("metrics"), kinds=())

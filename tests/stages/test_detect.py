@@ -160,6 +160,7 @@ def test_results_do_not_depend_on_what_else_is_detected(looked_at: list[tuple[st
     detect.main(params())
     first = results()
     Path("data/detection_results/cello/b.mp4.npy").unlink()
+    shutil.rmtree("data/unfinished")  # what a run that was stopped could go on with
     looked_at.clear()
     detect.main(params())
     assert {name for name, _ in looked_at} == {"b"} and results() == first
@@ -340,7 +341,9 @@ def test_an_imported_pickle_is_not_opened(tmp_path: Path) -> None:
     given = tmp_path / "published/detection_results/cello/a.mp4.npy"
     given.parent.mkdir(parents=True)
     np.save(given, np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(InputError, match=r"is no array of detections \([^()]*\); mend or remove it: without one"):
+    with pytest.raises(
+        InputError, match=r"is no array of detections .*; mend or remove it: without one"
+    ):
         detect.main(imported(tmp_path, {}))
 
 

@@ -251,7 +251,7 @@ def test_what_a_killed_run_left_is_cleaned_and_what_it_did_is_kept(
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        (None, "cannot be read"),
+        (None, "is missing: run stage videos"),
         ("class,id,file\n", "lists no videos"),
         ("class;id\ncello;a\n", "line 2: no class, id and file"),
         ("class,id,file\ncello,a,cello/a.mp4\ncello,a,cello/b.mp4\n", "line 3: cello/a is listed twice"),

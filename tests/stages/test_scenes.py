@@ -66,5 +66,5 @@ def test_mistakes_are_told() -> None:
     (scenes.SCENES / "plain_00.truth.json").write_text('{"kind": "plain"}')
     with pytest.raises(InputError, match=r"plain_00\.truth\.json does not tell what is in the scene"):
         read_truth(scenes.SCENES, "plain_00")
-    with pytest.raises(InputError, match=r"plain_00/player_0\.wav is no sound that can be read"):
+    with pytest.raises(InputError, match=r"plain_00/player_0\.wav is missing: run stage scenes again"):
         read_stem(scenes.SCENES, "plain_00", "player_0.wav", 11025, 100)

@@ -184,9 +184,8 @@ def moved(before: str, after: str) -> set[str]:
 
 
 def test_each_phase_moves_its_networks_from_where_the_one_before_left_them() -> None:
-    assert moved("grounding", "colearning") == {"separation"}, "the demo's grounding rests there"
-    assert moved("colearning", "cyclic") == {"grounding", "separation"}
     for first, second in (("grounding", "colearning"), ("colearning", "cyclic")):
+        assert moved(first, second) == {"grounding", "separation"}
         one, other = (load_weights(f"checkpoints/{stage}/weights.safetensors") for stage in (first, second))
         values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         steps = 2 * values["train"]["lr"] * values[second]["lr_grounding"]
@@ -208,7 +207,8 @@ def test_queries_start_apart_on_the_maps_that_are_cached(stage: str) -> None:
     (name, frame), features = next(iter(train.features.items()))
     video = next(video for video in train.videos if video.name == name)
     seen = networks.frames(torch.from_numpy(train.reader.picture(video, frame))[None])
-    torch.testing.assert_close(features[1], seen.map[0], rtol=1e-4, atol=1e-4)
+    kept, expected = (features[0], seen.vector) if stage == "grounding" else (features[1], seen.map)
+    torch.testing.assert_close(kept, expected[0], rtol=1e-4, atol=1e-4)
 
 
 def test_every_aggregate_follows_from_the_rows() -> None:
@@ -401,7 +401,7 @@ def test_captions_that_learn_do_not_decay_and_are_told_of_in_memory() -> None:
     sample = resting.data()[0][0, 0]
     needs = [learner.needs(sample, torch.device("cpu")) for learner in learners]
     unet = sum(parameter.nbytes for parameter in networks.unet.parameters())
-    assert needs[0].optimizer == 2 * unet, "Muon's, at most"
+    assert unet < needs[0].optimizer < 2 * unet, "Muon's: one value of a matrix's, Adam's two of all others"
     assert needs[1].optimizer == unet + taught.captions.nbytes, "SGD's momentum"
     assert needs[0].weights == needs[1].weights
 
