@@ -341,9 +341,7 @@ def test_an_imported_pickle_is_not_opened(tmp_path: Path) -> None:
     given = tmp_path / "published/detection_results/cello/a.mp4.npy"
     given.parent.mkdir(parents=True)
     np.save(given, np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(
-        InputError, match=r"is no array of detections .*; mend or remove it: without one"
-    ):
+    with pytest.raises(InputError, match=r"is no array of detections .*; mend or remove it: without one"):
         detect.main(imported(tmp_path, {}))
 
 

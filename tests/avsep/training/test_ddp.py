@@ -157,7 +157,8 @@ def test_two_processes_learn_what_one_does(stage: str, changes: dict[str, dict[s
     published = changes is PUBLISHED
     for name, values in curves(stage).items():
         tolerance = 3e-3 if published else 1e-5 if name.startswith("train/") else 1e-3
-        assert values == pytest.approx(alone[name], rel=tolerance, abs=3 * tolerance), name
+        wider = 100 if name.endswith("gradient_norm") else 1  # its square adds up the rounding of all gradients
+        assert values == pytest.approx(alone[name], rel=wider * tolerance, abs=3 * wider * tolerance), name
     both = load_weights(f"checkpoints/{stage}/weights.safetensors")
     assert both.keys() == weights.keys()
     if published:
