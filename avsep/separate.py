@@ -203,7 +203,10 @@ class Separator:
                 raise InputError(f"system {self._given} sees objects: words need one that is asked in words")
             return self._given
         if self._given is None and not fit and words:
-            raise InputError(f"{self.root} holds no system that is asked in words: add trimodal to evaluate.systems")
+            raise InputError(
+                f"{self.root} holds no system that is asked in words: add trimodal to evaluate.systems,"
+                " and of a package to package.systems"
+            )
         if self._given is not None:  # asked in words, it gives objects what their classes' phrases do
             return self._given
         return next((entry.name for entry in fit if entry.first), (fit or self.trained)[0].name)

@@ -16,13 +16,16 @@ OWN = {"checkpoints", "pretrained"}  # folders of ours: what is missing in them 
 
 
 def default_model(checkout: Path = Path(__file__).parents[2]) -> Path:
-    """The model that is taken if none is named: of this folder the package, or what was trained; of the checkout that
-    avsep runs from the package, or the copy of the demo's that git keeps. Raises InputError if there is none."""
+    """The model that is taken if none is named: of this folder what was trained and measured, or the package, which may
+    hold less; of the checkout that avsep runs from the package, or the copy of the demo's that git keeps.
+
+    Raises InputError if there is none.
+    """
     here = Path()
-    trained = (here / "params.yaml").is_file() and any((here / "checkpoints").glob("*/best.safetensors"))
+    measured = (here / "params.yaml").is_file() and (here / "metrics/evaluate.json").is_file()
     for folder, there in (
+        (here, measured and any((here / "checkpoints").glob("*/best.safetensors"))),
         (here / PACKAGE, is_package(here / PACKAGE)),
-        (here, trained),
         (checkout / PACKAGE, is_package(checkout / PACKAGE)),
         (checkout / DEMO, is_package(checkout / DEMO)),
     ):

@@ -314,7 +314,7 @@ def test_without_a_name_what_is_here_is_taken(
     assert default_model(checkout) == checkout / "pretrained/demo"
     shutil.copytree(packed, checkout / "checkpoints/package")
     assert default_model(checkout) == checkout / "checkpoints/package"
-    shutil.copytree(root, here, dirs_exist_ok=True, ignore=shutil.ignore_patterns("package"))
-    assert default_model(checkout) == Path()
     shutil.copytree(packed, here / "checkpoints/package")
     assert default_model(checkout) == Path("checkpoints/package")
+    shutil.copytree(root, here, dirs_exist_ok=True, ignore=shutil.ignore_patterns("package"))
+    assert default_model(checkout) == Path()
