@@ -108,7 +108,7 @@ def test_two_at_once_are_told_and_params_that_were_not_run_are_not_recorded(
         finally:
             os.kill(stage, signal.SIGCONT)
         said, _ = first.communicate()
-    assert by_hand.returncode == 1 and by_hand.stderr.count("\n") == 1
+    assert by_hand.returncode == 1 and by_hand.stderr.count("\n") == 2
     assert f"stage extract works in this folder already (process {stage} on" in by_hand.stderr
     assert second.returncode != 0 and "Traceback" not in second.stderr
     assert first.returncode != 0 and "extract.rate was 9000, is 10000" in said and "Traceback" not in said, said
