@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 from torchvision.ops import batched_nms, box_convert, clip_boxes_to_image, remove_small_boxes
 from transformers import (
@@ -20,10 +21,11 @@ from transformers import (
     Owlv2ForObjectDetection,
     Owlv2Processor,
 )
-from transformers.utils.logging import disable_progress_bar
+from transformers.utils import logging as transformers_logging
 
 MOST = 100  # detections of a picture, as many as torchvision's detectors give
 SMALLEST = 0.01  # pixels of a box's side; torchvision's detectors drop narrower ones too
+VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",))  # any of them will do
 
 
 def load_zero_shot(
@@ -40,14 +42,39 @@ def load_zero_shot(
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if not isinstance(config, dict) or config.get("model_type") != network_class.config_class.model_type:
         raise ValueError(f"{folder / 'config.json'} is not of {network_class.config_class.model_type}")
-    disable_progress_bar()  # weights load in seconds
-    network, loading = network_class.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-    )
+    if not any(all((folder / name).is_file() for name in names) for names in VOCABULARIES):
+        # transformers would read every phrase as the same unknown word
+        raise ValueError(f"{folder} has no vocabulary: neither {' nor '.join(map(' with '.join, VOCABULARIES))}")
+    if (weights := folder / "model.safetensors").is_file():  # else transformers says what it looked for
+        _refuse_weights(weights, config)
+    transformers_logging.disable_progress_bar()  # weights load in seconds
+    told = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # else a table in colours of what is refused in a line below
+    try:
+        network, loading = network_class.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+        )
+    finally:
+        transformers_logging.set_verbosity(told)
     if lacking := sorted(loading["missing_keys"]):
         raise ValueError(f"{folder} lacks the weights {lacking[0]} and {len(lacking) - 1} others of {kind}")
     processor = processor_class.from_pretrained(folder, local_files_only=True)
     return detector_class(network, processor, phrases, threshold=threshold, nms=nms).eval()
+
+
+def _refuse_weights(path: Path, config: dict[str, Any]) -> None:
+    """Raises ValueError for what transformers would take: weights that are no floats, and more layers than there are
+    weights, which it would build first, for hours."""
+    with safe_open(path, framework="pt") as file:
+        names = list(file.keys())
+        kinds = {name: file.get_slice(name).get_dtype() for name in names}
+    for name, kind in kinds.items():
+        if name.endswith(("weight", "bias")) and not kind.startswith(("F", "BF")):
+            raise ValueError(f"{path}: {name} is of {kind}")
+    for part in (config, *(value for value in config.values() if isinstance(value, dict))):
+        for name, value in part.items():
+            if "layers" in name and isinstance(value, int) and value > len(names):
+                raise ValueError(f"its {name} is {value}, and {path} holds {len(names)} weights")
 
 
 class ZeroShotDetector(nn.Module):

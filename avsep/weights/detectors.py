@@ -7,6 +7,7 @@ all detections are imported there may be no detector: it holds no weights, and `
 stage that depends on the one file depends on the bytes of the folder, which is there for such a detector alone.
 """
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +22,7 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from avsep.errors import InputError
 from avsep.files.ledgers import digest
-from avsep.files.reading import refusing
+from avsep.files.reading import refuse_other_kinds, refusing
 from avsep.files.whole import whole_folder
 from avsep.media.detections import Rows
 from avsep.weights.about import PRETRAINED, About, Kind, describe, read_about, refuse_other
@@ -170,7 +171,11 @@ def _nothing(**told: Any) -> About:
 
 
 def _taken(source: Path) -> list[Path]:
-    return [source / name for name in FILES if (source / name).is_file()]
+    """What there is of FILES. Raises InputError for a link that leads nowhere, and for what is no plain file."""
+    there = [source / name for name in FILES if os.path.lexists(source / name)]
+    for path in there:
+        refuse_other_kinds(path, "file of a detector")
+    return there
 
 
 def _load_zero_shot(

@@ -132,6 +132,8 @@ def _where() -> str:
 def try_all(names: list[str], seed: int, every: int = 1) -> Iterator[Tried]:
     """All bad inputs of these entries, or one of `every`."""
     logging.getLogger().setLevel(logging.INFO)
+    gc.collect()
+    gc.freeze()  # what the libraries hold is not looked through again before each input
     for name in names:
         entry = ENTRIES[name]
         with tempfile.TemporaryDirectory() as good, tempfile.TemporaryDirectory() as root:

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import faults
 
-TINY = ["videos.classes=[cello,flute,trumpet,tuba]", "videos.seconds=5.0", "extract.fps=1"]
+TINY = ["videos.classes=[cello,flute,trumpet,tuba]", "scenes.players=[2,3]", "videos.seconds=5.0", "extract.fps=1"]
 
 
 @pytest.fixture(scope="module")

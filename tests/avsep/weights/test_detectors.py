@@ -1,6 +1,7 @@
 """The detector on the disk: which kind it is, what it is asked, and the files of a zero-shot one."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,32 @@ def test_what_is_not_taken_over_does_not_count(tmp_path: Path) -> None:
     load_zero_shot("owlv2", source, ["a cello"], threshold=0.5, nms=0.5)
     with pytest.raises(InputError, match=r"^source cannot be used as a detector owlv2 \(.*no file named model"):
         check_zero_shot("owlv2", source)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda folder: (folder / "tokenizer.json").unlink(), "has no vocabulary"),
+        (lambda folder: _relink(folder / "tokenizer.json"), "is no file of a detector that can be read"),
+        (lambda folder: _change(folder / "config.json", "vision_config", 10**6), "num_hidden_layers is 1000000"),
+    ],
+)
+def test_what_transformers_would_take_in_silence_is_refused(spoil: Callable[[Path], None], told: str) -> None:
+    folder = write_zero_shot("owlv2", Path("source"))
+    spoil(folder)
+    with pytest.raises(InputError, match=told):
+        check_zero_shot("owlv2", folder)
+
+
+def _relink(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+def _change(path: Path, part: str, layers: int) -> None:
+    values = json.loads(path.read_text())
+    values[part]["num_hidden_layers"] = layers
+    path.write_text(json.dumps(values))
 
 
 def test_the_hub_is_asked_for_one_commit_and_for_known_files_alone(monkeypatch: pytest.MonkeyPatch) -> None:
