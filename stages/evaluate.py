@@ -101,7 +101,12 @@ def read_split(split: str, index: Path = Path("data/index")) -> list[Mixture]:
 
 
 def calibrate(
-    questions: Questions, mixtures: Sequence[Mixture], gate: float | None, max_false_mutes: float
+    questions: Questions,
+    mixtures: Sequence[Mixture],
+    *,
+    gate: float | None,
+    max_false_mutes: float,
+    level: float | None,
 ) -> Calibrated:
     """By validation's mixtures. Raises InputError if none of them sounds."""
     read = list(questions.read(pair_tasks(mixtures), silent=lambda task, video: None))
@@ -116,7 +121,7 @@ def calibrate(
         gates = {name: gate for name, system in questions.systems.items() if hasattr(system, "ground")}
     else:
         probabilities = sounding_probabilities(questions, questions.batches(read))
-        gates = {name: calibrated_gate(values, max_false_mutes) for name, values in probabilities.items()}
+        gates = {name: calibrated_gate(values, max_false_mutes, level) for name, values in probabilities.items()}
     gates |= dict.fromkeys(others_waves(questions.systems), pairs.ROUNDED)  # which answer yes or no
     return Calibrated(gates, confidence, threshold)
 
@@ -210,7 +215,13 @@ def main(params: EvaluateParams) -> None:
     batch = params.evaluate.batch
     # of its own, since nothing of validation's videos is needed later
     of_validation = Questions(systems, asked, setup.reader, setup.spectrogram, params.device, batch)
-    calibration = calibrate(of_validation, val, params.evaluate.gate, params.evaluate.max_false_mutes)
+    calibration = calibrate(
+        of_validation,
+        val,
+        gate=params.evaluate.gate,
+        max_false_mutes=params.evaluate.max_false_mutes,
+        level=params.evaluate.mutes_level,
+    )
     questions = Questions(systems, asked, setup.reader, setup.spectrogram, params.device, batch)
     score_pairs(
         ask_all(questions, questions.batches(questions.read(pair_tasks(test))), calibration.confidence),

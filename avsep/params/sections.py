@@ -363,6 +363,7 @@ class Evaluate:
     external: dict[str, str]
     gate: Probability | None
     max_false_mutes: Share
+    mutes_level: Share | None
     synonyms: dict[str, str]
     unmatched: list[str]
     batch: Count

@@ -28,12 +28,22 @@ def grounding_scores(probabilities: Sequence[float], sounding: Sequence[bool], t
     }
 
 
-def calibrated_gate(sounding: Sequence[float], max_false_mutes: float) -> float:
+def calibrated_gate(sounding: Sequence[float], max_false_mutes: float, level: float | None = None) -> float:
     """The highest gate that mutes, probability < gate, at most this share of the objects that sound.
 
-    Chosen on validation: a gate that is read off the test mixtures says nothing about other ones.
+    Chosen on validation: a gate that is read off the test mixtures says nothing about other ones.  But neither is the
+    share of a few objects that of all others.  With a `level` of confidence its upper limit is held in place of the
+    share itself, by Clopper and Pearson (Biometrika 1934); where there are too few objects to be that sure, the gate is
+    the lowest of their probabilities, which mutes none of them.
     """
-    return sorted(sounding)[math.floor(max_false_mutes * len(sounding))]
+    count = len(sounding)
+    if level is None:
+        return sorted(sounding)[math.floor(max_false_mutes * count)]
+    from scipy.stats import beta  # takes a second to import
+
+    muted = np.arange(count)
+    limits = beta.ppf(level, muted + 1, count - muted)  # of the share, if so many are muted; they grow
+    return sorted(sounding)[max(np.count_nonzero(limits <= max_false_mutes) - 1, 0)]
 
 
 def reliability(probabilities: Sequence[float], sounding: Sequence[bool], bins: int) -> pd.DataFrame:

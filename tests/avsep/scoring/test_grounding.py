@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import binom
 from torchmetrics.functional.classification import binary_calibration_error
 
 from avsep.scoring.grounding import (
@@ -56,6 +57,24 @@ def test_the_calibrated_gate_is_the_highest_that_mutes_no_more_than_the_share(sh
     gate = calibrated_gate(sounding, share)
     assert sum(p < gate for p in sounding) == muted
     assert sum(p < gate + 1e-9 for p in sounding) > share * 5
+
+
+@pytest.mark.parametrize("count", [99, 100, 200, 1000])
+def test_so_many_are_muted_as_would_seldom_be_so_few_were_the_share_larger(count: int) -> None:
+    sounding = np.random.default_rng(count).random(count).tolist()
+    gate = calibrated_gate(sounding, 0.03, 0.95)
+    muted = sum(p < gate for p in sounding)
+    assert binom.cdf(muted + 1, count, 0.03) > 0.05
+    assert muted == 0 or binom.cdf(muted, count, 0.03) <= 0.05
+
+
+def test_a_gate_with_confidence_mutes_too_many_of_others_seldom() -> None:
+    random = np.random.default_rng(0)
+    # of objects whose probabilities are uniform, a gate mutes as large a share as it is itself
+    gates = [calibrated_gate(random.random(150).tolist(), 0.05, 0.9) for _ in range(300)]
+    assert np.mean(np.array(gates) > 0.05) <= 0.1 + 3 * 0.018  # three standard errors
+    gates = [calibrated_gate(random.random(150).tolist(), 0.05) for _ in range(300)]
+    assert np.mean(np.array(gates) > 0.05) > 0.4
 
 
 def test_the_reliability_of_known_probabilities() -> None:
