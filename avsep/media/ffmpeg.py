@@ -204,6 +204,7 @@ _ONE_END = {"asf", "flv"}  # containers (.wmv, .flv) that tell how long they are
 START_TOLERANCE = 0.5  # seconds that sound or pictures may start late; what lies before is filled up
 APART = 1.5  # times that imported frames may be longer than their sound, or the other way round
 END_TOLERANCE = 0.25  # seconds of sound that may lack: codecs count their padding differently
+LEAST_BYTES = 10  # a second; silence over a still picture takes 50
 OUTLAST = 0.5  # seconds that one may go on after the other's end, beside half a frame of rounding
 
 
@@ -378,6 +379,14 @@ class Decoded(NamedTuple):
             yield f"cut off: at {lacking[0][0]:.1f} s of {lacking[0][1]:.1f} s"
 
 
+def longest(path: Path) -> float:
+    """Seconds that a file may last: of what says it lasts longer, no more is decoded.
+
+    A few damaged bytes can put a picture years behind the one before, and ffmpeg would fill the gap.
+    """
+    return max(1.0, path.stat().st_size / LEAST_BYTES)
+
+
 def starts_late(pictures: float, sound: float) -> str:
     """Which of them starts late, and when, in seconds."""
     return f"pictures start late: at {pictures:.1f} s" if pictures >= sound else f"sound starts late: at {sound:.1f} s"
@@ -395,11 +404,13 @@ def _take_apart(video: Path, folder: Path, fps: int, rate: int, track: int) -> D
     Raises Unusable, and InputError.
     """
 
+    most = longest(video)
+
     def command(source: Path, strict: bool) -> list[str]:
         # filters begun anew where a picture's size changes would count seconds from 0 again
         opened = ffmpeg_python.input(_name(source.absolute()), threads=1, **{"reinit_filter:v": 0}, **ONLY)
-        sound = _sound(opened, rate, track if source == video else 0)
-        written = ffmpeg_python.merge_outputs(_pictures(opened, fps), sound)
+        sound = _sound(opened, rate, most, track if source == video else 0)
+        written = ffmpeg_python.merge_outputs(_pictures(opened, fps, most), sound)
         return _command(written, *(["-xerror"] if strict else []), "-filter_threads", "1")
 
     try:
@@ -451,7 +462,9 @@ def take_over(sound: Path, pictures: Path, frames: Path, wav: Path, fps: int, ra
 
         def command(source: Path, strict: bool) -> list[str]:
             opened = ffmpeg_python.input(_name(source.absolute()), threads=1, **SOUND_ONLY)
-            return _command(_sound(opened, rate), *(["-xerror"] if strict else []), "-filter_threads", "1")
+            return _command(
+                _sound(opened, rate, longest(sound)), *(["-xerror"] if strict else []), "-filter_threads", "1"
+            )
 
         _run(sound, command, temporary, plain=PLAIN_SOUND)
         samples = soundfile.info(temporary / "sound.wav").frames
@@ -499,8 +512,8 @@ def _keep(folder: Path, count: int, kept: Sequence[int], fps: int, rate: int) ->
     return len(kept), sum(map(len, pieces))
 
 
-def _pictures(source: Stream, fps: int) -> Stream:
-    """The first stream of pictures as frames 000001.jpg, ...; ffmpeg has turned them upright."""
+def _pictures(source: Stream, fps: int, most: float) -> Stream:
+    """The first stream of pictures as frames 000001.jpg, ..., of `most` seconds; ffmpeg has turned them upright."""
     filters = [  # each leaves alone what needs none of it
         *first_filters(FIRST[0], audio=False),
         "scale",  # to the first picture's size
@@ -511,14 +524,14 @@ def _pictures(source: Stream, fps: int) -> Stream:
         "scale=w=max(1\\,round(iw*sar)):h=ih:out_color_matrix=bt601",
     ]
     # as an option, not as `source.filter`: a graph that gives no frame, of a video that is too short, ends in an error
-    jpeg = {"vf": ",".join(filters), "c:v": "mjpeg", "pix_fmt": "yuvj420p", "q:v": 2}
+    jpeg = {"vf": ",".join(filters), "c:v": "mjpeg", "pix_fmt": "yuvj420p", "q:v": 2, "t": most}
     return source["V:0"].output("%06d.jpg", format="image2", threads=1, **jpeg, **BITEXACT)  # V: a cover is none
 
 
-def _sound(source: Stream, rate: int, track: int = 0) -> Stream:
-    """A stream of sound, mono, 16 bit, from second 0 on, as sound.wav."""
+def _sound(source: Stream, rate: int, most: float, track: int = 0) -> Stream:
+    """A stream of sound, mono, 16 bit, from second 0 on, `most` seconds, as sound.wav."""
     filters = [*first_filters(FIRST[1], audio=True), f"aresample={rate}:async=1:first_pts=0"]
-    mono = {"af": ",".join(filters), "ac": 1, "c:a": "pcm_s16le"}
+    mono = {"af": ",".join(filters), "ac": 1, "c:a": "pcm_s16le", "t": most}
     return source[f"a:{track}"].output("sound.wav", format="wav", **mono, **BITEXACT)
 
 

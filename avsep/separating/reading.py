@@ -34,6 +34,7 @@ from avsep.media.ffmpeg import (
     ffmpeg,
     first_filters,
     first_time,
+    longest,
     probe,
     starts_late,
 )
@@ -210,6 +211,7 @@ def opened(about: About, fps: int, rate: int) -> Iterator[tuple[Kept, Iterator[I
 def _decode(about: About, pictures: Pictures, wav: Path, fps: int, rate: int) -> Generator[Image.Image, None, None]:
     # the sound as stage extract takes it, and pictures as there but for their size and a JPEG's rounding
     mono = ["-map", f"0:a:{about.track}", "-af", _heard(about, rate), "-ac", "1", "-c:a", "pcm_s16le", "-y"]
+    most = ["-t", f"{longest(about.path)}"]
     command = list(about.decoded)
     if about.pictures is not None:
         filters = (
@@ -217,9 +219,9 @@ def _decode(about: About, pictures: Pictures, wav: Path, fps: int, rate: int) ->
             f"scale=w=max(1\\,round(iw*sar)):h=ih,setsar=1,"
             f"scale=w=min(iw\\,{LARGEST}):h=min(ih\\,{LARGEST}):force_original_aspect_ratio=decrease"
         )
-        shown = ["-map", "0:V:0", "-vf", filters, "-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"]
-        command += shown
-    with _running([*command, *mono, str(wav)], about.path) as pipe:
+        shown = ["-map", "0:V:0", "-vf", filters, "-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe"]
+        command += [*shown, *most, "pipe:1"]
+    with _running([*command, *mono, *most, str(wav)], about.path) as pipe:
         while (header := pipe.readline()).startswith(b"P6"):
             width, height = map(int, pipe.readline().split())
             pipe.readline()
@@ -252,7 +254,8 @@ def _heard(about: About, rate: int) -> str:
 def sound_of(about: About) -> Iterator[Tensor]:
     """A file's sound as it is, at its own rate, all channels: blocks (C, n), full scale at 1."""
     whole = ["-map", f"0:a:{about.track}", "-af", _heard(about, about.rate), "-ac", str(about.channels)]
-    with _running([*about.decoded, *whole, "-c:a", "pcm_f32le", "-f", "f32le", "pipe:1"], about.path) as pipe:
+    most = ["-t", f"{longest(about.path)}"]
+    with _running([*about.decoded, *whole, "-c:a", "pcm_f32le", "-f", "f32le", *most, "pipe:1"], about.path) as pipe:
         frame = 4 * about.channels
         while content := pipe.read(BLOCK * frame):
             samples = np.frombuffer(content[: len(content) // frame * frame], "<f4").reshape(-1, about.channels)

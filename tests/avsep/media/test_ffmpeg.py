@@ -197,3 +197,13 @@ def test_a_playlist_does_not_lead_to_other_files(make_video: MakeVideo, tmp_path
     (tmp_path / "a.mp4").write_text("ffconcat version 1.0\nfile other.mp4\n")
     with pytest.raises(Unusable, match="unreadable"):
         extract(tmp_path / "a.mp4", tmp_path / "a", tmp_path / "a.wav", fps=1, rate=RATE)
+
+
+def test_a_gap_of_years_is_not_filled(tmp_path: Path) -> None:
+    video, said = tmp_path / "gap.mkv", list[str]()
+    inputs = ["-f", "lavfi", "-i", "testsrc=size=64x48:rate=8:duration=2", "-f", "lavfi", "-t", "2", "-i", "sine=440"]
+    later = ["-vf", "setpts='if(gt(N,11),PTS+1e8/TB,PTS)'", "-fps_mode", "passthrough", "-threads", "1"]
+    subprocess.run([ffmpeg(), "-loglevel", "error", *inputs, *later, str(video)], check=True)
+    frames, samples = extract(video, tmp_path / "frames.zip", tmp_path / "sound.wav", 1, 11025, tell=said.append)
+    assert (frames, samples) == (2, 22050)
+    assert len(said) == 1 and said[0].startswith("cut off: at 2.0 s of 1")
