@@ -155,13 +155,14 @@ def test_what_ffmpeg_is_asked(make_video: MakeVideo, tmp_path: Path, monkeypatch
     )
     filters = f"{first},scale,yadif=deint=interlaced,fps=2:start_time=0"
     filters += ",scale=w=max(1\\,round(iw*sar)):h=ih:out_color_matrix=bt601"
+    most = video.stat().st_size / 10
     expected = f"""
         -nostdin -loglevel error -xerror -filter_threads 1
         -format_whitelist mov,matroska,avi,flv,mpeg,mpegts,ogg,asf -protocol_whitelist file
         -reinit_filter:v 0 -threads 1 -i file:VIDEO
-        -map 0:V:0 -f image2 -c:v mjpeg {bitexact} -pix_fmt yuvj420p -q:v 2 -threads 1 -vf {filters} %06d.jpg
-        -map 0:a:0 -f wav -ac 1 -af {heard},aresample={RATE}:async=1:first_pts=0 -c:a pcm_s16le {bitexact} sound.wav
-        -y
+        -map 0:V:0 -f image2 -c:v mjpeg {bitexact} -pix_fmt yuvj420p -q:v 2 -t {most} -threads 1 -vf {filters} %06d.jpg
+        -map 0:a:0 -f wav -ac 1 -af {heard},aresample={RATE}:async=1:first_pts=0 -c:a pcm_s16le {bitexact} -t {most}
+        sound.wav -y
     """
     assert asked.read_text().replace(str(video), "VIDEO").splitlines() == expected.split()
 
