@@ -130,7 +130,7 @@ def read_stem(folder: Path, name: str, stem: str, rate: int, samples: int) -> Wa
     again = "run stage scenes again"
     with reading(path, "sound", again):
         wave, own = soundfile.read(path, dtype="float32")
-        if wave.ndim != 1 or not np.isfinite(wave).all() or not RATES[0] <= own <= RATES[1]:
+        if wave.ndim != 1 or not len(wave) or not np.isfinite(wave).all() or not RATES[0] <= own <= RATES[1]:
             raise ValueError(f"{own} Hz, shape {wave.shape}: finite numbers of one channel are needed")
     common = math.gcd(rate, own)
     wave = resample_poly(wave, rate // common, own // common)[:samples].astype(np.float32)

@@ -54,7 +54,10 @@ def hash_of(weights: Mapping[str, Tensor]) -> str:
 
 
 def load_torch(path: Path) -> dict[str, Tensor]:
-    """A state dict as torch.save wrote it, on the CPU. Raises InputError for a file that is none, or damaged."""
+    """A state dict as torch.save wrote it, on the CPU.
+
+    Raises InputError for a file that is none, or damaged, and for numbers that are none.
+    """
     with reading(path, "state dict saved by torch"):
         _refuse_compressed(path)
         try:
@@ -66,6 +69,7 @@ def load_torch(path: Path) -> dict[str, Tensor]:
         for name, value in weights.items()
     ):
         raise InputError(f"{path} is no state dict, it holds more than named tensors: save `model.state_dict()`")
+    refuse_not_finite(weights, path)
     return weights
 
 

@@ -92,7 +92,7 @@ def _any_file(good: bytes, random: np.random.Generator) -> Iterator[Bad]:
     yield Bad("a link to nothing", lambda path: path.symlink_to("nowhere"))
     yield Bad("a link to itself", lambda path: path.symlink_to(path.name))
     yield Bad("a link to an endless device", lambda path: path.symlink_to("/dev/zero"))
-    yield Bad("a hole of 4 GB", _hole)
+    yield Bad("a hole of 2 GB", _hole)
 
 
 def _folder(path: Path) -> None:
@@ -102,7 +102,7 @@ def _folder(path: Path) -> None:
 
 def _hole(path: Path) -> None:
     with path.open("wb") as file:
-        file.truncate(4 << 30)
+        file.truncate(2 << 30)
 
 
 class _Runs:
@@ -602,7 +602,7 @@ def _safetensors(good: bytes, random: np.random.Generator) -> Iterator[Bad]:
             ("bytes behind its end", {name: {**header[name], "data_offsets": [2**50, 2**50 + end - start]}}),
         ):
             kept = {k: v for k, v in header.items() if word != "another name" or k != name}
-            same = changed.get(name, {}).get("shape") == header[name]["shape"] and word == "a flat shape"
+            same = changed.get(name) == header[name]
             yield Bad(f"{name} has {word}", made({**kept, **changed}), refused=not same)
     told = header.get("__metadata__", {})
     for key, value in told.items():

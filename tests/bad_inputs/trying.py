@@ -30,7 +30,7 @@ from avsep.media.ffmpeg import Unusable
 from tests.bad_inputs.entries import ENTRIES, Entry
 from tests.bad_inputs.spoiling import CANARY, Bad, faults
 
-SECONDS = 10  # for one input
+SECONDS = 20  # for one input, on a machine that is busy
 MEMORY = 1 << 30  # bytes beyond what the process has before
 
 
