@@ -21,12 +21,12 @@ from torch import Tensor
 
 from avsep.errors import InputError
 from avsep.fetch import SOURCES, fetch
+from avsep.models.ccol import CCoL
+from avsep.models.sound_of_pixels import SoundOfPixels
+from avsep.models.vast import VAST
 from avsep.weights.about import PUBLISHED, About
 from avsep.weights.checkpoints import hash_of, load_torch, load_weights, save_weights
 from avsep.weights.clip import CLIP
-from models.ccol import CCoL
-from models.sound_of_pixels import SoundOfPixels
-from models.vast import VAST
 
 # Layers that the published grounding network keeps and never uses.
 UNUSED = re.compile(r"grounding\.fc_[va][12]\.")

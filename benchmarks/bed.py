@@ -28,11 +28,11 @@ from torch import Tensor, nn
 from avsep.clips.mixtures import Heard, hear, mixed
 from avsep.demo import sound
 from avsep.media.spectrogram import Spectrogram
+from avsep.models.ccol import Synthesizer
+from avsep.models.unet import UNet
 from avsep.scoring.validation import improvements
 from avsep.training.masks import weighted_l1
 from avsep.training.optimizers import optimizer
-from models.ccol import Synthesizer
-from models.unet import UNet
 
 RATE = 11025  # Hz
 CLASSES = tuple(sound.PARTS)

@@ -69,9 +69,9 @@ def prepare(at: Path, profile: str, settings: list[str], upto: list[str]) -> Non
     at.mkdir(parents=True)
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True).stdout
     for name in tracked.splitlines():
-        if (ROOT / name).is_file() and name != "dvc.lock":
+        if ((ROOT / name).is_file() or (ROOT / name).is_symlink()) and name != "dvc.lock":
             (at / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, at / name)
+            shutil.copyfile(ROOT / name, at / name, follow_symlinks=False)  # avsep/models is a link
     subprocess.run(["git", "init", "-q"], cwd=at, check=True)
     compose_and_dump(str(at / "params.yaml"), str(at / "conf"), None, "config", "", [f"profile={profile}", *settings])
     call(at, "dvc", "repro", *upto)

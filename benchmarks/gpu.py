@@ -28,9 +28,9 @@ from torch.utils.data import DataLoader
 from avsep.clips.datasets import EpochSampler, TrainingMixtures
 from avsep.clips.index import OBJECTS, SOUNDING
 from avsep.clips.mixtures import hear
+from avsep.models.ccol import CCoL
 from benchmarks import loading
 from benchmarks.step import LOOKED_AT, OBJECTIVES, PAPER, Given, Size, batch_of, multiplications, networks_of
-from models.ccol import CCoL
 
 WAYS = ("float32", "tf32", "bf16", "compiled")
 STEPS = 12  # at most, for one line of the table

@@ -27,10 +27,10 @@ from PIL import Image
 
 from avsep.files.hashes import COARSE
 from avsep.media.frames import frame_name, pack
+from avsep.models.detector import build_detector
 from avsep.params.sections import Detect, Detector, Extract, Frames, ResNet, Videos
 from avsep.params.stages import DetectParams, ExtractParams
 from avsep.weights.detectors import save_detector
-from models.detector import build_detector
 from stages import detect, extract
 
 FRAMES = 24

@@ -29,6 +29,8 @@ from avsep.clips.index import Mixture, Video, video, write_index, write_mixtures
 from avsep.media.detections import write_detections
 from avsep.media.frames import frame_name, pack
 from avsep.media.wav import write_wav
+from avsep.models.clip import build_clip
+from avsep.models.resnet import ResNet18
 from avsep.params import loading, sections
 from avsep.params import stages as reading
 from avsep.training.data import INDEX
@@ -40,8 +42,6 @@ from avsep.weights import resnet as resnet_weights
 from avsep.weights.about import PRETRAINED, describe
 from avsep.weights.captions import Caption, save_captions
 from avsep.weights.checkpoints import save_weights
-from models.clip import build_clip
-from models.resnet import ResNet18
 from stages import baseline, colearning, cyclic, finetune, grounding, trimodal, ungated
 
 STAGES: dict[str, tuple[Callable[[Any], Phase], type]] = {

@@ -20,8 +20,8 @@ from avsep.clips.index import OBJECTS, SOUNDING
 from avsep.clips.mixtures import FAINTEST
 from avsep.media import spectrogram
 from avsep.media.spectrogram import Spectrogram
-from models.ccol import CCoL, SoundEncoder
-from models.unet import UNet
+from avsep.models.ccol import CCoL, SoundEncoder
+from avsep.models.unet import UNet
 
 SOLO = (("A", "A"), ("A", "B"), ("C", "C"), ("C", "D"))  # sound, object: looked at, and not learned from
 Pictures = Mapping[str, Tensor]  # of each object (B, N, 3, H, W)

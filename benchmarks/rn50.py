@@ -14,8 +14,8 @@ from dataclasses import asdict
 import torch
 from torch.nn import functional
 
+from avsep.models.clip import FrozenCLIP, build_clip
 from avsep.params.sections import RN50
-from models.clip import FrozenCLIP, build_clip
 
 FRAMES, CAPTIONS, ROUNDS = 8, 16, 5
 

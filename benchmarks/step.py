@@ -27,10 +27,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from avsep.clips.index import OBJECTS, SOUNDING
 from avsep.clips.mixtures import hear
 from avsep.media.spectrogram import Spectrogram
+from avsep.models.ccol import CCoL
+from avsep.models.resnet import FrameFeatures
 from avsep.training.loop import keep_freed_memory
 from benchmarks import published
-from models.ccol import CCoL
-from models.resnet import FrameFeatures
 from stages import colearning, cyclic, grounding
 
 
@@ -42,7 +42,7 @@ class Size:
     how: Spectrogram = field(default_factory=lambda: Spectrogram(n_fft=1022, hop=256, log_bins=256, align_corners=True))
     frames: int = 3
     pixels: int = 224
-    networks: Mapping[str, int] | None = None  # of models.ccol.CCoL, beside its defaults
+    networks: Mapping[str, int] | None = None  # of avsep.models.ccol.CCoL, beside its defaults
 
 
 PAPER = Size()

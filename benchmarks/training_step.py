@@ -15,10 +15,10 @@ import torch
 from avsep.clips.index import SOUNDING
 from avsep.clips.mixtures import hear
 from avsep.media.spectrogram import Spectrogram
+from avsep.models.resnet import FrameFeatures
+from avsep.models.ungated import Ungated
 from avsep.training.loop import keep_freed_memory
 from avsep.training.masks import weighted_l1
-from models.resnet import FrameFeatures
-from models.ungated import Ungated
 
 BATCH, SAMPLES, HOP, STEPS = 16, 31752, 504, 12
 

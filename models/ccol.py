@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from models.convolutions import loudest, worth_it
-from models.resnet import FrameFeatures, FrameVectors, FrozenFrames
-from models.unet import UNet
+from avsep.models.convolutions import loudest, worth_it
+from avsep.models.resnet import FrameFeatures, FrameVectors, FrozenFrames
+from avsep.models.unet import UNet
 
 # Values of a sound's first maps, from which on they are computed again for their gradient in place of being kept: a
 # third of what a step keeps of a sound at the paper's size, for a 200th of its multiplications.

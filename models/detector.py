@@ -17,7 +17,7 @@ from torchvision.models.detection.backbone_utils import BackboneWithFPN, resnet_
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign
 
-from models.resnet import ResNet18
+from avsep.models.resnet import ResNet18
 
 # The small detector's anchors: sides as shares of the picture's short side, one for each level of the pyramid
 # (layer2, layer3, layer4 and that one pooled), and heights over widths.

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from models.ccol import Separation
-from models.resnet import Trunk, residual_layer
-from models.unet import start_small
+from avsep.models.ccol import Separation
+from avsep.models.resnet import Trunk, residual_layer
+from avsep.models.unet import start_small
 
 
 class FrameMaps(NamedTuple):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.convolutions import enlarged
+from avsep.models.convolutions import enlarged
 
 
 class UNet(nn.Module):

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from models.ccol import Separation, start_queries
-from models.resnet import FrameFeatures, FrozenFrames
+from avsep.models.ccol import Separation, start_queries
+from avsep.models.resnet import FrameFeatures, FrozenFrames
 
 
 class Ungated(nn.Module):

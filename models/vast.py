@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.clip import LOGIT_SCALE
-from models.unet import start_small
+from avsep.models.clip import LOGIT_SCALE
+from avsep.models.unet import start_small
 
 Name = TypeVar("Name", bound=Hashable)
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from avsep.clips.datasets import ClipReader
 from avsep.clips.index import SOUNDING
+from avsep.models.ccol import CCoL
 from avsep.params.stages import CcolParams
 from avsep.training.data import training_data
 from avsep.training.optimizers import optimizer
@@ -17,7 +18,6 @@ from avsep.training.phase import Samples, Schedule
 from avsep.weights.about import About, Kind, describe, refuse_other
 from avsep.weights.ccol import CCOL
 from avsep.weights.checkpoints import load_into, load_weights
-from models.ccol import CCoL
 from stages._training import classes_of, steps_of
 
 

@@ -1,8 +1,8 @@
 """VAST's teacher, as each stage that asks it makes it of its params."""
 
+from avsep.models.clip import FrozenCLIP
 from avsep.params.stages import CaptionsParams, VastParams
 from avsep.weights.clip import load_teacher
-from models.clip import FrozenCLIP
 
 
 def teacher_of(params: CaptionsParams | VastParams) -> FrozenCLIP:

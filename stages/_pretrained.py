@@ -15,6 +15,9 @@ from torchvision.models.detection import FasterRCNN
 
 from avsep.demo.stills import Still, render_stills, render_views
 from avsep.media.annotations import OpenImages
+from avsep.models.clip import build_clip
+from avsep.models.detector import build_detector
+from avsep.models.resnet import ResNet18
 from avsep.parallel import spread
 from avsep.params.stages import PretrainedParams
 from avsep.pretraining.clip import train_clip
@@ -25,9 +28,6 @@ from avsep.pretraining.pictures import Squares, squares
 from avsep.pretraining.resnet import train_resnet
 from avsep.training.seeds import seed_everything
 from avsep.weights.checkpoints import load_into
-from models.clip import build_clip
-from models.detector import build_detector
-from models.resnet import ResNet18
 
 RESNET_SEES = ("whole", "around", "near")  # views of a still: Views
 CLIP_SEES = ("whole", "near")  # VAST asks by whole pictures

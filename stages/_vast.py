@@ -10,6 +10,8 @@ import torch
 
 from avsep.clips.datasets import ClipReader
 from avsep.clips.index import SOUNDING
+from avsep.models.clip import FrozenCLIP
+from avsep.models.vast import VAST
 from avsep.params.stages import VastParams
 from avsep.training.data import INDEX, training_data
 from avsep.training.optimizers import optimizer
@@ -22,8 +24,6 @@ from avsep.weights.checkpoints import load_into, load_weights
 from avsep.weights.clip import CLIP, clip_hash
 from avsep.weights.phrases import phrase_of
 from avsep.weights.vast import VAST as KIND
-from models.clip import FrozenCLIP
-from models.vast import VAST
 from stages._clip import teacher_of
 from stages._training import classes_of, machine_of, show_of, spectrogram_of, steps_of
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from avsep.clips.index import SOUNDING
 from avsep.clips.mixtures import Heard
 from avsep.media.spectrogram import Spectrogram
+from avsep.models.sound_of_pixels import FrameMaps, SoundOfPixels
 from avsep.params.stages import BaselineParams
 from avsep.run import run
 from avsep.scoring import validation
@@ -33,7 +34,6 @@ from avsep.training.seeds import seed_everything
 from avsep.training.shown import OBJECT, Shown, ratio
 from avsep.weights.resnet import resnet_weights
 from avsep.weights.sound_of_pixels import SOUND_OF_PIXELS
-from models.sound_of_pixels import FrameMaps, SoundOfPixels
 from stages._ccol import about_of, data_of, reader_of
 from stages._training import machine_of, show_of, spectrogram_of, steps_of
 

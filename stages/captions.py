@@ -29,20 +29,20 @@ from torch.nn import functional
 
 import avsep.clips.datasets
 import avsep.media.frames
-import models.clip
+import avsep.models.clip
 from avsep.clips.datasets import ClipReader
 from avsep.clips.index import Video, read_index
 from avsep.files.ledgers import fingerprint
 from avsep.files.metrics import write_made, write_metrics
 from avsep.files.working import refuse_changed
 from avsep.media.frames import read_jpeg
+from avsep.models.clip import LOGIT_SCALE, FrozenCLIP
 from avsep.params.stages import CaptionsParams
 from avsep.progress import progress
 from avsep.run import run
 from avsep.training.seeds import seed_everything
 from avsep.weights.captions import Caption, load_captions, save_captions
 from avsep.weights.clip import class_queries, clip_hash
-from models.clip import LOGIT_SCALE, FrozenCLIP
 from stages._clip import teacher_of
 
 INDEX = Path("data/index/train.csv")
@@ -112,7 +112,7 @@ def main(params: CaptionsParams) -> None:
 
 def fingerprints(middle: Mapping[Video, int], settings: Mapping[str, object]) -> dict[Video, str]:
     """Of each video: a hash of all that its caption is made from, its `middle` frame, the code and `settings`."""
-    code = [Path(module.__file__ or "") for module in (models.clip, avsep.media.frames, avsep.clips.datasets)]
+    code = [Path(module.__file__ or "") for module in (avsep.models.clip, avsep.media.frames, avsep.clips.datasets)]
     versions = {"torch": torch.__version__, "open_clip": open_clip.__version__, "pillow": PIL.__version__}
     shared = fingerprint([], [*code, Path(__file__)], {**settings, **versions})
     return {

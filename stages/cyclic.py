@@ -30,6 +30,8 @@ from torch import Tensor
 
 from avsep.clips.index import OBJECTS
 from avsep.clips.mixtures import Heard
+from avsep.models.ccol import CCoL
+from avsep.models.resnet import FrameFeatures
 from avsep.params.stages import CyclicParams
 from avsep.run import run
 from avsep.scoring import validation
@@ -41,8 +43,6 @@ from avsep.training.losses import Gates, Told, by_solo, gated_separation, negati
 from avsep.training.masks import weighted_l1
 from avsep.training.phase import Group, Phase
 from avsep.training.seeds import seed_everything
-from models.ccol import CCoL
-from models.resnet import FrameFeatures
 from stages._ccol import about_of, ccol_of, data_of, schedule_of, take_over
 from stages._training import machine_of, show_of, spectrogram_of
 

@@ -28,9 +28,9 @@ import torch
 import torchvision
 from torch import nn
 
+import avsep.models.detector
+import avsep.models.resnet
 import avsep.weights.detectors
-import models.detector
-import models.resnet
 from avsep.errors import InputError
 from avsep.files.finished import Finished
 from avsep.files.hashes import Hashes
@@ -178,7 +178,7 @@ def fingerprints(
 def made_with(params: DetectParams, asked: Sequence[str] | None) -> tuple[list[Path], dict[str, Any]]:
     """What decides the results beside the frames: source files, and plain values; `asked` are the classes that a
     detector is asked for in words."""
-    modules = (avsep.weights.detectors, models.detector, models.resnet, detections, frames)
+    modules = (avsep.weights.detectors, avsep.models.detector, avsep.models.resnet, detections, frames)
     code = [Path(module.__file__ or "") for module in modules] + [Path(__file__)]
     settings: dict[str, Any] = {
         "weights": digest([DETECTOR]),  # of a zero-shot detector it tells the hash of all its files
@@ -195,7 +195,7 @@ def made_with(params: DetectParams, asked: Sequence[str] | None) -> tuple[list[P
             "options": [params.resnet.width, params.detector.backbone, params.detector.channels],
             "sizes": [params.detector.min_size, params.detector.max_size],
         }
-    code.append(Path(models.detector.__file__).with_name("zero_shot.py"))
+    code.append(Path(avsep.models.detector.__file__).with_name("zero_shot.py"))
     return code, settings | {
         "asked": [phrase_of(name, params.detect.phrase) for name in asked],
         "transformers": version("transformers"),

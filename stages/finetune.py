@@ -24,12 +24,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from avsep.clips.mixtures import Heard
+from avsep.models.vast import VAST, Seen
 from avsep.params.stages import FinetuneParams
 from avsep.run import run
 from avsep.training.loop import learn
 from avsep.training.phase import Phase
 from avsep.training.vast import mask_losses, separate, weighted_sum
-from models.vast import VAST, Seen
 from stages._vast import schedule_of, vast_phase
 
 START = Path("checkpoints/trimodal/best.safetensors")

@@ -19,6 +19,8 @@ from torch import Tensor
 
 from avsep.clips.index import OBJECTS
 from avsep.clips.mixtures import Heard
+from avsep.models.ccol import CCoL
+from avsep.models.resnet import FrameFeatures, FrameVectors, FrozenFrames, FrozenVectors
 from avsep.params.stages import GroundingParams
 from avsep.run import run
 from avsep.scoring import validation
@@ -29,8 +31,6 @@ from avsep.training.losses import one_of, solo_grounding
 from avsep.training.phase import Group, Phase
 from avsep.training.seeds import seed_everything
 from avsep.weights.resnet import resnet_weights
-from models.ccol import CCoL
-from models.resnet import FrameFeatures, FrameVectors, FrozenFrames, FrozenVectors
 from stages._ccol import about_of, ccol_of, data_of, schedule_of
 from stages._training import machine_of, show_of, spectrogram_of
 

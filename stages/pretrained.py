@@ -28,6 +28,8 @@ from torchvision.models.detection import FasterRCNN
 
 from avsep.demo.stills import render_stills, render_views
 from avsep.files.metrics import write_metrics
+from avsep.models.clip import build_clip
+from avsep.models.resnet import ResNet18
 from avsep.params.stages import PretrainedParams
 from avsep.pretraining.clip import measure_clip
 from avsep.pretraining.detector import measure_detector, still_item
@@ -42,8 +44,6 @@ from avsep.weights import resnet as resnet_weights
 from avsep.weights.about import PRETRAINED, describe
 from avsep.weights.checkpoints import save_weights
 from avsep.weights.detectors import check_zero_shot, find_zero_shot, save_detector, save_no_detector, save_zero_shot
-from models.clip import build_clip
-from models.resnet import ResNet18
 from stages._pretrained import Given, drawn_stills, learn, make_detector, scene
 
 RESNET = Path("checkpoints/pretrained/resnet18.safetensors")

@@ -24,14 +24,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from avsep.clips.mixtures import Heard
+from avsep.models.clip import LOGIT_SCALE
+from avsep.models.vast import VAST, Seen, attention_logits
 from avsep.params.stages import TrimodalParams
 from avsep.run import run
 from avsep.training.loop import learn
 from avsep.training.masks import in_float32
 from avsep.training.phase import Phase
 from avsep.training.vast import TEXT, VISUAL, Ways, mask_losses, separate, shared_ways, weighted_sum
-from models.clip import LOGIT_SCALE
-from models.vast import VAST, Seen, attention_logits
 from stages._vast import schedule_of, vast_phase
 
 PUBLISHED = {"visual_masks": 1.0, "text_masks": 1e-3, "consistency": 1e-3, "classification": 1e-3}

@@ -18,6 +18,8 @@ from torch import Tensor
 
 from avsep.clips.index import SOUNDING
 from avsep.clips.mixtures import Heard
+from avsep.models.resnet import FrameFeatures
+from avsep.models.ungated import Ungated
 from avsep.params.stages import UngatedParams
 from avsep.run import run
 from avsep.scoring import validation
@@ -29,8 +31,6 @@ from avsep.training.phase import Group, Phase
 from avsep.training.seeds import seed_everything
 from avsep.weights.resnet import resnet_weights
 from avsep.weights.ungated import UNGATED
-from models.resnet import FrameFeatures
-from models.ungated import Ungated
 from stages._ccol import about_of, data_of, reader_of, schedule_of
 from stages._training import machine_of, show_of, spectrogram_of
 

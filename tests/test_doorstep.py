@@ -2,8 +2,11 @@
 
 import importlib.util
 import re
+import shutil
 import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -67,6 +70,33 @@ def test_issue_forms_have_what_a_form_needs(form: str) -> None:
 def test_the_bug_form_asks_for_info() -> None:
     (info,) = [part for part in read_yaml(".github/ISSUE_TEMPLATE/bug.yml")["body"] if part.get("id") == "info"]
     assert "`avsep info`" in info["attributes"]["label"] and info["validations"]["required"]
+
+
+# --- What is installed
+
+
+def test_nothing_but_avsep_is_installed_at_the_top(tmp_path: Path) -> None:
+    """The networks, which lie in a folder of their own, are avsep.models in a wheel; what a package shows goes along."""
+    checkout, wheels = tmp_path / "checkout", tmp_path / "wheels"
+    checkout.mkdir()
+    wheels.mkdir()
+    for folder in ("avsep", "models", "stages", "tests/helpers"):
+        without = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / folder, checkout / folder, symlinks=True, ignore=without)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copyfile(ROOT / name, checkout / name)
+
+    build = f"from setuptools import build_meta; print(build_meta.build_wheel({str(wheels)!r}))"
+    done = subprocess.run([sys.executable, "-c", build], cwd=checkout, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(wheels / done.stdout.split()[-1]) as wheel:
+        names = set(wheel.namelist())
+        assert {name.split("/")[0] for name in names} == {"avsep", f"avsep-{VERSION}.dist-info"}
+        networks = {path.name: path.read_bytes() for path in (ROOT / "models").glob("*.py")}
+        assert {name: wheel.read(f"avsep/models/{name}") for name in networks} == networks
+    for path in (path.relative_to(ROOT) for path in (ROOT / "avsep").rglob("*.*") if path.parent.name != "__pycache__"):
+        assert path.as_posix() in names
 
 
 # --- docs/params.md

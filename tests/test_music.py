@@ -17,10 +17,10 @@ import yaml
 from torchvision.models import resnet18
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
+from avsep.models.clip import build_clip
 from avsep.params.loading import read
 from avsep.params.sections import RN50
 from avsep.weights.checkpoints import load_weights
-from models.clip import build_clip
 from tests.helpers.checkout import ROOT, call, fresh_checkout
 from tests.helpers.published_files import ccol_files, vast_files, write_published
 

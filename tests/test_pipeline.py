@@ -21,6 +21,7 @@ from avsep.params.sections import Params
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("avsep", "models", "stages")
+IMPORTED = ("avsep", "stages")  # models by the name of a link to it, avsep.models
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 VALUES = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -80,9 +81,9 @@ def imported_names(source: str) -> frozenset[str]:
 
 def file_of(name: str) -> str | None:
     """The file of this repository that a dotted name stands for, if any."""
-    if name.split(".")[0] not in PACKAGES:
+    if name.split(".")[0] not in IMPORTED:
         return None
-    path = name.replace(".", "/")
+    path = re.sub("^avsep/models(?=/|$)", "models", name.replace(".", "/"))  # a link
     for candidate in (f"{path}.py", f"{path}/__init__.py"):
         if (ROOT / candidate).is_file():
             return candidate
@@ -121,6 +122,18 @@ def test_the_import_walk_sees_what_it_should() -> None:
     assert "avsep/weights/phrases.py" in imports(f"{UNWATCHED}/contradictions/phrases.py")
     assert "avsep/systems/catalogue.py" in imports(f"{UNWATCHED}/contradictions/evaluation.py")
     assert "torch" in imported_names(f"{UNWATCHED}/contradictions/devices.py"), "an import within a function counts"
+    assert "models/convolutions.py" in imports("models/unet.py"), "by its place, not by the link that is imported"
+
+
+def test_networks_are_imported_by_one_name() -> None:
+    """Under a second one they would be other classes; and `models` alone is none of ours where avsep is installed."""
+    assert (ROOT / "avsep/models").is_symlink() and (ROOT / "avsep/models").readlink() == Path("../models")
+    assert not any(source.is_relative_to(ROOT / "avsep/models") for source in SOURCES)
+    everything = [path for folder in (*PACKAGES, "benchmarks", "docs", "tests") for path in (ROOT / folder).rglob("*.py")]
+    for source in (path.relative_to(ROOT).as_posix() for path in everything):
+        assert not any(name.split(".")[0] == "models" for name in imported_names(source)), source
+    for stage in STAGES:
+        assert not any(covers(dep, "avsep/models/unet.py") for dep in code_deps(stage)), f"{stage} watches the link"
 
 
 @each_stage

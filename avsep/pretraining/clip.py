@@ -17,11 +17,11 @@ from torch.nn import functional as F
 
 from avsep.demo.captions import caption
 from avsep.demo.stills import Views
+from avsep.models.clip import FrozenCLIP
+from avsep.models.vast import visual_query
 from avsep.pretraining.fitting import Log, fit
 from avsep.pretraining.pictures import Squares, batched, network_input, varied
 from avsep.weights.phrases import phrase_of, tokenise
-from models.clip import FrozenCLIP
-from models.vast import visual_query
 
 PHRASE = "a person playing the {}"  # that the metrics ask for
 CAPTIONS = 256  # of a class, that pictures learn from, of the 480 or 720 that can be drawn

@@ -14,12 +14,12 @@ from torch import Tensor
 from torchvision.models.detection import FasterRCNN
 
 from avsep.demo.stills import Still
+from avsep.models.resnet import ResNet18
 from avsep.pretraining.fitting import Log, fit
 from avsep.pretraining.pictures import batched
 from avsep.progress import progress
 from avsep.scoring.detection import average_precision, first_is_right, recall
 from avsep.weights.checkpoints import load_into
-from models.resnet import ResNet18
 
 PREDICTOR = "roi_heads.box_predictor."  # of a Faster R-CNN, whose rows are its classes
 

@@ -18,8 +18,8 @@ from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 
 from avsep.errors import InputError
 from avsep.files.reading import reading, refuse_other_kinds
+from avsep.models.resnet import ResNet18
 from avsep.weights.checkpoints import load_into, load_torch
-from models.resnet import ResNet18
 
 
 def take_over_resnet(resnet: ResNet18, path: str | None, sha256: str | None) -> None:

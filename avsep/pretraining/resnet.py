@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from avsep.demo.stills import Views
+from avsep.models.resnet import ResNet18
 from avsep.pretraining.fitting import Log, fit
 from avsep.pretraining.pictures import Squares, batched, network_input, varied
-from models.resnet import ResNet18
 
 
 def train_resnet(

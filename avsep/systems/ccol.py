@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor
 
+from avsep.models.ccol import CCoL
+from avsep.models.resnet import FrameFeatures
 from avsep.systems.catalogue import Entry
 from avsep.systems.system import Answer, HeardMixtures, Probability, Setup, Sight, System
 from avsep.weights.about import refuse_other
 from avsep.weights.ccol import CCOL, with_twins
 from avsep.weights.checkpoints import load_into, load_weights
-from models.ccol import CCoL
-from models.resnet import FrameFeatures
 
 
 class CCoLSystem:

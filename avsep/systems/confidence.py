@@ -27,7 +27,7 @@ from torch.nn.functional import normalize
 
 from avsep.clips.mixtures import Heard
 from avsep.errors import InputError
-from models.vast import VAST
+from avsep.models.vast import VAST
 
 SHARPNESS = 10.0  # of the softmax over captions
 PENALTY = 1e-2  # on squared weights: of perfectly separable kinds they would have no end

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor
 
+from avsep.models.sound_of_pixels import FrameMaps, SoundOfPixels
 from avsep.systems.catalogue import Entry
 from avsep.systems.system import Answer, HeardMixtures, Setup, Sight, System
 from avsep.weights.about import refuse_other
 from avsep.weights.checkpoints import load_into, load_weights
 from avsep.weights.sound_of_pixels import SOUND_OF_PIXELS
-from models.sound_of_pixels import FrameMaps, SoundOfPixels
 
 
 class SoundOfPixelsSystem:

@@ -193,11 +193,11 @@ class Setup:
     baseline_frames: int
     baseline_stride: int
     # VAST
-    clip: Mapping[str, Any]  # models.clip.build_clip's
+    clip: Mapping[str, Any]  # avsep.models.clip.build_clip's
     vast_fps: int
     vast_frames: int
     vast_stride: int
-    masked: str  # see models.vast.VAST.embed
+    masked: str  # see avsep.models.vast.VAST.embed
     phrase: str  # asks for a class, whose name stands for {}
     # others' waves
     external: Mapping[str, Path] = field(default_factory=dict)

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor
 
+from avsep.models.resnet import FrameFeatures
+from avsep.models.ungated import Ungated
 from avsep.systems.catalogue import Entry
 from avsep.systems.system import Answer, HeardMixtures, Setup, Sight, System
 from avsep.weights.about import refuse_other
 from avsep.weights.checkpoints import load_into, load_weights
 from avsep.weights.ungated import UNGATED
-from models.resnet import FrameFeatures
-from models.ungated import Ungated
 
 
 class UngatedSystem:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from avsep.models.clip import FrozenCLIP
+from avsep.models.vast import VAST, attention_logits, visual_query
 from avsep.systems.catalogue import Entry
 from avsep.systems.confidence import evidence
 from avsep.systems.system import Answer, HeardMixtures, Setup, Sight, System
@@ -17,8 +19,6 @@ from avsep.weights.about import refuse_other
 from avsep.weights.checkpoints import load_into, load_weights
 from avsep.weights.clip import CLIP, clip_hash, load_teacher, phrase_queries
 from avsep.weights.vast import VAST as KIND
-from models.clip import FrozenCLIP
-from models.vast import VAST, attention_logits, visual_query
 
 
 class Words:

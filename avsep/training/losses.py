@@ -12,9 +12,9 @@ from torch.nn import functional
 
 from avsep.clips.index import OBJECTS, PAIRS, SOUNDING
 from avsep.clips.mixtures import Heard
+from avsep.models.ccol import CCoL, Grounded
+from avsep.models.resnet import FrameFeatures
 from avsep.training.masks import weighted_l1
-from models.ccol import CCoL, Grounded
-from models.resnet import FrameFeatures
 
 Gates = Literal["each", "likelier", "solo"]
 Told = Literal["published", "solo"]

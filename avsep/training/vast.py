@@ -12,14 +12,14 @@ from torch import Tensor
 from avsep.clips.index import read_index
 from avsep.clips.mixtures import Heard
 from avsep.media.spectrogram import Spectrogram
+from avsep.models.clip import ClipFeatures, FrozenCLIP
+from avsep.models.vast import VAST, Seen, attention_logits, visual_query
 from avsep.scoring import validation
 from avsep.training import data
 from avsep.training.masks import weighted_l1
 from avsep.training.shown import Shown
 from avsep.weights.captions import captions_of
 from avsep.weights.clip import class_queries, clip_hash
-from models.clip import ClipFeatures, FrozenCLIP
-from models.vast import VAST, Seen, attention_logits, visual_query
 
 # The two ways to ask for a source: by what is seen of it, and by its sentence.
 VISUAL, TEXT = "visual", "text"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from torch import Tensor
 
+from avsep.models.clip import FrozenCLIP, build_clip
 from avsep.weights.about import Kind, refuse_other
 from avsep.weights.checkpoints import hash_of, load_into, load_weights
 from avsep.weights.phrases import phrase_of, tokenise
-from models.clip import FrozenCLIP, build_clip
 
 CLIP = Path("checkpoints/pretrained/clip.safetensors")
 SIZES = ("image_size", "width", "layers", "embedding", "context", "text_width", "text_heads", "text_layers")
@@ -27,7 +27,7 @@ def load_teacher(
     text_heads: int,
     text_layers: int,
 ) -> FrozenCLIP:
-    """CLIP with the weights of stage pretrained, on the CPU. The sizes are models.clip.build_clip's.
+    """CLIP with the weights of stage pretrained, on the CPU. The sizes are avsep.models.clip.build_clip's.
 
     Raises InputError.
     """

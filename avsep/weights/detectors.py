@@ -25,10 +25,10 @@ from avsep.files.ledgers import digest
 from avsep.files.reading import refuse_other_kinds, refusing
 from avsep.files.whole import whole_folder
 from avsep.media.detections import Rows
+from avsep.models.detector import build_detector
 from avsep.weights.about import PRETRAINED, About, Kind, describe, read_about, refuse_other
 from avsep.weights.checkpoints import load_into, load_weights, refuse_not_finite, save_weights
 from avsep.weights.phrases import phrase_of
-from models.detector import build_detector
 
 DETECTOR = Path("checkpoints/pretrained/detector.safetensors")
 ZERO_SHOT = Path("checkpoints/pretrained/zero_shot")
@@ -76,8 +76,8 @@ def load_detector(
     """The detector, in eval mode; its label k is the k-th of `classes`, from 1.
 
     A zero-shot detector is asked for each of `classes` in `phrase`.  A Faster R-CNN is built as
-    models.detector.build_detector says, and sees pictures `enlarge` times as large as in training: of several players
-    each is smaller than a soloist.  Raises InputError.
+    avsep.models.detector.build_detector says, and sees pictures `enlarge` times as large as in training: of several
+    players each is smaller than a soloist.  Raises InputError.
     """
     if (zero_shot := read_about(path).zero_shot) is not None:
         if digest([folder]) != zero_shot["contents"]:
@@ -182,7 +182,7 @@ def _load_zero_shot(
     kind: str, folder: Path, phrases: Sequence[str], threshold: float, nms: float, named: Path | None = None
 ) -> nn.Module:
     """Of the files in `folder`, which a user knows as `named`."""
-    from models.zero_shot import load_zero_shot  # here, since importing transformers' networks takes seconds
+    from avsep.models.zero_shot import load_zero_shot  # here, since importing transformers' networks takes seconds
 
     known = named or folder
     try:

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     questions, answers = own.questions.resolve(), own.answers.resolve()
     os.chdir(own.code)  # its paths are relative to it
-    sys.path.insert(0, str(Path.cwd()))  # before this repository, whose networks are a package `models` too
+    sys.path.insert(0, str(Path.cwd()))  # before this repository, whose networks lie in a folder `models` too
     build_audiosep: Any = import_module("pipeline").build_audiosep
     model = build_audiosep("config/audiosep_base.yaml", "checkpoint/audiosep_base_4M_steps.ckpt", own.device)
 

@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from torch.nn.functional import grid_sample
     from torchvision import transforms
 
-    sys.path.insert(0, str(own.code))  # before this repository, whose networks are a package `models` too
+    sys.path.insert(0, str(own.code))  # before this repository, whose networks lie in a folder `models` too
     model_builder: Any = import_module("models").ModelBuilder
     warpgrid: Any = import_module("utils").warpgrid
 

@@ -12,6 +12,10 @@ from torch import Tensor
 
 from avsep import published as published_weights
 from avsep.errors import InputError
+from avsep.models.ccol import CCoL
+from avsep.models.clip import build_clip
+from avsep.models.sound_of_pixels import SoundOfPixels
+from avsep.models.vast import VAST
 from avsep.published import (
     ABOUT_CCOL,
     ABOUT_PIXELS,
@@ -33,10 +37,6 @@ from avsep.weights.ccol import CCOL
 from avsep.weights.checkpoints import hash_of, load_into, load_weights, save_weights
 from avsep.weights.sound_of_pixels import SOUND_OF_PIXELS
 from avsep.weights.vast import VAST as OF_VAST
-from models.ccol import CCoL
-from models.clip import build_clip
-from models.sound_of_pixels import SoundOfPixels
-from models.vast import VAST
 from tests.golden import compute
 from tests.helpers import factories
 from tests.helpers.factories import tiny_ccol

@@ -19,11 +19,11 @@ from torch import Tensor
 from avsep.clips.index import OBJECTS, SOUNDING
 from avsep.clips.mixtures import Heard
 from avsep.media import spectrogram
+from avsep.models.ccol import CCoL
+from avsep.models.resnet import FrameFeatures
+from avsep.models.vast import VAST, Seen, attention_logits, visual_query
 from avsep.published import ccol_state, vast_state
 from avsep.training.losses import gated_separation
-from models.ccol import CCoL
-from models.resnet import FrameFeatures
-from models.vast import VAST, Seen, attention_logits, visual_query
 from stages import colearning, cyclic, grounding, trimodal
 
 HERE = Path(__file__).parent

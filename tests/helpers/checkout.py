@@ -24,9 +24,9 @@ def fresh_checkout(folder: Path) -> Path:
     """The files that git tracks, as they are now, committed in a repository of their own; nothing has run yet."""
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True).stdout
     for name in tracked.splitlines():
-        if (ROOT / name).is_file() and name != "dvc.lock":
+        if ((ROOT / name).is_file() or (ROOT / name).is_symlink()) and name != "dvc.lock":
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, folder / name)
+            shutil.copyfile(ROOT / name, folder / name, follow_symlinks=False)  # avsep/models is a link
     call(folder, "git", "init", "-q")
     call(folder, "git", "config", "user.name", "tester")
     call(folder, "git", "config", "user.email", "tester@example.org")

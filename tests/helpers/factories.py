@@ -19,9 +19,9 @@ from avsep.media.detections import write_detections
 from avsep.media.frames import frame_name, pack
 from avsep.media.spectrogram import Spectrogram
 from avsep.media.wav import write_wav
-from models.ccol import CCoL
-from models.clip import FrozenCLIP, build_clip
-from models.resnet import FrameFeatures
+from avsep.models.ccol import CCoL
+from avsep.models.clip import FrozenCLIP, build_clip
+from avsep.models.resnet import FrameFeatures
 
 CLASSES = ("cello", "flute", "trumpet", "tuba", "violin")
 RATE = 1000  # Hz

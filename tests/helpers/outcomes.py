@@ -10,6 +10,9 @@ import numpy as np
 import torch
 
 from avsep.clips.index import OBJECTS, SOUNDING, Mixture, Video
+from avsep.models.sound_of_pixels import SoundOfPixels
+from avsep.models.ungated import Ungated
+from avsep.models.vast import VAST
 from avsep.scoring.asking import (
     PAIRS_TABLE,
     MiddleFrame,
@@ -26,9 +29,6 @@ from avsep.systems.confidence import Confidence
 from avsep.systems.load import load_systems
 from avsep.systems.system import Setup, System
 from avsep.weights.clip import CLIP
-from models.sound_of_pixels import SoundOfPixels
-from models.ungated import Ungated
-from models.vast import VAST
 from tests.helpers import factories
 from tests.helpers.factories import FPS, RATE, SAMPLES, SIZE, SPECTROGRAM, UNET, WIDTH, tiny_ccol, tiny_clip
 from tests.helpers.weights import save_trained

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 import yaml
 
+from avsep.models.sound_of_pixels import SoundOfPixels
 from avsep.params.loading import check
 from avsep.params.sections import Params
 from benchmarks.peers.answers import Mixture, Object, Wave, write_answers
-from models.sound_of_pixels import SoundOfPixels
 from tests.helpers import factories
 from tests.helpers.evaluation import tiny_values
 from tests.helpers.weights import save_trained

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 import yaml
 
+from avsep.models.ccol import CCoL
+from avsep.models.detector import build_detector
+from avsep.models.vast import VAST
 from avsep.params.loading import load
 from avsep.params.stages import PackageParams
-from models.ccol import CCoL
-from models.detector import build_detector
-from models.vast import VAST
 from stages import package
 from tests.helpers import factories
 from tests.helpers.factories import tiny_clip

@@ -7,15 +7,15 @@ from typing import Any
 from open_clip.model import CLIP
 from torch import nn
 
+from avsep.models.ccol import CCoL
+from avsep.models.resnet import ResNet18
+from avsep.models.sound_of_pixels import SoundOfPixels
+from avsep.models.ungated import Ungated
+from avsep.models.vast import VAST
 from avsep.weights import ccol, clip, resnet, sound_of_pixels, ungated, vast
 from avsep.weights.about import Kind, describe
 from avsep.weights.checkpoints import hash_of, save_weights
 from avsep.weights.detectors import DETECTOR, ZERO_SHOT, save_detector
-from models.ccol import CCoL
-from models.resnet import ResNet18
-from models.sound_of_pixels import SoundOfPixels
-from models.ungated import Ungated
-from models.vast import VAST
 from tests.helpers.factories import CLASSES, WIDTH, tiny_clip
 
 KINDS: dict[type[nn.Module], Kind] = {

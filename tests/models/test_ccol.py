@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from avsep.clips.index import OBJECTS, SOUNDING
-from models.ccol import CCoL, Grounding, Separation, SoundEncoder, Synthesizer
-from models.resnet import FrameFeatures
-from models.ungated import Ungated
+from avsep.models.ccol import CCoL, Grounding, Separation, SoundEncoder, Synthesizer
+from avsep.models.resnet import FrameFeatures
+from avsep.models.ungated import Ungated
 from tests.helpers.factories import UNET, WIDTH, noise, tiny_ccol, tiny_heard, tiny_seen
 
 
@@ -166,7 +166,7 @@ def test_large_first_maps_are_computed_again_for_the_same_gradient(monkeypatch: 
     encoder, x = SoundEncoder(4), noise(2, 1, 32, 16, seed=3)
     gradients, kept = [], []
     for large in (10**9, 0):
-        monkeypatch.setattr("models.ccol.LARGE_MAPS", large)
+        monkeypatch.setattr("avsep.models.ccol.LARGE_MAPS", large)
         sizes: list[int] = []
         with torch.autograd.graph.saved_tensors_hooks(lambda t, to=sizes: (to.append(t.numel()), t)[1], lambda t: t):  # type: ignore[misc]
             y = encoder(x).sum()

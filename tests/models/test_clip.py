@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avsep.media import frames
+from avsep.models import clip as module
+from avsep.models.clip import END, START, FrozenCLIP, build_clip, clip_normalised
 from avsep.params.sections import RN50
-from models import clip as module
-from models.clip import END, START, FrozenCLIP, build_clip, clip_normalised
 from tests.helpers.factories import noise
 
 SIZE, WIDTH, EMBEDDING, CONTEXT, TEXT_WIDTH = 64, 2, 6, 8, 8

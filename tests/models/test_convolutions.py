@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models import convolutions
-from models.ccol import SoundEncoder
-from models.unet import UNet
+from avsep.models import convolutions
+from avsep.models.ccol import SoundEncoder
+from avsep.models.unet import UNet
 from tests.helpers.factories import noise
 
 

@@ -4,8 +4,8 @@ import torch
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 from torchvision.ops import box_iou
 
-from models.detector import build_detector
-from models.resnet import ResNet18
+from avsep.models.detector import build_detector
+from avsep.models.resnet import ResNet18
 
 
 def small(threshold=0.05, nms=0.5):

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torchvision.models import resnet18
 
-from models.resnet import FrozenFrames, ResNet18
+from avsep.models.resnet import FrozenFrames, ResNet18
 from tests.helpers.factories import noise
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.resnet import FrozenFrames, ResNet18
-from models.sound_of_pixels import DilatedFrames, SoundOfPixels
+from avsep.models.resnet import FrozenFrames, ResNet18
+from avsep.models.sound_of_pixels import DilatedFrames, SoundOfPixels
 from tests.helpers.factories import SIZE, UNET, WIDTH, noise, tiny_heard
 
 

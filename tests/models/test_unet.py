@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.unet import UNet
+from avsep.models.unet import UNet
 
 
 def test_paper_size_has_the_published_number_of_parameters() -> None:

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from avsep.models.vast import VAST, ConditionedUNet, attention_logits, visual_query
 from avsep.published import vast_state
-from models.vast import VAST, ConditionedUNet, attention_logits, visual_query
 from tests.golden import compute
 from tests.helpers.factories import noise
 

@@ -15,7 +15,7 @@ from transformers import (
     Owlv2Processor,
 )
 
-from models.zero_shot import load_zero_shot
+from avsep.models.zero_shot import load_zero_shot
 from tests.helpers.zero_shot import BERTS, write_zero_shot
 
 KINDS = ("owlv2", "grounding_dino")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.clip import FrozenCLIP
+from avsep.models.clip import FrozenCLIP
 from stages.captions import describe
 from tests.helpers.factories import CLIP, noise, tiny_clip
 

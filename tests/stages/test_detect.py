@@ -18,12 +18,12 @@ from PIL import Image
 from avsep.errors import InputError
 from avsep.files.ledgers import file_hash
 from avsep.media.detections import read_detections, write_detections
+from avsep.models.detector import build_detector
 from avsep.params.loading import load
 from avsep.params.sections import Detect, Detector, Extract, ResNet
 from avsep.params.stages import DetectParams
 from avsep.sources.manifest import MANIFEST, Row, write_manifest
 from avsep.weights.detectors import save_detector, save_no_detector, save_zero_shot
-from models.detector import build_detector
 from stages import detect
 from tests.helpers.clusters import local_cluster
 from tests.helpers.factories import read_archive, write_archive, write_frames

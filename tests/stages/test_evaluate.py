@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from avsep.clips.leaks import LEAKS, Leak, write_leaks
+from avsep.models.vast import VAST
 from avsep.params.loading import check
 from avsep.params.sections import Params
 from avsep.params.stages import EvaluateParams, ReportParams
@@ -21,7 +22,6 @@ from avsep.systems import catalogue
 from avsep.weights.about import PUBLISHED
 from avsep.weights.checkpoints import load_weights
 from avsep.weights.clip import CLIP
-from models.vast import VAST
 from stages import evaluate, report
 from tests.helpers import factories
 from tests.helpers.evaluation import tiny_values, write_project

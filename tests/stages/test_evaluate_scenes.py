@@ -12,6 +12,11 @@ import pandas as pd
 import pytest
 import torch
 
+from avsep.models.ccol import CCoL
+from avsep.models.detector import build_detector
+from avsep.models.sound_of_pixels import SoundOfPixels
+from avsep.models.ungated import Ungated
+from avsep.models.vast import VAST
 from avsep.params.loading import read
 from avsep.params.sections import (
     Audio,
@@ -35,11 +40,6 @@ from avsep.scenes.scoring import COLUMNS, INTERVALS, SUMMARY
 from avsep.separating.tracks import Object
 from avsep.separating.video import Separator
 from avsep.weights.detectors import look, save_zero_shot
-from models.ccol import CCoL
-from models.detector import build_detector
-from models.sound_of_pixels import SoundOfPixels
-from models.ungated import Ungated
-from models.vast import VAST
 from stages import evaluate_scenes
 from stages.evaluate_scenes import SCENES
 from tests.helpers import factories

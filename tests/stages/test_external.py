@@ -11,6 +11,7 @@ import pytest
 
 from avsep.errors import InputError
 from avsep.export_mixtures import export_mixtures
+from avsep.models.detector import build_detector
 from avsep.params.stages import EvaluateParams, EvaluateScenesParams
 from avsep.scenes.files import read_truth
 from avsep.scenes.matching import true_objects
@@ -19,7 +20,6 @@ from avsep.separating.tracks import Object
 from avsep.separating.video import Separator
 from benchmarks.peers import nmf
 from benchmarks.peers.answers import read_questions
-from models.detector import build_detector
 from stages import evaluate, evaluate_scenes
 from tests.helpers.factories import CLASSES, FPS, RATE, WIDTH
 from tests.helpers.peers import answer, tiny_params, write_project

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from avsep.media.frames import frame_name
+from avsep.models.detector import build_detector
 from avsep.params.sections import Detect, Detector, Extract, ResNet
 from avsep.params.stages import DetectParams, ExtractParams
-from models.detector import build_detector
 from stages import detect, extract
 from tests.helpers.factories import write_archive
 from tests.helpers.videos import DEMO, FRAMES

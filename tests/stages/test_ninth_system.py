@@ -11,8 +11,8 @@ import pytest
 import torch
 import yaml
 
+from avsep.models.detector import build_detector
 from avsep.scenes.rendering import render_scene
-from models.detector import build_detector
 from tests.helpers import factories
 from tests.helpers.checkout import call, fresh_checkout
 from tests.helpers.evaluation import tiny_values, write_project

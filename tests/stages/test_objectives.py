@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from avsep.clips.index import OBJECTS, PAIRS, SOUNDING
 from avsep.clips.mixtures import Heard
+from avsep.models.ccol import CCoL
+from avsep.models.resnet import FrameFeatures
+from avsep.models.sound_of_pixels import SoundOfPixels
 from avsep.training.losses import Gates, gate, gated_separation, negative, positive
 from avsep.training.masks import weighted_l1
-from models.ccol import CCoL
-from models.resnet import FrameFeatures
-from models.sound_of_pixels import SoundOfPixels
 from stages import baseline, colearning, cyclic, grounding, ungated
 from tests.helpers.factories import (
     SAMPLES,

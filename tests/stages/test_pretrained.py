@@ -14,14 +14,14 @@ from torchvision.models import ResNet18_Weights
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
 from avsep.errors import InputError
+from avsep.models.clip import build_clip
+from avsep.models.detector import build_detector
+from avsep.models.resnet import ResNet18
 from avsep.params.sections import Clip, Detector, Pretrained, ResNet, Videos
 from avsep.params.stages import PretrainedParams
 from avsep.pretraining import given
 from avsep.weights.checkpoints import load_weights, save_weights
 from avsep.weights.detectors import DETECTOR, ZERO_SHOT, learned_classes, load_detector
-from models.clip import build_clip
-from models.detector import build_detector
-from models.resnet import ResNet18
 from stages import _pretrained, pretrained
 from tests.helpers.open_images import write_open_images
 from tests.helpers.zero_shot import write_zero_shot

@@ -24,6 +24,11 @@ from avsep.files.pipeline import deps_of
 from avsep.media import frames
 from avsep.media.frames import frame_name
 from avsep.media.wav import write_wav
+from avsep.models import clip
+from avsep.models.ccol import CCoL
+from avsep.models.resnet import ResNet18
+from avsep.models.ungated import Ungated
+from avsep.models.vast import VAST, visual_query
 from avsep.params import stages as params
 from avsep.params.loading import check
 from avsep.scoring.summary import Rows, headline, summarise
@@ -36,11 +41,6 @@ from avsep.weights.captions import CAPTIONS, Caption, captions_of, load_captions
 from avsep.weights.checkpoints import load_weights, save_weights
 from avsep.weights.clip import CLIP, clip_hash
 from avsep.weights.phrases import tokenise
-from models import clip
-from models.ccol import CCoL
-from models.resnet import ResNet18
-from models.ungated import Ungated
-from models.vast import VAST, visual_query
 from stages import baseline, captions, colearning, cyclic, evaluate, finetune, grounding, trimodal, ungated
 from tests.helpers import factories
 from tests.helpers.weights import save_trained

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from avsep.models.vast import VAST, Seen, visual_query
 from avsep.training.vast import see, validate
-from models.vast import VAST, Seen, visual_query
 from stages import finetune
 from stages.trimodal import PUBLISHED, objective
 from tests.helpers.factories import CLIP, SPECTROGRAM, noise, tiny_clip, tiny_heard, tiny_waves

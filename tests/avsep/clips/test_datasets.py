@@ -15,9 +15,9 @@ from avsep.clips.datasets import AUDIBLE, ClipReader, EpochSampler, FixedMixture
 from avsep.clips.index import OBJECTS, SOUNDING, Mixture, Video
 from avsep.errors import InputError
 from avsep.media.frames import normalise, read_frame
+from avsep.models.resnet import FrozenFrames
 from avsep.training import data
 from avsep.training.data import frozen_features
-from models.resnet import FrozenFrames
 from tests.helpers.factories import CLASSES, FPS, RATE, SAMPLES, SIZE, WIDTH, tiny_reader, write_data, write_video
 
 Sample = dict[str, Any]

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from avsep.models.clip import FrozenCLIP, build_clip
+from avsep.models.vast import visual_query
 from avsep.pretraining.clip import contrastive, level
 from avsep.weights.phrases import tokenise
-from models.clip import FrozenCLIP, build_clip
-from models.vast import visual_query
 
 SIZE = 64
 

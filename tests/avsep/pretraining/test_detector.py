@@ -10,6 +10,8 @@ import torch
 from avsep.demo.stills import Still
 from avsep.errors import InputError
 from avsep.media.annotations import read_open_images
+from avsep.models.detector import build_detector
+from avsep.models.resnet import ResNet18
 from avsep.pretraining.detector import (
     measure_detector,
     start_from_coco,
@@ -18,8 +20,6 @@ from avsep.pretraining.detector import (
     train_detector,
 )
 from avsep.pretraining.open_images import annotated_item
-from models.detector import build_detector
-from models.resnet import ResNet18
 from tests.helpers.open_images import write_open_images
 
 

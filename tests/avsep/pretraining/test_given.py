@@ -10,9 +10,9 @@ from torchvision.models import ResNet18_Weights
 from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 
 from avsep.errors import InputError
+from avsep.models.resnet import ResNet18
 from avsep.pretraining import given
 from avsep.weights.checkpoints import save_weights
-from models.resnet import ResNet18
 
 OWN = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.ones(2)}
 

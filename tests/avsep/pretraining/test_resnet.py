@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from avsep.demo.stills import Views
+from avsep.models.resnet import ResNet18
 from avsep.pretraining.pictures import squares
 from avsep.pretraining.resnet import measure_resnet, train_resnet
-from models.resnet import ResNet18
 
 
 def test_what_squares_show_is_learned() -> None:

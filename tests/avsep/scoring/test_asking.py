@@ -15,6 +15,7 @@ from avsep.clips.index import OBJECTS, PAIRS, SOUNDING, Video
 from avsep.clips.mixtures import sample_frames
 from avsep.errors import InputError
 from avsep.media import frames
+from avsep.models.vast import visual_query
 from avsep.scoring import sources
 from avsep.scoring.asking import (
     Batch,
@@ -29,7 +30,6 @@ from avsep.scoring.asking import (
 from avsep.scoring.pairs import score
 from avsep.systems.system import Looks, Sight, System
 from avsep.systems.vast import ByPhrase, ByPicture
-from models.vast import visual_query
 from tests.helpers import outcomes as tiny
 from tests.helpers.factories import (
     CLASSES,

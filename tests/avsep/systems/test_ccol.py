@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from avsep.models.ccol import CCoL
+from avsep.models.resnet import FrameFeatures
 from avsep.systems.catalogue import entry_of
 from avsep.systems.ccol import CCoLSystem, load
 from avsep.systems.system import Sight, hear_sources, together
-from models.ccol import CCoL
-from models.resnet import FrameFeatures
 from tests.helpers.factories import FPS, SIZE, SPECTROGRAM, noise, tiny_ccol, tiny_waves
 from tests.helpers.outcomes import PARAMS, tiny_setup
 from tests.helpers.weights import save_trained

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
+from avsep.models.vast import VAST
 from avsep.systems.confidence import SHARPNESS, calibrated, evidence
-from models.vast import VAST
 from tests.helpers.factories import hear_tiny, noise
 
 EMBEDDING = 16

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from avsep.models.sound_of_pixels import SoundOfPixels
 from avsep.systems.catalogue import entry_of
 from avsep.systems.sound_of_pixels import SoundOfPixelsSystem, load
 from avsep.systems.system import Sight, hear_sources, together
-from models.sound_of_pixels import SoundOfPixels
 from tests.helpers.factories import FPS, SIZE, SPECTROGRAM, noise, tiny_waves
 from tests.helpers.outcomes import PARAMS, networks, tiny_setup
 from tests.helpers.weights import save_trained

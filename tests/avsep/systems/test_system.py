@@ -9,8 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from avsep.media.frames import crop_and_resize, normalise
+from avsep.models.resnet import FrameFeatures
 from avsep.systems.system import Answer, Sight, at_frames, hear_mixtures, hear_sources, together
-from models.resnet import FrameFeatures
 from tests.helpers.factories import FPS, RATE, SAMPLES, SIZE, SPECTROGRAM, hear_tiny, noise, tiny_waves
 from tests.helpers.outcomes import tiny_setup
 

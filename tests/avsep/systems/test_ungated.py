@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from avsep.models.ungated import Ungated
 from avsep.systems.catalogue import entry_of
 from avsep.systems.system import Sight, hear_sources, together
 from avsep.systems.ungated import UngatedSystem, load
-from models.ungated import Ungated
 from tests.helpers.factories import FPS, SIZE, SPECTROGRAM, noise, tiny_waves
 from tests.helpers.outcomes import PARAMS, networks, tiny_setup
 from tests.helpers.weights import save_trained

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from avsep.errors import InputError
+from avsep.models.vast import attention_logits, visual_query
 from avsep.systems import vast as module
 from avsep.systems.confidence import evidence
 from avsep.systems.system import System, hear_sources, together
 from avsep.systems.vast import ByPhrase, ByPicture, Words
 from avsep.weights.clip import phrase_queries
-from models.vast import attention_logits, visual_query
 from tests.helpers.factories import CLIP, SPECTROGRAM, noise, tiny_clip, tiny_waves
 from tests.helpers.outcomes import tiny_systems
 

@@ -17,11 +17,11 @@ import yaml
 from torch import nn
 
 from avsep.errors import InputError
+from avsep.models.resnet import ResNet18
 from avsep.params.loading import load
 from avsep.training.distributed import WholeBatch, WholeBatchNorm, started_by
 from avsep.weights.checkpoints import load_weights
 from avsep.weights.clip import CLIP
-from models.resnet import ResNet18
 from stages import grounding
 from tests.helpers import factories
 from tests.helpers.weights import save_trained

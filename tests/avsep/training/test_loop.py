@@ -22,6 +22,8 @@ from avsep.clips.datasets import FixedMixtures, TrainingMixtures
 from avsep.clips.index import OBJECTS, SOUNDING, Video, read_mixtures
 from avsep.clips.mixtures import Heard
 from avsep.errors import InputError
+from avsep.models.ccol import CCoL
+from avsep.models.resnet import FrameFeatures
 from avsep.scoring import validation
 from avsep.training import loaders, memory
 from avsep.training.data import see
@@ -32,8 +34,6 @@ from avsep.training.resume import ResumeFolder, fingerprint
 from avsep.training.seeds import seed_everything
 from avsep.weights.about import About, read_about
 from avsep.weights.checkpoints import load_weights
-from models.ccol import CCoL
-from models.resnet import FrameFeatures
 from stages import colearning
 from tests.helpers.factories import SPECTROGRAM, hear_tiny, tiny_ccol, tiny_clip, tiny_reader, write_data
 

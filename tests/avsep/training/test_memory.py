@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from avsep.errors import InputError
+from avsep.models.ccol import CCoL
+from avsep.models.resnet import FrameFeatures
 from avsep.training import memory
 from avsep.training.data import see
 from avsep.training.memory import Needed, needed, refuse_too_much
 from avsep.training.optimizers import Muon
 from benchmarks.memory import composed
-from models.ccol import CCoL
-from models.resnet import FrameFeatures
 from stages import cyclic
 from tests.helpers.factories import SIZE, hear_tiny, noise, tiny_ccol, tiny_waves
 

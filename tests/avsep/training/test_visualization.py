@@ -21,13 +21,13 @@ from torch.utils.data import default_collate
 
 from avsep.clips.index import Video
 from avsep.clips.mixtures import Heard
+from avsep.models.ccol import CCoL
+from avsep.models.resnet import FrameFeatures
 from avsep.training import page, shown, visualization
 from avsep.training.resume import ResumeFolder
 from avsep.training.shown import Show, Shown
 from avsep.training.visualization import at_rest, clip_frames
 from avsep.weights.checkpoints import load_weights
-from models.ccol import CCoL
-from models.resnet import FrameFeatures
 from stages import colearning
 from tests.avsep.training import test_loop
 from tests.avsep.training.test_loop import Stopped, samples_of

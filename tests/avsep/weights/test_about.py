@@ -14,6 +14,13 @@ import torch
 from torch import nn
 
 from avsep.errors import InputError
+from avsep.models.ccol import CCoL
+from avsep.models.clip import FrozenCLIP, build_clip
+from avsep.models.detector import build_detector
+from avsep.models.resnet import ResNet18
+from avsep.models.sound_of_pixels import SoundOfPixels
+from avsep.models.ungated import Ungated
+from avsep.models.vast import VAST
 from avsep.systems.catalogue import STAGES, entry_of
 from avsep.systems.load import load_systems
 from avsep.weights import ccol, clip, resnet, sound_of_pixels, ungated, vast
@@ -31,13 +38,6 @@ from avsep.weights.about import (
 )
 from avsep.weights.checkpoints import hash_of, load_weights, save_weights
 from avsep.weights.clip import CLIP, clip_hash
-from models.ccol import CCoL
-from models.clip import FrozenCLIP, build_clip
-from models.detector import build_detector
-from models.resnet import ResNet18
-from models.sound_of_pixels import SoundOfPixels
-from models.ungated import Ungated
-from models.vast import VAST
 from tests.helpers.factories import CLASSES, SIZE, UNET, WIDTH, noise, tiny_ccol, tiny_clip, tiny_heard
 from tests.helpers.outcomes import PARAMS, networks, tiny_setup, write_weights
 from tests.helpers.weights import KINDS, TINY_DETECTOR, save_tiny_detector, save_trained

@@ -12,6 +12,8 @@ import torch
 from PIL import Image
 
 from avsep.errors import InputError
+from avsep.models.detector import build_detector
+from avsep.models.zero_shot import ZeroShotDetector, load_zero_shot
 from avsep.weights import detectors
 from avsep.weights.checkpoints import load_weights
 from avsep.weights.detectors import (
@@ -25,8 +27,6 @@ from avsep.weights.detectors import (
     save_detector,
     save_zero_shot,
 )
-from models.detector import build_detector
-from models.zero_shot import ZeroShotDetector, load_zero_shot
 from tests.helpers.zero_shot import write_zero_shot
 
 CLASSES = ["cello", "acoustic_guitar"]
