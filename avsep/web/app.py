@@ -2,7 +2,8 @@
 
     GET    /                                the page
     POST   /files?name=NAME                 a file, as the request's body; or /files?example=NUMBER
-    POST   /files/{id}/questions            {"texts": [...]}; without any, what is seen is asked for
+    POST   /files/{id}/questions            {"texts": [...]}; without any, what is seen is asked for, and with
+                                            {"boxes": [[x1, y1, x2, y2, seconds or null], ...]} what is there too
     GET    /questions/{id}                  how far it is
     DELETE /questions/{id}                  nobody waits any more
     GET    /results/{question}/{file}       what was written, index.html above all; /results/{question}.zip
@@ -13,10 +14,12 @@ and its results ask nothing of any other machine, and their browser is told to r
 
 import asyncio
 import contextlib
+import math
 import os
 import socket
 from collections.abc import AsyncIterator, Collection, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import jinja2
@@ -31,6 +34,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from avsep.errors import InputError
+from avsep.separating.streaming import Place
 from avsep.web.desk import Brought, Desk, Question
 
 NEAR = ("127.0.0.1", "localhost", "::1")
@@ -129,12 +133,14 @@ class _Page:
     async def ask(self, request: Request) -> Response:
         brought = self.desk.brought(request.path_params["id"])
         try:
-            texts = (await request.json())["texts"]
+            asked = await request.json()
+            texts = asked["texts"]
             if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
                 raise TypeError
-        except (ValueError, KeyError, TypeError):
-            return _wrong('{"texts": ["violin"]} is what can be asked')
-        return JSONResponse({"id": self.desk.ask(brought, texts).id}, 202)
+            places = [_place(box) for box in asked.get("boxes", [])]
+        except (ValueError, KeyError, TypeError, OverflowError):
+            return _wrong('{"texts": ["violin"]}, or {"texts": [], "boxes": [[40, 80, 200, 300, 12.5]]} can be asked')
+        return JSONResponse({"id": self.desk.ask(brought, texts, places).id}, 202)
 
     async def state(self, request: Request) -> Response:
         return JSONResponse(self.desk.state(self.desk.question(request.path_params["id"])))
@@ -161,6 +167,18 @@ class _Page:
         if self.desk.state(question)["state"] != "done":
             raise KeyError(question.id)
         return question
+
+
+def _place(box: Any) -> Place:
+    """Raises TypeError or ValueError for what is none."""
+    if not isinstance(box, list):
+        raise TypeError
+    *sides, seconds = box
+    x1, y1, x2, y2 = (float(side) for side in sides)
+    place = Place(x1, y1, x2, y2, None if seconds is None else float(seconds))
+    if not all(math.isfinite(value) for value in place if value is not None):
+        raise ValueError
+    return place
 
 
 def _brought(brought: Brought) -> Response:

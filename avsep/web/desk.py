@@ -20,9 +20,11 @@ from typing import Any
 from avsep.errors import InputError
 from avsep.files.names import safe
 from avsep.separate import Separator
+from avsep.separating.streaming import Place
 
 MOST_WAITING = 20  # questions
 MOST_TEXTS, LONGEST_TEXT = 8, 200  # phrases of a question, characters of one
+MOST_PLACES = 8  # of a question
 DOING = {"reading": "Reading", "looking": "Looking for objects", "separating": "Separating", "writing": "Writing"}
 
 log = logging.getLogger(__name__)
@@ -60,6 +62,7 @@ class Question:
     id: str
     brought: Brought
     texts: tuple[str, ...]
+    places: tuple[Place, ...] = ()
     future: "Future[dict[str, Any]] | None" = None
     what: str = ""
     done: float = 0.0
@@ -134,16 +137,21 @@ class Desk:
 
     # --- What is asked
 
-    def ask(self, brought: Brought, texts: Sequence[str]) -> Question:
-        """Asks for what is seen, or, of `texts`, in words. Raises InputError for what cannot be asked."""
+    def ask(self, brought: Brought, texts: Sequence[str], places: Sequence[Place] = ()) -> Question:
+        """Asks for what is seen, and what is at `places` too; or, of `texts`, in words. Raises InputError for what
+        cannot be asked."""
         asked = tuple(dict.fromkeys(text.strip() for text in texts if text.strip()))
         if len(asked) > MOST_TEXTS or any(len(text) > LONGEST_TEXT for text in asked):
             raise InputError(f"ask for at most {MOST_TEXTS} phrases of {LONGEST_TEXT} characters")
         if asked and self.words is None:
             raise InputError("this model cannot be asked in words")
+        if len(places) > MOST_PLACES:
+            raise InputError(f"ask for at most {MOST_PLACES} boxes")
+        if asked and places:
+            raise InputError("ask in words, or for boxes, not for both at once")
         if not asked and not brought.pictures:
             raise InputError("it holds sound alone: ask in words")
-        question = Question(secrets.token_urlsafe(16), brought, asked)
+        question = Question(secrets.token_urlsafe(16), brought, asked, tuple(places))
         with self._lock:
             if sum(not one.future.done() for one in self._questions.values() if one.future) >= MOST_WAITING:
                 raise InputError(f"{MOST_WAITING} others wait already: try again later")
@@ -166,7 +174,9 @@ class Desk:
             raise Stopped
         separator = self.words if question.texts and self.words is not None else self.separator
         try:
-            return separator.write(question.brought.file, question.folder, texts=question.texts, told=told)
+            return separator.write(
+                question.brought.file, question.folder, texts=question.texts, boxes=question.places, told=told
+            )
         except InputError as error:
             raise InputError(str(error).replace(str(question.brought.file), question.brought.file.name)) from None
 

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from avsep.errors import InputError
+from avsep.separating.streaming import Place
 from avsep.web import app as pages
 from avsep.web.desk import Desk, Limits
 from tests.helpers.serving import served
@@ -24,6 +25,7 @@ class Slow:
     def __init__(self, wrong: Exception | None = None) -> None:
         self.wrong, self.let = wrong, threading.Event()
         self.asked: list[tuple[str, ...]] = []
+        self.places: list[tuple[Place, ...]] = []
 
     def lasts(self, file: Path) -> tuple[float, bool]:
         content = file.read_bytes()
@@ -31,8 +33,17 @@ class Slow:
             raise InputError(f"{file} cannot be used: unreadable")
         return len(content), content[:1] != b"s"
 
-    def write(self, file: Path, folder: Path, *, texts: tuple[str, ...], told: Callable[..., None]) -> dict[str, Any]:
+    def write(
+        self,
+        file: Path,
+        folder: Path,
+        *,
+        texts: tuple[str, ...],
+        boxes: tuple[Place, ...],
+        told: Callable[..., None],
+    ) -> dict[str, Any]:
         self.asked.append(texts)
+        self.places.append(boxes)
         while not self.let.wait(0.01):
             told("separating", 5, 10)
         if self.wrong is not None:
@@ -91,6 +102,10 @@ def test_what_cannot_be_used_goes_and_is_told_by_its_name(desk: Desk, tmp_path: 
         bring(make_desk(tmp_path, Slow(), words=False), b"sound")
     with pytest.raises(InputError, match="at most 8 phrases"):
         desk.ask(bring(desk), [str(number) for number in range(9)])
+    with pytest.raises(InputError, match="at most 8 boxes"):
+        desk.ask(bring(desk), [], [Place(0, 0, 8, 8)] * 9)
+    with pytest.raises(InputError, match="not for both"):
+        desk.ask(bring(desk), ["violin"], [Place(0, 0, 8, 8)])
 
 
 def test_questions_wait_for_one_another(desk: Desk, slow: Slow) -> None:
@@ -184,11 +199,22 @@ def test_a_file_is_brought_asked_about_and_answered(address: str, desk: Desk, tm
     assert call(f"{address}/files?example=-7", b"")[0] == 404
 
 
+def test_boxes_are_asked_for(address: str, slow: Slow, desk: Desk) -> None:
+    brought = call(f"{address}/files?name=a.mp4", b"video")[1]
+    body = b'{"texts": [], "boxes": [[1, 2, 30.5, 40, 1.5], [0, 0, 8, 8, null]]}'
+    status, asked = call(f"{address}/files/{brought['id']}/questions", body)
+    assert status == 202
+    wait(desk, desk.question(asked["id"]), "done")
+    assert slow.places == [(Place(1, 2, 30.5, 40, 1.5), Place(0, 0, 8, 8, None))]
+
+
 def test_what_is_wrong_is_told_in_words(address: str, tmp_path: Path) -> None:
     assert call(f"{address}/files?name=a.mp4", b"bad") == (400, {"error": "a.mp4 cannot be used: unreadable"})
     assert call(f"{address}/files?name=a.mp4", b"x" * 1001)[0] == 413
     assert call(f"{address}/questions/none")[0] == 404
-    for body in (b"", b"[]", b'{"texts": "violin"}', b'{"texts": [1]}'):
+    boxes = (b"1", b"[[1, 2, 3, 4]]", b"[[1, 2, 3, null, 5]]", b'["12345"]', b"[[0, 0, NaN, 4, 1]]", b"[{}]")
+    asked = [b'{"texts": [], "boxes": %s}' % one for one in boxes]
+    for body in (b"", b"[]", b'{"texts": "violin"}', b'{"texts": [1]}', *asked):
         brought = call(f"{address}/files?name=a.mp4", b"video")[1]
         assert call(f"{address}/files/{brought['id']}/questions", body)[0] == 400
 

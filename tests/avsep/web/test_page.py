@@ -129,6 +129,56 @@ def test_a_video_is_dropped_an_object_clicked_a_phrase_typed(
     assert downloaded.value.suggested_filename == "my_video.zip"
 
 
+@pytest.mark.parametrize("browser_page", [390, 1400], indirect=True)
+def test_a_box_is_drawn_around_what_was_missed(browser_page: "Page", address: str) -> None:
+    page = browser_page
+    page.goto(address)
+    assert page.is_hidden("#draw")
+    page.click("#examples button")
+    frame = answer(page, 0)
+    until(frame, "by('clock').readyState > 1")
+    frame.evaluate("by('clock').currentTime = 1.5")
+    page.click("#draw summary")
+    until(page, "by('still').readyState > 1 && !by('still').seeking && by('still').currentTime > 1.4")
+    assert page.text_content("#second") == "1.5", "where the answer was looked at"
+
+    # with a mouse or a finger, from any corner; a slip draws nothing
+    page.locator("#film").scroll_into_view_if_needed()
+    film = page.locator("#film").bounding_box()
+    assert film and abs(film["width"] / film["height"] - 64 / 48) < 0.05
+    left, top = film["x"], film["y"]
+    across, down = film["width"] / 64, film["height"] / 48
+    for start, end in (((40, 30), (40, 30)), ((60, 46), (36, 8)), ((4, 4), (500, 20))):
+        page.mouse.move(left + start[0] * across, top + start[1] * down)
+        page.mouse.down()
+        page.mouse.move(left + end[0] * across, top + end[1] * down, steps=3)
+        page.mouse.up()
+    assert page.input_value("#corners") == "36,8,60,46@1.5 4,4,64,20@1.5"
+    assert page.locator("#film rect").count() == 2
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing sticks out"
+    page.click("#back")
+    assert page.locator("#film rect").count() == 1
+
+    page.click("#places .main")
+    boxed = answer(page, 1)
+    assert "Box at 1.5 s" in (page.text_content("#tabs") or "") and page.get_attribute("#draw", "open") is None
+    until(boxed, "document.querySelectorAll('#boxes rect').length === 3")
+    x1, y1, x2, y2 = boxed.evaluate("data.tracks[2].boxes[0]")
+    assert (x1, y1) == (36, 8) and x2 in (59, 60) and y2 == 46
+
+    # with keys alone; what is no box is told
+    page.focus("#draw summary")
+    page.keyboard.press("Enter")
+    for text, said in {"1,2,3": "1,2,3 is no box", "1,2,900,40": "has no area within the picture"}.items():
+        page.fill("#corners", text)
+        page.keyboard.press("Enter")
+        until(page, f"by('wrong').textContent.includes({said!r})")
+    page.fill("#corners", "2,4,20,30")
+    page.keyboard.press("Enter")
+    until(page, "by('tabs').textContent.includes('Box') && document.querySelectorAll('iframe').length === 3")
+    assert page.is_hidden("#wrong")
+
+
 def test_what_cannot_be_used_gets_words(
     browser_page: "Page", address: str, tmp_path: Path, make_video: Callable[..., Path]
 ) -> None:
