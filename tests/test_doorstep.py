@@ -76,7 +76,7 @@ def test_the_bug_form_asks_for_info() -> None:
 
 
 def test_nothing_but_avsep_is_installed_at_the_top(tmp_path: Path) -> None:
-    """The networks, which lie in a folder of their own, are avsep.models in a wheel; what a package shows goes along."""
+    """The networks, in a folder of their own, are avsep.models in a wheel; templates go along."""
     checkout, wheels = tmp_path / "checkout", tmp_path / "wheels"
     checkout.mkdir()
     wheels.mkdir()

@@ -129,7 +129,9 @@ def test_networks_are_imported_by_one_name() -> None:
     """Under a second one they would be other classes; and `models` alone is none of ours where avsep is installed."""
     assert (ROOT / "avsep/models").is_symlink() and (ROOT / "avsep/models").readlink() == Path("../models")
     assert not any(source.is_relative_to(ROOT / "avsep/models") for source in SOURCES)
-    everything = [path for folder in (*PACKAGES, "benchmarks", "docs", "tests") for path in (ROOT / folder).rglob("*.py")]
+    everything = [
+        path for folder in (*PACKAGES, "benchmarks", "docs", "tests") for path in (ROOT / folder).rglob("*.py")
+    ]
     for source in (path.relative_to(ROOT).as_posix() for path in everything):
         assert not any(name.split(".")[0] == "models" for name in imported_names(source)), source
     for stage in STAGES:
