@@ -133,9 +133,13 @@ def main(params: DetectParams) -> None:
     tell_found(found)
 
 
-def tell_found(found: Mapping[str, Mapping[str, int]]) -> None:
-    """In how many frames there is an object, in the stage's last line: a warning below the share SEEN_AT_LEAST."""
+def tell_found(found: Mapping[str, Mapping[str, Any]]) -> None:
+    """In how many frames there is an object, in the stage's last line: a warning below the share SEEN_AT_LEAST, of all
+    of them or of a folder's."""
     total, without = found["frames"]["total"], found["frames"]["without"]
+    for name, (own, lacking) in ((name, (one["total"], one["without"])) for name, one in found["folders"].items()):
+        if own - lacking < SEEN_AT_LEAST * own and total - without >= SEEN_AT_LEAST * total:
+            logging.warning("detect: WARNING: an object was found in %d of %d frames of %s", own - lacking, own, name)
     if total - without < SEEN_AT_LEAST * total:
         logging.warning(
             "detect: WARNING: an object was found in %d of %d frames: in the others the whole frame stands for it, in"
@@ -278,24 +282,28 @@ def seen_frames(frames: int, step: int) -> list[int]:
 def summary(videos: Sequence[Video], given: Collection[Item], classes: Sequence[str], step: int) -> dict[str, Any]:
     """Counts for metrics/detect.json; `detections` by class, the most confident of each frame in `first` alone.
 
-    Those that were `given` count classes of their own, of which nothing is known: they stand in `frames` alone.
+    Those that were `given` count classes of their own, of which nothing is known: they stand in `frames` and `folders`
+    alone.
     """
-    with_object = 0
+    folders = {video.item[0]: {"total": 0, "without": 0} for video in videos}
     every: Counter[str] = Counter()
     first: Counter[str] = Counter()
     for video in videos:
         rows = read_detections(video.result, video.frames)
         _, firsts = np.unique(rows[:, 0], return_index=True)
-        with_object += len(firsts)
+        frames = video.frames if video.item in given else len(seen_frames(video.frames, step))
+        folders[video.item[0]]["total"] += frames
+        folders[video.item[0]]["without"] += frames - len(firsts)
         if video.item in given:
             continue
         every.update(classes[int(label) - 1] for label in rows[:, 1])
         first.update(classes[int(label) - 1] for label in rows[firsts, 1])
-    frames = sum(video.frames if video.item in given else len(seen_frames(video.frames, step)) for video in videos)
+    total, without = (sum(folder[key] for folder in folders.values()) for key in ("total", "without"))
     return {
         "videos": len(videos),
         **({"taken_over": sum(video.item in given for video in videos)} if given else {}),
-        "frames": {"total": frames, "with_object": with_object, "without": frames - with_object},
+        "frames": {"total": total, "with_object": total - without, "without": without},
+        "folders": folders,
         "detections": {"total": every.total(), **{name: every[name] for name in classes}},
         "first": {name: first[name] for name in classes},
     }

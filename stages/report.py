@@ -21,6 +21,7 @@ from avsep.report.measured import entries, read_measured
 from avsep.report.mixtures import Reader
 from avsep.report.provenance import read_provenance
 from avsep.report.scenes import read_examples, read_scenes
+from avsep.report.seen import read_unseen
 from avsep.report.sounds import Axis, Shelf
 from avsep.run import run
 from avsep.systems import catalogue
@@ -44,7 +45,7 @@ def trained() -> list[catalogue.Drawn]:
 def told(training: Collection[str]) -> list[str]:
     """The stages whose numbers the page lists, if those of `training` have trained here."""
     worded = {entry.stage for entry in catalogue.SYSTEMS if entry.asked == "phrase"} & set(training)
-    stages = ["index", *(stage for stage in training if stage not in worded)]
+    stages = ["detect", "index", *(stage for stage in training if stage not in worded)]
     stages += ["captions", *(stage for stage in training if stage in worded)] if worded else []
     return [*stages, "evaluate", "evaluate_scenes"]
 
@@ -71,6 +72,9 @@ def copy_tables(folder: Path) -> dict[str, str]:
 def main(params: ReportParams) -> None:
     leaks = read_leaks()
     tell_leaks(leaks)
+    unseen = read_unseen(METRICS)
+    if unseen is not None:
+        logging.warning("%s: the whole frame stands for it, in every score", unseen)
     measured, scenes = read_measured(METRICS), read_scenes(METRICS)
     rejected = tables.read_table(Path("data/index/rejected.csv"), tables.REJECTED)
     training = {stage: tables.read_curves(METRICS, stage.name) for stage in trained()}
@@ -104,6 +108,7 @@ def main(params: ReportParams) -> None:
         megabytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
         html = page.render(
             leaks=sentences(leaks, named=None),
+            unseen=unseen,
             measured=measured,
             charts=drawn,
             scenes=scenes,

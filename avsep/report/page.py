@@ -18,6 +18,7 @@ from avsep.report.mixtures import Mixture
 from avsep.report.opening import First, sentences
 from avsep.report.provenance import Provenance
 from avsep.report.scenes import HeardScene, Scenes
+from avsep.report.seen import Unseen
 from avsep.report.sounds import time_ticks
 from avsep.report.uris import RANGE_DB
 from avsep.systems import catalogue
@@ -76,6 +77,7 @@ class Beside:
 def render(
     *,
     leaks: Sequence[str],
+    unseen: Unseen | None,
     measured: Measured,
     charts: Charts,
     scenes: Scenes | None,
@@ -88,7 +90,8 @@ def render(
     rejected: pd.DataFrame,
     stages: Mapping[str, Sequence[tuple[str, Any]]],
 ) -> str:
-    """The whole page. `leaks`: sentences on the videos that splits share; `heard`: the scenes that have sounds;
+    """The whole page. `leaks`: sentences on the videos that splits share; `unseen`: where the detector found too
+    little; `heard`: the scenes that have sounds;
     `ticks`: of all spectrograms' frequencies. `charts` are SVG; all else is escaped."""
     templates = Path(__file__).parent / "templates"
     script = (templates / "player.js").read_text(encoding="utf-8")
@@ -116,6 +119,7 @@ def render(
         accepted_names=ACCEPTED,
         source_names=MORE_SOURCES,
         leaks=leaks,
+        unseen=unseen,
         headline=measured.headline,
         sentences=sentences(measured.headline),
         provenance=provenance,

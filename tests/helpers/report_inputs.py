@@ -273,8 +273,10 @@ def _write_metrics(folder: Path, table: pd.DataFrame, mixtures: int) -> None:
         "phrase_threshold": 0.417,
         "pairs": {"evaluated": mixtures, "skipped": 0},
     }
-    stages: dict[str, Any] = {
-        stage: {"files": 3, "seconds": {"mean": 24.0}} for stage in ("videos", "extract", "detect")
+    stages: dict[str, Any] = {stage: {"files": 3, "seconds": {"mean": 24.0}} for stage in ("videos", "extract")}
+    stages["detect"] = {
+        "frames": {"total": 320, "with_object": 300, "without": 20},
+        "folders": {"cello": {"total": 160, "without": 5}, "flute": {"total": 160, "without": 15}},
     }
     stages["index"] = {
         "videos": {"train": 1308, "val": 5, "test": 7},

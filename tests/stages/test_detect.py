@@ -22,6 +22,7 @@ from avsep.models.detector import build_detector
 from avsep.params.loading import load
 from avsep.params.sections import Detect, Detector, Extract, ResNet
 from avsep.params.stages import DetectParams
+from avsep.report import seen as shown
 from avsep.sources.manifest import MANIFEST, Row, write_manifest
 from avsep.weights.detectors import save_detector, save_no_detector, save_zero_shot
 from stages import detect
@@ -103,6 +104,9 @@ def test_each_video_gets_its_rows_and_the_metrics_their_sum() -> None:
     seen = {(name, frame) for name, own in rows.items() for frame in own[:, 0]}
     assert metrics["videos"] == 3
     assert metrics["frames"] == {"total": 9, "with_object": len(seen), "without": 9 - len(seen)}
+    assert {folder: one["total"] for folder, one in metrics["folders"].items()} == {"cello": 8, "tuba": 1}
+    assert metrics["folders"]["tuba"]["without"] == int(("tuba/c", 1) not in seen)
+    assert sum(one["without"] for one in metrics["folders"].values()) == 9 - len(seen)
     assert metrics["detections"]["total"] == sum(len(own) for own in rows.values()) > 0
     assert sum(metrics["first"].values()) == len(seen)
 
@@ -350,6 +354,18 @@ def test_the_last_line_tells_how_many_frames_have_an_object(
     without: int, level: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level("INFO"):
-        detect.tell_found({"frames": {"total": 104, "with_object": 104 - without, "without": without}})
+        detect.tell_found({"frames": {"total": 104, "with_object": 104 - without, "without": without}, "folders": {}})
     assert caplog.records[-1].levelname == level
     assert f"{104 - without} of 104 frames" in caplog.text
+
+
+def test_the_page_warns_at_the_same_share() -> None:
+    assert detect.SEEN_AT_LEAST == shown.SEEN_AT_LEAST
+
+
+def test_a_folder_of_which_nothing_is_found_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    folders = {"cello": {"total": 90, "without": 0}, "tuba": {"total": 14, "without": 14}}
+    with caplog.at_level("INFO"):
+        detect.tell_found({"frames": {"total": 104, "with_object": 90, "without": 14}, "folders": folders})
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert "0 of 14 frames of tuba" in caplog.messages[0]

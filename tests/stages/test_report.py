@@ -465,6 +465,21 @@ def test_leaks_are_told_at_the_top_by_name(inputs: Path, html: str, caplog: pyte
     assert any(message.startswith("LEAK: 4 videos are in both val and test") for message in caplog.messages)
 
 
+@pytest.mark.parametrize(("lacking", "named"), [((160, 0), ["cello"]), ((81, 120), ["flute", "cello"]), ((79, 80), [])])
+def test_frames_without_an_object_are_told_at_the_top(
+    lacking: tuple[int, int], named: list[str], inputs: Path, html: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert "found no object" not in Page(html).text and 'class="card unseen"' not in html
+    folders = {name: {"total": 160, "without": own} for name, own in zip(("cello", "flute"), lacking, strict=True)}
+    told = {"frames": {"total": 320, "with_object": 320 - sum(lacking), "without": sum(lacking)}, "folders": folders}
+    (inputs / "metrics/detect.json").write_text(json.dumps(told), encoding="utf-8")
+    page = made()
+    card = page.partition('class="card unseen"')[2].partition("</div>")[0]
+    assert [line.split(":")[0] for line in re.findall("<li>(.*?)</li>", card)] == named
+    assert (f"In {sum(lacking)} of 320 frames" in card) == bool(named)
+    assert any("found no object" in message for message in caplog.messages) == bool(named)
+
+
 # --- Systems that nobody named here
 
 NINTH = catalogue.Entry(
@@ -619,6 +634,10 @@ def without(column: str) -> Callable[[Path], None]:
     return lambda path: pd.read_csv(path).drop(columns=column).to_csv(path, index=False)
 
 
+def older(path: Path) -> None:
+    path.write_text('{"frames": {"total": 9, "with_object": 9, "without": 0}}', encoding="utf-8")
+
+
 def truncated(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:40])
 
@@ -693,6 +712,8 @@ def pickled(path: Path) -> None:
         ("metrics/examples/001/mixture.wav", Path.unlink, "mixture.wav is missing"),
         ("metrics/scene_examples/plain_00/object_0_cyclic.wav", Path.unlink, "object_0_cyclic.wav is missing"),
         ("metrics/scene_examples/plain_00/frame.jpg", truncated, "frame.jpg is no JPEG"),
+        ("metrics/detect.json", Path.unlink, "detect.json is missing"),
+        ("metrics/detect.json", older, "tells no frames of each folder: run `dvc repro detect`"),
         ("metrics/index.json", truncated, "index.json is no JSON"),
         ("metrics/baseline/plots/metrics/val/si_sdri.tsv", truncated, "si_sdri.tsv"),
         ("data/index/rejected.csv", Path.unlink, "rejected.csv is missing"),
