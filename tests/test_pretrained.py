@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from avsep import Separator
 from avsep.packaging.folder import contents, read_package
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +36,12 @@ def test_the_copy_is_whole_and_small() -> None:
     package = read_package(COPY)
     assert {path.relative_to(COPY).as_posix() for path in COPY.rglob("*") if path.is_file()} == set(contents(package))
     assert package.dtype == "float16"
+
+
+@with_copy
+def test_the_copy_separates_with_this_version() -> None:
+    """A param that came later does not shut it out."""
+    assert Separator.from_pretrained(COPY).system_for(words=False) == "cyclic"
 
 
 @with_copy

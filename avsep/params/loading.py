@@ -8,7 +8,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import pydantic
 
@@ -79,15 +79,27 @@ def check(values: dict[str, Any]) -> Params:
 
 def load_part(stage_params: type[StageParams], values: dict[str, Any], where: str) -> StageParams:
     """What a stage reads, of plain values that another version may have written: sections and params that are there,
-    and no others, each of its type. Raises InputError, beginning with `where`, that names the first one."""
+    and no others, each of its type. A param that may be null is null where it lacks: an older version did without it.
+
+    Raises InputError, beginning with `where`, that names the first one.
+    """
     known = {f.name for f in dataclasses.fields(stage_params)}  # type: ignore[arg-type]
     if unknown := sorted(set(values) - known):
         raise InputError(f"{where}: {unknown[0]} is no param of this version")
+    kinds = get_type_hints(stage_params)
+    values = {
+        name: {**_without(kinds[name]), **value} if isinstance(value, dict) else value for name, value in values.items()
+    }
     try:
         return pydantic.TypeAdapter(stage_params).validate_json(json.dumps(values))
     except pydantic.ValidationError as error:
         told = _sentence(error.errors()[0]).partition(": see conf")[0]
         raise InputError(f"{where}: {told}") from None
+
+
+def _without(section: type) -> dict[str, None]:
+    """The params of a section that may be null, each null."""
+    return {name: None for name, kind in get_type_hints(section).items() if type(None) in get_args(kind)}
 
 
 def _refuse(problems: Sequence[str]) -> None:

@@ -1,5 +1,7 @@
 """Params are refused before any work starts, in one line that names the param."""
 
+import copy
+import dataclasses
 import importlib
 import inspect
 import pkgutil
@@ -14,9 +16,9 @@ import yaml
 
 from avsep.errors import InputError
 from avsep.params import contradictions
-from avsep.params.loading import CONTRADICTIONS, check, load, read
+from avsep.params.loading import CONTRADICTIONS, check, load, load_part, read
 from avsep.params.sections import Extract, Videos
-from avsep.params.stages import ExtractParams
+from avsep.params.stages import EvaluateScenesParams, ExtractParams
 from tests.helpers.params import DEMO, ROOT, changed
 
 
@@ -25,6 +27,15 @@ def test_every_problem_is_told_at_once() -> None:
         check(changed(train__batch=0, train__workers=-1))
     with pytest.raises(InputError, match=r"spectrogram\.hop.*evaluate\.sources"):
         check(changed(spectrogram__hop=512, evaluate__sources=[2, 2]))
+
+
+def test_what_an_older_version_did_without_is_null_where_it_may_be() -> None:
+    values = {field.name: copy.deepcopy(DEMO[field.name]) for field in dataclasses.fields(EvaluateScenesParams)}
+    del values["evaluate"]["mutes_level"]
+    assert load_part(EvaluateScenesParams, values, "a package").evaluate.mutes_level is None
+    del values["evaluate"]["systems"]
+    with pytest.raises(InputError, match=r"^a package: evaluate\.systems is missing$"):
+        load_part(EvaluateScenesParams, values, "a package")
 
 
 def test_every_file_of_contradictions_is_listed_and_lists_all_its_checks() -> None:
