@@ -76,7 +76,8 @@ def prepare(at: Path, profile: str, settings: list[str], upto: list[str]) -> Non
         if (ROOT / name).is_file() and name != "dvc.lock":
             (at / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, at / name)
-    subprocess.run(["git", "init", "-q"], cwd=at, check=True)
+    for words in ("init -q", "add -A", "-c user.name=faults -c user.email=faults@localhost commit -qm start"):
+        subprocess.run(["git", *words.split()], cwd=at, check=True)
     compose_and_dump(str(at / "params.yaml"), str(at / "conf"), None, "config", "", [f"profile={profile}", *settings])
     call(at, "dvc", "repro", *upto)
     (at / "done").touch()
@@ -98,7 +99,7 @@ def call(at: Path, *command: str) -> str:
 
 
 def outputs(at: Path, stage: str) -> list[Path]:
-    """What a stage leaves, as dvc.yaml names it; of one that is made for each of a param's values, all that these do."""
+    """What a stage leaves, as dvc.yaml names it; of one for each of a param's values, what all of these leave."""
     values = yaml.safe_load((at / "dvc.yaml").read_text(encoding="utf-8"))["stages"][stage]
     items = [""]
     if "foreach" in values:
