@@ -49,7 +49,7 @@ def scene(params: PretrainedParams) -> dict[str, Any]:
     return {"seed": params.seed, "width": videos.width, "height": videos.height, "classes": videos.classes}
 
 
-def learn(params: PretrainedParams, log: Log, kept: Path) -> tuple[ResNet18, FasterRCNN | None, CLIP]:
+def learn(params: PretrainedParams, log: Log, kept: Path | None) -> tuple[ResNet18, FasterRCNN | None, CLIP]:
     """What learns from rendered stills: the ResNet and the detector that starts from it (None for another one), and
     CLIP.
 
@@ -61,7 +61,7 @@ def learn(params: PretrainedParams, log: Log, kept: Path) -> tuple[ResNet18, Fas
     sizes = (p.still_size, params.clip.image_size)
     views = render_views("stills", p.stills, sizes=sizes, jitter=True, **scene(params))
     of_resnet, of_clip = squares(views, p.stills, [RESNET_SEES, CLIP_SEES])
-    kept = kept.absolute()  # for processes in other folders
+    kept = kept and kept.absolute()  # for processes in other folders
     tasks = [
         partial(learn_eyes, params, of_resnet, drawn_stills(params), kept),
         partial(learn_clip, params, of_clip, kept),
@@ -91,7 +91,7 @@ def learned_alone(call: tuple[int, Callable[[Log], Learned]]) -> tuple[Learned, 
 
 
 def learn_eyes(
-    params: PretrainedParams, shown: Squares, stills: Sequence[Still], kept: Path, log: Log
+    params: PretrainedParams, shown: Squares, stills: Sequence[Still], kept: Path | None, log: Log
 ) -> tuple[ResNet18, FasterRCNN | None]:
     """A ResNet that has learned the demo's instruments from squares, and a detector of them, if there are `stills`."""
     p = params.pretrained
@@ -110,7 +110,7 @@ def drawn_stills(params: PretrainedParams) -> list[Still]:
 
 
 def make_detector(
-    params: PretrainedParams, given: Given, resnet: ResNet18, stills: Sequence[Still], log: Log, kept: Path
+    params: PretrainedParams, given: Given, resnet: ResNet18, stills: Sequence[Still], log: Log, kept: Path | None
 ) -> tuple[FasterRCNN | None, list[str]]:
     """The Faster R-CNN and the names of its labels; None where the detector is asked in words, or there is none.
 
@@ -142,7 +142,7 @@ def make_detector(
     return detector, classes
 
 
-def learn_clip(params: PretrainedParams, shown: Squares, kept: Path, log: Log) -> CLIP:
+def learn_clip(params: PretrainedParams, shown: Squares, kept: Path | None, log: Log) -> CLIP:
     """A CLIP that has learned the demo's instruments from squares of its size."""
     p = params.pretrained
     clip = build_clip(**asdict(params.clip)).to(params.device).to(memory_format=torch.channels_last)

@@ -61,19 +61,21 @@ def main(params: PretrainedParams) -> None:
     seed_everything(params.seed)
     given = read_given(params)
     p = params.pretrained
-    resume = ResumeFolder("pretrained", made_from(params, given))
+    trains = p.source == "demo" or p.detector in ("demo", "open_images")
+    resume = ResumeFolder("pretrained", made_from(params, given)) if trains else None
+    kept = None if resume is None else resume.path
     with Live(dir=str(PLOTS.parent), dvcyaml=None, save_dvc_exp=False, report=None) as live:
         if p.source == "published":
             clip = build_clip(**asdict(params.clip))
             take_over_clip(clip, p.clip_path, p.clip_sha256)
             resnet = ResNet18(params.resnet.width)
             take_over_resnet(resnet, p.resnet_path, p.resnet_sha256)
-            detector, classes = make_detector(params, given, resnet, drawn_stills(params), log_to(live), resume.path)
+            detector, classes = make_detector(params, given, resnet, drawn_stills(params), log_to(live), kept)
         else:
-            resnet, detector, clip = learn(params, log_to(live), resume.path)
+            resnet, detector, clip = learn(params, log_to(live), kept)
             classes = params.videos.classes
             if detector is None:
-                detector, classes = make_detector(params, given, resnet, [], log_to(live), resume.path)
+                detector, classes = make_detector(params, given, resnet, [], log_to(live), kept)
     metrics = measure(params, given, resnet, detector, classes, clip)
     values = asdict(params)
     of_resnet = describe(resnet_weights.KIND, PRETRAINED, values, sizes={"classes": resnet.fc.out_features})
@@ -87,8 +89,9 @@ def main(params: PretrainedParams) -> None:
         save_no_detector()
     PLOTS.mkdir(parents=True, exist_ok=True)  # an output, also of a run that trains nothing
     write_metrics("pretrained", metrics)
-    refuse_changed()  # while the states are there
-    resume.clear()
+    if resume is not None:
+        refuse_changed()  # while the states are there
+        resume.clear()
 
 
 def made_from(params: PretrainedParams, given: Given) -> str:

@@ -372,7 +372,7 @@ def test_a_resnet50_starts_from_torchvisions_detector_of_coco(monkeypatch: pytes
     )
     params = dataclasses.replace(large, pretrained=chosen.pretrained)
     found = pretrained.read_given(params)
-    detector, classes = _pretrained.make_detector(params, found, ResNet18(8), [], None, Path("kept"))  # type: ignore[arg-type]
+    detector, classes = _pretrained.make_detector(params, found, ResNet18(8), [], None, None)  # type: ignore[arg-type]
     assert detector is not None and classes == ["cello"]
     own = detector.state_dict()
     assert torch.equal(own["rpn.head.conv.0.0.weight"], theirs["rpn.head.conv.0.0.weight"])
