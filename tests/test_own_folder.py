@@ -23,7 +23,7 @@ from avsep.media.ffmpeg import ffmpeg, write_video
 from tests.helpers.checkout import fresh_checkout
 from tests.helpers.odd import call_ffmpeg
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 RATE = 11025
 SECONDS = 7
@@ -97,7 +97,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def dvc(project: Path, *words: str, environment: dict[str, str] | None = None) -> tuple[int, str]:
     """What `dvc` ended with, and said."""
     done = subprocess.run(
-        ["timeout", "2000", "dvc", *words],
+        ["timeout", "600", "dvc", *words],
         cwd=project,
         env={**ENVIRONMENT, **(environment or {})},
         text=True,

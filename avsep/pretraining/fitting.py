@@ -73,7 +73,7 @@ def fit(
             logged.append({term: value.item() for term, value in named.items()})
             log(name, logged[-1])
         if state is not None and (step + 1) % steps == 0:
-            parts = {"network": network, "optimiser": optimiser, "schedule": schedule}
+            parts: dict[str, Any] = {"network": network, "optimiser": optimiser, "schedule": schedule}
             with whole_file(state) as temporary:
                 states = {part: holder.state_dict() for part, holder in parts.items()}
                 torch.save({**states, "logged": logged, "steps": step + 1}, temporary)
