@@ -1,12 +1,14 @@
 """How a stage starts and ends: checked params in; its key figure, or one line and a non-zero exit code, out."""
 
 import argparse
+import contextlib
 import dataclasses
 import errno
 import json
 import logging
 import os
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -53,6 +55,7 @@ def run(main: Callable[[StageParams], None], stage_params: type[StageParams]) ->
     stage, started = _stage_of(stage_params), time.monotonic()
     line_of = partial(_line_of, stage=stage)
     try:
+        _refuse_no_commit()
         # a message stands above a bar, on a line of its own
         with working(stage, line_of, log=first_process()), logging_redirect_tqdm():
             loaded = load(stage_params)
@@ -111,6 +114,17 @@ def key_figure(stage: str, measured: Mapping[str, Any], params: Mapping[str, Any
         of_all = f"best in epoch {best['epoch'] + 1} of {params['epochs']}"
         return f"{spoken_value(watched, best[watched])} in validation, {of_all}"
     return KEY_FIGURES[stage](measured)
+
+
+def _refuse_no_commit() -> None:
+    """Raises InputError in a git repository without a commit: a stage that trains would end in a fault of DVCLive's,
+    after hours of earlier ones' work."""
+    if not Path(".git").exists():
+        return
+    with contextlib.suppress(OSError):  # without git, DVC has told
+        found = subprocess.run(["git", "rev-parse", "-q", "--verify", "HEAD"], capture_output=True, check=False)
+        if found.returncode == 1:
+            raise InputError("this git repository has no commit, and DVC needs one: git add -A && git commit -m start")
 
 
 def _take_names_as_bytes() -> None:

@@ -40,7 +40,11 @@ KILLS = ("stage", "dvc", "both", "ctrl-c", "worker")
 SECONDS = 3600  # that a run may take at most
 EPOCH = re.compile(r"epoch (\d+)/\d+, val")  # as a training tells the end of one
 # Of incremental stages: where an item's finished outputs lie, and the ledger.
-ITEMS = {"extract": ("data/frames", "*/*.zip"), "detect": ("data/detection_results", "*/*.npy")}
+ITEMS = {
+    "videos": ("data/videos", "*/*.mp4"),
+    "extract": ("data/frames", "*/*.zip"),
+    "detect": ("data/detection_results", "*/*.npy"),
+}
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,8 @@ def prepare(at: Path, profile: str, settings: list[str], upto: list[str]) -> Non
         if ((ROOT / name).is_file() or (ROOT / name).is_symlink()) and name != "dvc.lock":
             (at / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, at / name, follow_symlinks=False)  # avsep/models is a link
-    subprocess.run(["git", "init", "-q"], cwd=at, check=True)
+    for words in ("init -q", "add -A", "-c user.name=faults -c user.email=faults@localhost commit -qm start"):
+        subprocess.run(["git", *words.split()], cwd=at, check=True)
     compose_and_dump(str(at / "params.yaml"), str(at / "conf"), None, "config", "", [f"profile={profile}", *settings])
     call(at, "dvc", "repro", *upto)
     (at / "done").touch()
@@ -94,10 +99,17 @@ def call(at: Path, *command: str) -> str:
 
 
 def outputs(at: Path, stage: str) -> list[Path]:
-    """What a stage leaves, as dvc.yaml names it."""
+    """What a stage leaves, as dvc.yaml names it; of one for each of a param's values, what all of these leave."""
     values = yaml.safe_load((at / "dvc.yaml").read_text(encoding="utf-8"))["stages"][stage]
+    items = [""]
+    if "foreach" in values:
+        found = yaml.safe_load((at / "params.yaml").read_text(encoding="utf-8"))
+        for name in values["foreach"].strip("${}").split("."):
+            found = found[name]
+        items, values = list(found.values()), values["do"]
     named = [*values.get("outs", []), *values.get("metrics", []), *values.get("plots", [])]
-    return [at / (next(iter(one)) if isinstance(one, dict) else one) for one in named]
+    paths = [next(iter(one)) if isinstance(one, dict) else one for one in named]
+    return [at / path.replace("${item}", item) for item in items for path in paths]
 
 
 def contents(paths: list[Path]) -> dict[str, str]:
@@ -108,7 +120,8 @@ def contents(paths: list[Path]) -> dict[str, str]:
 
 def take_away(at: Path, stage: str) -> None:
     """As if the stage had never run."""
-    for path in [*outputs(at, stage), at / "checkpoints/resume" / stage, at / ".dvc/cache/runs", at / "metrics/made"]:
+    unfinished = [at / "checkpoints/resume" / stage, at / "data/unfinished" / stage]
+    for path in [*outputs(at, stage), *unfinished, at / ".dvc/cache/runs", at / "metrics/made"]:
         if path.is_dir():
             shutil.rmtree(path)
         else:
@@ -116,7 +129,10 @@ def take_away(at: Path, stage: str) -> None:
     for left in [*(at / "data").glob(".*.journal"), at / "data/.rendered.csv"]:
         left.unlink(missing_ok=True)
     lock = yaml.safe_load((at / "dvc.lock").read_text(encoding="utf-8"))
-    if lock["stages"].pop(stage, None) is not None:  # else DVC would bring back what it has kept of it
+    recorded = [name for name in lock["stages"] if name.partition("@")[0] == stage]
+    if recorded:  # else DVC would bring back what it has kept of it
+        for name in recorded:
+            del lock["stages"][name]
         (at / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False), encoding="utf-8")
 
 
@@ -282,7 +298,7 @@ def twice(at: Path, stage: str, done: int, logs: list[Path]) -> int | None:
     told = [number for log in logs for number in EPOCH.findall(log.read_text(errors="replace"))]
     if told:
         return len(told) - len(set(told))
-    if f"Running stage '{stage}'" not in logs[-1].read_text(errors="replace"):
+    if f"Running stage '{stage}" not in logs[-1].read_text(errors="replace"):
         return 0  # all was there
     made = at / f"metrics/made/{stage}.json"
     if stage in ITEMS and made.is_file():

@@ -49,18 +49,23 @@ def scene(params: PretrainedParams) -> dict[str, Any]:
     return {"seed": params.seed, "width": videos.width, "height": videos.height, "classes": videos.classes}
 
 
-def learn(params: PretrainedParams, log: Log) -> tuple[ResNet18, FasterRCNN | None, CLIP]:
+def learn(params: PretrainedParams, log: Log, kept: Path | None) -> tuple[ResNet18, FasterRCNN | None, CLIP]:
     """What learns from rendered stills: the ResNet and the detector that starts from it (None for another one), and
     CLIP.
 
     Beside each other, in a process each with half of params.threads (one after the other, where there is one): networks
-    as small as these gain little from a second thread.  The curves are logged when both have learned.
+    as small as these gain little from a second thread.  The curves are logged when both have learned.  `kept`: the
+    folder of their states after each epoch, from which one that was stopped goes on.
     """
     p = params.pretrained
     sizes = (p.still_size, params.clip.image_size)
     views = render_views("stills", p.stills, sizes=sizes, jitter=True, **scene(params))
     of_resnet, of_clip = squares(views, p.stills, [RESNET_SEES, CLIP_SEES])
-    tasks = [partial(learn_eyes, params, of_resnet, drawn_stills(params)), partial(learn_clip, params, of_clip)]
+    kept = kept and kept.absolute()  # for processes in other folders
+    tasks = [
+        partial(learn_eyes, params, of_resnet, drawn_stills(params), kept),
+        partial(learn_clip, params, of_clip, kept),
+    ]
     learned = spread(
         learned_alone,
         [(params.seed, task) for task in tasks],
@@ -86,14 +91,14 @@ def learned_alone(call: tuple[int, Callable[[Log], Learned]]) -> tuple[Learned, 
 
 
 def learn_eyes(
-    params: PretrainedParams, shown: Squares, stills: Sequence[Still], log: Log
+    params: PretrainedParams, shown: Squares, stills: Sequence[Still], kept: Path | None, log: Log
 ) -> tuple[ResNet18, FasterRCNN | None]:
     """A ResNet that has learned the demo's instruments from squares, and a detector of them, if there are `stills`."""
     p = params.pretrained
     resnet = ResNet18(params.resnet.width, len(params.videos.classes))
     resnet.to(params.device).to(memory_format=torch.channels_last)
-    train_resnet(resnet, shown, epochs=p.epochs, batch=p.batch, lr=p.lr, seed=params.seed, log=log)
-    detector = make_detector(params, Given(), resnet, stills, log)[0] if stills else None
+    train_resnet(resnet, shown, epochs=p.epochs, batch=p.batch, lr=p.lr, seed=params.seed, log=log, kept=kept)
+    detector = make_detector(params, Given(), resnet, stills, log, kept)[0] if stills else None
     return resnet, detector
 
 
@@ -105,9 +110,12 @@ def drawn_stills(params: PretrainedParams) -> list[Still]:
 
 
 def make_detector(
-    params: PretrainedParams, given: Given, resnet: ResNet18, stills: Sequence[Still], log: Log
+    params: PretrainedParams, given: Given, resnet: ResNet18, stills: Sequence[Still], log: Log, kept: Path | None
 ) -> tuple[FasterRCNN | None, list[str]]:
-    """The Faster R-CNN and the names of its labels; None where the detector is asked in words, or there is none."""
+    """The Faster R-CNN and the names of its labels; None where the detector is asked in words, or there is none.
+
+    `kept`: as of `learn`.
+    """
     p, classes = params.pretrained, params.videos.classes
     if p.detector == "file":
         classes = p.detector_classes
@@ -126,7 +134,7 @@ def make_detector(
     else:
         start_from_coco(detector, given.weights)
     settings: dict[str, Any] = {"epochs": p.detector_epochs, "batch": p.detector_batch, "lr": p.detector_lr}
-    settings |= {"seed": params.seed, "log": log}
+    settings |= {"seed": params.seed, "log": log, "kept": kept}
     if given.annotations is None:
         train_detector(detector, stills, still_item, **settings)
     else:
@@ -134,7 +142,7 @@ def make_detector(
     return detector, classes
 
 
-def learn_clip(params: PretrainedParams, shown: Squares, log: Log) -> CLIP:
+def learn_clip(params: PretrainedParams, shown: Squares, kept: Path | None, log: Log) -> CLIP:
     """A CLIP that has learned the demo's instruments from squares of its size."""
     p = params.pretrained
     clip = build_clip(**asdict(params.clip)).to(params.device).to(memory_format=torch.channels_last)
@@ -151,5 +159,6 @@ def learn_clip(params: PretrainedParams, shown: Squares, log: Log) -> CLIP:
         tokens_weight=p.clip_tokens_weight,
         seed=params.seed,
         log=log,
+        kept=kept,
     )
     return clip

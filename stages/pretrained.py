@@ -12,10 +12,13 @@ yours, all hash-checked.
 `pretrained.detector` file, owlv2, grounding_dino: one of yours, and two that are asked in words, all hash-checked.
 `pretrained.detector` none: where all videos are imported with what others detected in them.
 
-What is given is checked before anything is trained, and all is there before anything is written.
+What is given is checked before anything is trained, and all is there before anything is written.  A run that was
+stopped goes on behind the last epoch of each training: their states lie in checkpoints/resume/pretrained until all is
+written.
 metrics/pretrained.json has what was trained here on pictures held out.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -28,6 +31,7 @@ from torchvision.models.detection import FasterRCNN
 
 from avsep.demo.stills import render_stills, render_views
 from avsep.files.metrics import write_metrics
+from avsep.files.working import refuse_changed
 from avsep.models.clip import build_clip
 from avsep.models.resnet import ResNet18
 from avsep.params.stages import PretrainedParams
@@ -38,6 +42,7 @@ from avsep.pretraining.given import read_checked, read_coco_detector, refuse_oth
 from avsep.pretraining.open_images import annotated_item, described, read_annotations
 from avsep.pretraining.resnet import measure_resnet
 from avsep.run import run
+from avsep.training.resume import ResumeFolder, fingerprint
 from avsep.training.seeds import seed_everything
 from avsep.weights import clip as clip_weights
 from avsep.weights import resnet as resnet_weights
@@ -56,18 +61,21 @@ def main(params: PretrainedParams) -> None:
     seed_everything(params.seed)
     given = read_given(params)
     p = params.pretrained
+    trains = p.source == "demo" or p.detector in ("demo", "open_images")
+    resume = ResumeFolder("pretrained", made_from(params, given)) if trains else None
+    kept = None if resume is None else resume.path
     with Live(dir=str(PLOTS.parent), dvcyaml=None, save_dvc_exp=False, report=None) as live:
         if p.source == "published":
             clip = build_clip(**asdict(params.clip))
             take_over_clip(clip, p.clip_path, p.clip_sha256)
             resnet = ResNet18(params.resnet.width)
             take_over_resnet(resnet, p.resnet_path, p.resnet_sha256)
-            detector, classes = make_detector(params, given, resnet, drawn_stills(params), log_to(live))
+            detector, classes = make_detector(params, given, resnet, drawn_stills(params), log_to(live), kept)
         else:
-            resnet, detector, clip = learn(params, log_to(live))
+            resnet, detector, clip = learn(params, log_to(live), kept)
             classes = params.videos.classes
             if detector is None:
-                detector, classes = make_detector(params, given, resnet, [], log_to(live))
+                detector, classes = make_detector(params, given, resnet, [], log_to(live), kept)
     metrics = measure(params, given, resnet, detector, classes, clip)
     values = asdict(params)
     of_resnet = describe(resnet_weights.KIND, PRETRAINED, values, sizes={"classes": resnet.fc.out_features})
@@ -81,6 +89,19 @@ def main(params: PretrainedParams) -> None:
         save_no_detector()
     PLOTS.mkdir(parents=True, exist_ok=True)  # an output, also of a run that trains nothing
     write_metrics("pretrained", metrics)
+    if resume is not None:
+        refuse_changed()  # while the states are there
+        resume.clear()
+
+
+def made_from(params: PretrainedParams, given: Given) -> str:
+    """A hash of all that trainings depend on: params, code, and Open Images' boxes; what else is given, params tell by
+    its hash."""
+    boxes = hashlib.sha256()
+    for part in () if given.annotations is None else (given.annotations.train, given.annotations.validation):
+        for one in part.pictures:
+            boxes.update(b"\0".join([one.path.name.encode(), one.boxes.tobytes(), one.labels.tobytes()]))
+    return fingerprint("pretrained", {**asdict(params), "boxes": boxes.hexdigest()}, [])
 
 
 def read_given(params: PretrainedParams) -> Given:

@@ -1,6 +1,8 @@
-"""What stands around the code says what the code says: versions, hooks, the hosted workflow, forms, docs/params.md."""
+"""What stands around the code says what the code says: versions, hooks, the hosted workflow, forms, docs/params.md; and
+what `make` asks for before it installs anything."""
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -97,6 +99,54 @@ def test_nothing_but_avsep_is_installed_at_the_top(tmp_path: Path) -> None:
         assert {name: wheel.read(f"avsep/models/{name}") for name in networks} == networks
     for path in (path.relative_to(ROOT) for path in (ROOT / "avsep").rglob("*.*") if path.parent.name != "__pycache__"):
         assert path.as_posix() in names
+
+
+# --- make
+
+
+def make(folder: Path, *words: str, **environment: str) -> tuple[int, str]:
+    """What `make` ends with and says in a folder that has the Makefile, for somebody whom git does not know."""
+    shutil.copyfile(ROOT / "Makefile", folder / "Makefile")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "MAKE", "MFLAGS"))}
+    own = {"HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1", "GIT_CEILING_DIRECTORIES": str(folder.parent)}
+    done = subprocess.run(
+        ["make", *words],
+        cwd=folder,
+        env={**kept, **own, **environment},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("target", ["repro", "install", "test"])
+def test_make_asks_for_a_repository_with_a_commit_before_it_installs(target: str, tmp_path: Path) -> None:
+    code, said = make(tmp_path, target)
+    assert code == 2 and "error: DVC needs a git repository" in said and "git init && git add -A && git commit" in said
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    code, said = make(tmp_path, target)
+    assert code == 2 and "error: this git repository has no commit, and DVC needs one: git add -A && git commit" in said
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_make_tells_whom_git_does_not_know(tmp_path: Path) -> None:
+    known = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for words in (["init", "-q"], [*known, "commit", "-qm", "start", "--allow-empty"]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    code, said = make(tmp_path, "git")
+    assert code == 0 and "note: git does not know you" in said and "git config user.name NAME" in said
+
+
+def test_make_gives_a_user_id_without_a_name_one(tmp_path: Path) -> None:
+    """As of `docker run --user 12345`: DVC asks for a name, and takes the variable's."""
+    (tmp_path / "id").write_text('#!/bin/sh\n[ "$1" = -u ] && echo 12345\n')
+    (tmp_path / "id").chmod(0o755)
+    (tmp_path / "who.mk").write_text("include Makefile\nwho:\n\t@echo named $$USER\n")
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    code, said = make(tmp_path, "-f", "who.mk", "who", USER="", LOGNAME="", PATH=path)
+    assert (code, said.strip()) == (0, "named 12345")
 
 
 # --- docs/params.md

@@ -625,6 +625,13 @@ def test_dvc_keeps_what_is_measured_and_so_remembers_earlier_runs() -> None:
         assert not any(flags.get("cache") is False for one in given for flags in one.values())
 
 
+def test_a_plot_of_the_pipeline_is_no_path_into_an_output() -> None:
+    """Such a plot DVC looks for at the end of each `dvc exp run`, and fails if it does not have the output: in a fresh
+    clone that runs a part of the pipeline. What a stage gives as `plots` it looks for when they are to be shown."""
+    for plot in PIPELINE["plots"]:
+        assert isinstance(plot, dict) and all(isinstance(drawn["y"], dict) for drawn in plot.values()), plot
+
+
 def test_dvcs_metrics_are_the_headline_figures_alone() -> None:
     """`dvc metrics diff` and `dvc exp show` tell of nothing else: of all that is measured no terminal has room."""
     assert {stage: entry["metrics"] for stage, entry in STAGES.items() if "metrics" in entry} == {

@@ -1,4 +1,5 @@
-"""What DVC watches of a folder is what stage videos reads of it: through `dvc`, as a user meets it."""
+"""What DVC watches of a folder is what stage videos reads of it; through `dvc`, of a folder of videos as well:
+tests/test_own_folder.py."""
 
 import csv
 import os
@@ -98,27 +99,6 @@ def manifest(project: Path) -> set[str]:
         return {row["file"] for row in csv.DictReader(file)}
 
 
-def run_videos(project: Path, source: str, path: Path) -> str:
-    asked = ["-S", "profile=smoke", "-S", f"videos.source={source}", "-S", f"videos.path={path}"]
-    return call(project, "timeout", "400", "dvc", "exp", "run", *asked, "videos")
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1500)
-def test_dvc_reads_a_folder_as_stage_videos_does(checkout: Path, odd: Path) -> None:
-    said = run_videos(checkout, "folder", odd)
-    assert "videos: ignored, as no videos: 6 folder, 1 .txt, 1 link that leads nowhere, 1 pipe, 1 socket" in said
-    assert len(manifest(checkout)) == 13
-    assert "Stage 'videos' didn't change, skipping" in call(checkout, "dvc", "repro", "videos")
-
-    make_clip(odd.parent / "disk/cello/4.mp4", seed=99)
-    call(checkout, "dvc", "repro", "videos")
-    assert "cello/4.mp4" in manifest(checkout)
-
-    make_clip(odd.parent / "disk/cello/1.mp4", seed=98)
-    assert "Running stage 'extract'" in call(checkout, "dvc", "repro", "extract")
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_dvc_reads_imported_folders_behind_links(checkout: Path, clips: Path, tmp_path: Path) -> None:
@@ -132,7 +112,8 @@ def test_dvc_reads_imported_folders_behind_links(checkout: Path, clips: Path, tm
         subprocess.run([*take, "-vf", "fps=1", frames / "%06d.jpg", sound / f"{video.stem}.wav"], check=True)
     for name in ("frames", "audio"):
         (given / name).symlink_to(disk / name)
-    run_videos(checkout, "imported", given)
+    asked = ["-S", "profile=smoke", "-S", "videos.source=imported", "-S", f"videos.path={given}"]
+    call(checkout, "timeout", "400", "dvc", "exp", "run", *asked, "videos")
     assert len(manifest(checkout)) == 12
     shutil.copy(disk / "audio/flute/0.wav", disk / "audio/flute/1.wav")
     assert "Running stage 'videos'" in call(checkout, "dvc", "repro", "videos")

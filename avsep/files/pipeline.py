@@ -12,14 +12,17 @@ CODE = ("stages", "avsep", "models")
 
 
 def stages_of() -> Mapping[str, Mapping[str, Any]]:
-    """All stages, by their names; none if there is no dvc.yaml. Raises InputError if it cannot be read."""
+    """All stages, by their names; none if there is no dvc.yaml. Raises InputError if it cannot be read.
+
+    Of one that is made for each of a param's values: what all these have, with `${item}` for the value.
+    """
     if not PIPELINE.exists():
         return {}
     try:
         stages = read_yaml(PIPELINE)["stages"]
         if not all(isinstance(stage, dict) for stage in stages.values()):
             raise TypeError("a stage is no mapping")
-        return dict(stages)
+        return {name: stage.get("do", stage) for name, stage in stages.items()}
     except (InputError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{PIPELINE} cannot be read ({' '.join(str(error).split())}): check it out again") from None
 

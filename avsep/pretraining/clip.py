@@ -6,6 +6,8 @@ First the captions alone, then the pictures with them; at last both towers are s
 import math
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,6 +43,7 @@ def train_clip(
     tokens_weight: float,
     seed: int,
     log: Log,
+    kept: Path | None = None,
 ) -> None:
     """Learns first which captions go together, for at most `text_steps` steps, then which pictures, of CLIP's size, go
     with them.
@@ -53,6 +56,8 @@ def train_clip(
     `max_scale` of the cosines, 100 for CLIP, decides how near pictures come to their captions: at a high one it is
     enough that other captions are farther away.  `tokens_weight`: of the same loss for the query that VAST makes of a
     picture's tokens, which CLIP is never asked for while it learns and which is right less often than its embedding.
+
+    `kept`: as of `fit`.
     """
     device, labels = next(clip.parameters()).device, squares.labels
     for block in clip.visual.modules():
@@ -90,19 +95,10 @@ def train_clip(
     text = [p for name, p in clip.named_parameters() if not name.startswith(("visual.", "logit_scale"))]
     count = min(text_steps * batch, len(labels))
     clip.train()
-    fit("clip_text", captions_alike, optimiser(text), [text_lr], count, epochs=1, batch=batch, seed=seed, log=log)
+    own: Any = {"batch": batch, "seed": seed, "log": log, "kept": kept}
+    fit("clip_text", clip, captions_alike, optimiser(text), [text_lr], count, epochs=1, **own)
     told = _told(clip, classes, seed)
-    fit(
-        "clip",
-        captions_and_pictures,
-        optimiser(visual),
-        [lr],
-        len(labels),
-        epochs=epochs,
-        batch=batch,
-        seed=seed,
-        log=log,
-    )
+    fit("clip", clip, captions_and_pictures, optimiser(visual), [lr], len(labels), epochs=epochs, **own)
     clip.eval()
     some = np.random.default_rng([seed, zlib.crc32(b"level")]).permutation(len(labels))[:256].tolist()
     captions = [caption(np.random.default_rng([seed, index]), classes[labels[index]]) for index in some]

@@ -6,7 +6,8 @@ It starts from the pipeline's ResNet, or from torchvision's detector of COCO (Li
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -58,10 +59,11 @@ def train_detector(
     lr: float,
     seed: int,
     log: Log,
+    kept: Path | None = None,
 ) -> None:
     """Learns the boxes and classes of `items`; what its body knows already moves ten times slower.
 
-    `read` gives an item's picture (3, H, W) in [0, 1] and its target when a step needs them.
+    `read` gives an item's picture (3, H, W) in [0, 1] and its target when a step needs them.  `kept`: as of `fit`.
     """
     device = next(detector.parameters()).device
 
@@ -84,7 +86,8 @@ def train_detector(
     new = [p for name, p in detector.named_parameters() if not name.startswith("backbone.body.")]
     optimiser = torch.optim.AdamW([{"params": new}, {"params": known}], weight_decay=0.01)
     detector.train()
-    fit("detector", losses, optimiser, [lr, lr / 10], len(items), epochs=epochs, batch=batch, seed=seed, log=log)
+    own: Any = {"epochs": epochs, "batch": batch, "seed": seed, "log": log, "kept": kept}
+    fit("detector", detector, losses, optimiser, [lr, lr / 10], len(items), **own)
     detector.eval()
 
 

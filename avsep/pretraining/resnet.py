@@ -4,6 +4,8 @@ It sees whole pictures and crops around the instrument, since the baseline sees 
 """
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,8 +27,9 @@ def train_resnet(
     lr: float,
     seed: int,
     log: Log,
+    kept: Path | None = None,
 ) -> None:
-    """Learns by cross entropy the labels of squares; an epoch shows each once."""
+    """Learns by cross entropy the labels of squares; an epoch shows each once. `kept`: as of `fit`."""
     device = next(resnet.parameters()).device
 
     def losses(chosen: list[int], rng: np.random.Generator) -> dict[str, Tensor]:
@@ -36,7 +39,8 @@ def train_resnet(
 
     optimiser = torch.optim.AdamW(resnet.parameters(), betas=(0.9, 0.99), weight_decay=0.05)
     resnet.train()
-    fit("resnet18", losses, optimiser, [lr], len(squares.labels), epochs=epochs, batch=batch, seed=seed, log=log)
+    own: Any = {"epochs": epochs, "batch": batch, "seed": seed, "log": log, "kept": kept}
+    fit("resnet18", resnet, losses, optimiser, [lr], len(squares.labels), **own)
     resnet.eval()
 
 

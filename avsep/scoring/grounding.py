@@ -43,7 +43,7 @@ def calibrated_gate(sounding: Sequence[float], max_false_mutes: float, level: fl
 
     muted = np.arange(count)
     limits = beta.ppf(level, muted + 1, count - muted)  # of the share, if so many are muted; they grow
-    return sorted(sounding)[max(np.count_nonzero(limits <= max_false_mutes) - 1, 0)]
+    return sorted(sounding)[max(int(np.count_nonzero(limits <= max_false_mutes)) - 1, 0)]
 
 
 def reliability(probabilities: Sequence[float], sounding: Sequence[bool], bins: int) -> pd.DataFrame:

@@ -183,6 +183,24 @@ def test_a_stage_says_a_word_before_its_libraries_load(
     assert capsys.readouterr().err == said
 
 
+def test_a_repository_without_a_commit_is_told_before_any_work(tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *words], cwd=tmp_path, check=True)
+
+    def main(_: ExtractParams) -> None:
+        Path("began").touch()
+        raise InputError("work began")
+
+    git("init", "-q")
+    with pytest.raises(SystemExit) as ended:
+        run.run(main, ExtractParams)
+    assert str(ended.value.code).endswith("has no commit, and DVC needs one: git add -A && git commit -m start")
+    assert not Path("began").exists()
+    git("commit", "-qm", "start", "--allow-empty")
+    with pytest.raises(SystemExit, match="error: work began"):
+        run.run(main, ExtractParams)
+
+
 def test_ctrl_c_is_one_line() -> None:
     def main(_: ExtractParams) -> None:
         raise KeyboardInterrupt

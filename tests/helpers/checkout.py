@@ -20,11 +20,15 @@ def call(folder: Path, *command: str) -> str:
     return done.stdout
 
 
-def fresh_checkout(folder: Path) -> Path:
-    """The files that git tracks, as they are now, committed in a repository of their own; nothing has run yet."""
+def fresh_checkout(folder: Path, lock: bool = False) -> Path:
+    """The files that git tracks, as they are now, committed in a repository of their own; nothing has run yet.
+
+    `lock`: with dvc.lock, as a clone has it, which tells of data that is not there.
+    """
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True).stdout
     for name in tracked.splitlines():
-        if ((ROOT / name).is_file() or (ROOT / name).is_symlink()) and name != "dvc.lock":
+        there = (ROOT / name).is_file() or (ROOT / name).is_symlink()
+        if there and (lock or name != "dvc.lock"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, folder / name, follow_symlinks=False)  # avsep/models is a link
     call(folder, "git", "init", "-q")

@@ -19,7 +19,8 @@ from avsep.models.detector import build_detector
 from avsep.models.resnet import ResNet18
 from avsep.params.sections import Clip, Detector, Pretrained, ResNet, Videos
 from avsep.params.stages import PretrainedParams
-from avsep.pretraining import given
+from avsep.pretraining import fitting, given
+from avsep.training.seeds import seed_step
 from avsep.weights.checkpoints import load_weights, save_weights
 from avsep.weights.detectors import DETECTOR, ZERO_SHOT, learned_classes, load_detector
 from stages import _pretrained, pretrained
@@ -147,12 +148,28 @@ def made() -> dict[str, bytes]:
     }
 
 
-def test_the_demos_training_repeats_itself_and_learns_from_its_seed() -> None:
+def test_the_demos_training_repeats_itself_though_it_is_stopped_and_learns_from_its_seed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     pretrained.main(DEMO)
     first = made()
     assert str(pretrained.RESNET) in first and "metrics/pretrained.json" in first
-    pretrained.main(DEMO)
-    assert made() == first
+    steps: list[int] = []
+
+    def stopped(seed: int, step: int) -> None:
+        steps.append(step)
+        if steps == [*range(6), 0, 1, 2]:  # six of the ResNet's, four of the detector's, two an epoch
+            raise KeyboardInterrupt
+        seed_step(seed, step)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fitting, "seed_step", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            pretrained.main(DEMO)
+        steps.clear()
+        pretrained.main(DEMO)
+    assert steps[:3] == [2, 3, 0], "the detector goes on, and CLIP begins"
+    assert made() == first and not Path("checkpoints/resume/pretrained").exists()
     pretrained.main(dataclasses.replace(DEMO, seed=1))
     for file in (pretrained.RESNET, DETECTOR, pretrained.CLIP_WEIGHTS):
         assert made()[str(file)] != first[str(file)]
@@ -355,7 +372,7 @@ def test_a_resnet50_starts_from_torchvisions_detector_of_coco(monkeypatch: pytes
     )
     params = dataclasses.replace(large, pretrained=chosen.pretrained)
     found = pretrained.read_given(params)
-    detector, classes = _pretrained.make_detector(params, found, ResNet18(8), [], None)  # type: ignore[arg-type]
+    detector, classes = _pretrained.make_detector(params, found, ResNet18(8), [], None, None)  # type: ignore[arg-type]
     assert detector is not None and classes == ["cello"]
     own = detector.state_dict()
     assert torch.equal(own["rpn.head.conv.0.0.weight"], theirs["rpn.head.conv.0.0.weight"])

@@ -22,6 +22,10 @@ PIPELINE = {
             "params": ["frames.fps"],
             "outs": [{"data/found": {"persist": True}}],
         },
+        "survey": {
+            "foreach": "${survey.lists}",
+            "do": {"deps": ["stages/survey.py"], "params": ["videos"], "outs": ["${item}", "metrics/survey.json"]},
+        },
         "captions": {"deps": ["data/words"], "outs": ["data/captions"], "metrics": [{"metrics/captions.json": {}}]},
     }
 }
@@ -146,9 +150,17 @@ def test_params_that_the_stage_does_not_declare_may_change() -> None:
         write_params(extract={"fps": 2, "rate": 11025}, frames={"fps": 1, "size": 9})
 
 
-def test_code_that_changed_meanwhile_fails_the_stage() -> None:
-    with pytest.raises(InputError, match="code changed"), working("extract", line_of):
-        Path("stages/extract.py").write_text("pass  # edited")
+@pytest.mark.parametrize("stage", ["extract", "survey"], ids=["plain", "for each value"])
+def test_code_that_changed_meanwhile_fails_the_stage(stage: str) -> None:
+    with pytest.raises(InputError, match="code changed"), working(stage, line_of):
+        Path(f"stages/{stage}.py").write_text("pass  # edited")
+
+
+def test_params_of_a_stage_for_each_value_are_its_own() -> None:
+    with working("survey", line_of):
+        write_params(seed=1)
+    with pytest.raises(InputError, match=r"videos\.path was 'missing', is 'there'"), working("survey", line_of):
+        write_params(videos={"path": "there"})
 
 
 def test_who_would_throw_something_away_asks_before() -> None:
