@@ -9,7 +9,7 @@ import torch
 from avsep.clips.datasets import View
 from avsep.media.frames import frame_name
 from avsep.media.spectrogram import Spectrogram
-from benchmarks import gpu, loading, published, step
+from benchmarks import gpu, loading, published, scoring, step
 from benchmarks.step import Size
 
 NETWORKS = {
@@ -98,3 +98,12 @@ def test_precisions_are_put_back() -> None:
 def test_a_share_of_waiting_for_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "READER", replace(loading.READER, samples=TINY.samples, resize=36, size=32, count=2))
     assert 0 < gpu.loader_share(TINY, "cyclic", 1, torch.device("cpu"), 0, 1) < 1
+
+
+def test_scoring_beside_the_published_way(capsys: pytest.CaptureFixture[str]) -> None:
+    references = scoring.mixture(3000)
+    estimates = scoring.given(references, 2)
+    theirs, ours = (way(references, estimates, 0) for way in (scoring.published, scoring.ours))
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    scoring.tell(1200, 1, 1)
+    assert [line.split(" | ")[0] for line in capsys.readouterr().out.splitlines()[2:]] == ["| published", "| ours"]
