@@ -67,6 +67,8 @@ bench: install  ## measure what docs/performance.md claims, beside the published
 	$(in-env) OMP_NUM_THREADS=1 python -m benchmarks.step --parts
 	$(in-env) OMP_NUM_THREADS=1 python -m benchmarks.step --memory --batch 12
 	$(in-env) OMP_NUM_THREADS=1 python -m benchmarks.loading
+	$(in-env) OMP_NUM_THREADS=1 python -m benchmarks.scoring
+	$(in-env) OMP_NUM_THREADS=1 LOKY_MAX_CPU_COUNT=1 python -m benchmarks.growth
 	$(in-env) OMP_NUM_THREADS=1 python -m benchmarks.training_step
 
 bad-inputs: install  ## read files of every kind, spoilt in every way: each is refused in one line, or listed

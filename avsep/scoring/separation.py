@@ -5,8 +5,11 @@ references' equations anew, which takes nearly all of the time; here the estimat
 """
 
 import functools
+import hashlib
+import math
 import warnings
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +17,6 @@ import scipy.fft
 import scipy.linalg
 import torch
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
 from torch import Tensor
 
 from avsep.errors import InputError
@@ -22,6 +24,7 @@ from avsep.errors import InputError
 TAPS = 512  # of the filters that BSS-eval forgives
 SURE = 1e-11  # the reciprocal condition from which two ways to solve agree to some 1e-5 of the answer
 KEPT = 6  # sets of references whose equations stay in memory: 2 MB for one source, 8 for two, 38 for three
+ANSWERS = 4  # of a set's last estimates: several systems give an object the same, silence above all
 
 Array = NDArray[np.float64]
 
@@ -39,41 +42,92 @@ def bss_eval(references: NDArray[np.floating], estimates: NDArray[np.floating]) 
 
     Raises InputError if a reference or an estimate is silent throughout, for which the ratios are undefined.
     """
+    return BssEval(*_scores(references, estimates, range(len(references))).T)
+
+
+def _scores(references: NDArray[np.floating], estimates: NDArray[np.floating], wanted: Iterable[int]) -> Array:
+    """SDR, SIR, SAR of the `wanted` ones of the estimates, (wanted, 3)."""
     for kind, waves in (("reference", references), ("estimate", estimates)):
         for source, wave in enumerate(waves):
             if not np.any(wave):
                 raise InputError(f"{kind} {source} is silent: BSS-eval is not defined for it")
-    true, given = references.astype(np.float64), estimates.astype(np.float64)
+    true = [_reference_of(wave.astype(np.float64).tobytes()) for wave in references]
+    span = _span_of(*true)
     scores = []
-    for reference, estimate in zip(true, given, strict=True):
-        wanted = _span_of(reference[None]).projected(estimate)
-        spanned = wanted if len(true) == 1 else _span_of(true).projected(estimate)
-        interference, artefacts = spanned - wanted, np.pad(estimate, (0, TAPS - 1)) - spanned
+    for source in wanted:
+        estimate = _Estimate(estimates[source].astype(np.float64))
+        own = _span_of(true[source]).projected(estimate)
+        spanned = own if len(true) == 1 else span.projected(estimate)
+        interference, artefacts = spanned - own, np.pad(estimate.wave, (0, TAPS - 1)) - spanned
         scores.append(
-            (
-                _ratio_db(wanted, interference + artefacts),
-                _ratio_db(wanted, interference),
-                _ratio_db(spanned, artefacts),
-            )
+            (_ratio_db(own, interference + artefacts), _ratio_db(own, interference), _ratio_db(spanned, artefacts))
         )
-    return BssEval(*np.array(scores).T)
+    return np.array(scores)
+
+
+class _Reference:
+    """A wave (L,) followed by as much silence as filters of TAPS taps reach, and what is computed of it once."""
+
+    def __init__(self, wave: Array) -> None:
+        self.wave = np.pad(wave, (0, TAPS - 1))
+        self.points = 2 ** int(np.ceil(np.log2(len(self.wave))))
+        self.spectrum = scipy.fft.fft(self.wave, n=self.points)
+        self._to_filter = scipy.fft.next_fast_len(len(self.wave) + TAPS - 1, real=True)
+
+    @functools.cached_property
+    def _filtered(self) -> NDArray[np.complex128]:
+        return scipy.fft.rfft(self.wave, self._to_filter)
+
+    def products(self, spectrum: NDArray[np.complex128]) -> Array:
+        """With a wave of that spectrum, at all delays between them, circular."""
+        return np.real(scipy.fft.ifft(self.spectrum * np.conj(spectrum)))
+
+    def filtered(self, taps: Array) -> Array:
+        """By a filter (TAPS,), as scipy.signal.fftconvolve does it, without what follows the wave's end."""
+        made = scipy.fft.irfft(scipy.fft.rfft(taps, self._to_filter) * self._filtered, self._to_filter)
+        return made[: len(self.wave)]
+
+
+class _Estimate:
+    """A wave (L,) that is scored, and its products with the references, which several sets of them share."""
+
+    def __init__(self, wave: Array) -> None:
+        self.wave = wave
+        self._spectrum: NDArray[np.complex128] | None = None
+        self._outer: dict[_Reference, Array] = {}
+
+    @functools.cached_property
+    def key(self) -> bytes:
+        """Tells it from other waves."""
+        return hashlib.sha256(self.wave.tobytes()).digest()
+
+    def outer(self, reference: _Reference) -> Array:
+        """Its products with a reference that is delayed by 0 to TAPS - 1."""
+        if reference not in self._outer:
+            if self._spectrum is None:
+                self._spectrum = scipy.fft.fft(self.wave, n=reference.points)
+            self._outer[reference] = _at_delays(reference.products(self._spectrum))
+        return self._outer[reference]
 
 
 class _Span:
-    """All waves that filters of TAPS taps make of references (S, L), of L + TAPS - 1 samples."""
+    """All waves that filters of TAPS taps make of references, of L + TAPS - 1 samples."""
 
-    def __init__(self, references: Array) -> None:
-        self.waves = np.pad(references, ((0, 0), (0, TAPS - 1)))
-        self.points = 2 ** int(np.ceil(np.log2(self.waves.shape[1])))
-        self.spectra = scipy.fft.fft(self.waves, n=self.points, axis=1)
-        count = len(references)
-        inner = np.empty((count, TAPS, count, TAPS))  # products of all delayed references
-        for i in range(count):
-            for j in range(i + 1):
-                products = self._products(i, self.spectra[j])
+    def __init__(self, references: Sequence[_Reference]) -> None:
+        self.references = references
+        self._answers: OrderedDict[bytes, Array] = OrderedDict()
+
+    @functools.cached_property
+    def inner(self) -> Array:
+        """Products of all delayed references, (S * TAPS, S * TAPS)."""
+        count = len(self.references)
+        inner = np.empty((count, TAPS, count, TAPS))
+        for i, reference in enumerate(self.references):
+            for j, other in enumerate(self.references[: i + 1]):
+                products = reference.products(other.spectrum)
                 block = scipy.linalg.toeplitz(_at_delays(products), products[:TAPS])
                 inner[i, :, j], inner[j, :, i] = block, block.T
-        self.inner: Array = inner.reshape(count * TAPS, count * TAPS)
+        return inner.reshape(count * TAPS, count * TAPS)
 
     @functools.cached_property
     def factors(self) -> tuple[Array, Array]:
@@ -83,32 +137,47 @@ class _Span:
             return scipy.linalg.lu_factor(self.inner)
 
     @functools.cached_property
-    def rounding_decides(self) -> bool:
-        """Whether delayed references are all but one another, as a constant's are, or those of a sound that lacks whole
-        bands: then another way to solve the same equations gives another answer."""
+    def norm(self) -> float:
+        """Of `inner`: the largest sum of a column's magnitudes."""
+        return float(np.linalg.norm(self.inner, 1))
+
+    @functools.cached_property
+    def reciprocal(self) -> float:
+        """Of `inner`'s condition, in that norm; 0 if there is none."""
         try:
             factors, _ = self.factors
         except (np.linalg.LinAlgError, scipy.linalg.LinAlgWarning):
-            return True
-        reciprocal, _ = scipy.linalg.lapack.dgecon(factors, np.linalg.norm(self.inner, 1))
-        return bool(reciprocal < SURE)
+            return 0.0
+        return float(scipy.linalg.lapack.dgecon(factors, self.norm)[0])
 
-    def projected(self, estimate: Array) -> Array:
+    @functools.cached_property
+    def rounding_decides(self) -> bool:
+        """Whether delayed references are all but one another, as a constant's are, or those of a sound that lacks whole
+        bands: then another way to solve the same equations gives another answer."""
+        if len(self.references) > 1:  # eigenvalues of each one's own equations lie between those of all
+            alone = [_span_of(reference) for reference in self.references]
+            at_most = min(one.norm * one.reciprocal for one in alone) / max(one.norm for one in alone)
+            if math.sqrt(TAPS) * at_most < SURE:  # as far as the norm exceeds an eigenvalue
+                return True
+        return self.reciprocal < SURE
+
+    def projected(self, estimate: _Estimate) -> Array:
         """The nearest of them to an estimate (L,). Where rounding decides, it is solved as mir_eval does."""
-        spectrum = scipy.fft.fft(estimate, n=self.points)
-        outer = np.concatenate([_at_delays(self._products(i, spectrum)) for i in range(len(self.waves))])
+        if estimate.key not in self._answers:
+            self._answers[estimate.key] = self._projected(estimate)
+            if len(self._answers) > ANSWERS:
+                self._answers.popitem(last=False)
+        return self._answers[estimate.key]
+
+    def _projected(self, estimate: _Estimate) -> Array:
+        outer = np.concatenate([estimate.outer(reference) for reference in self.references])
         try:
             solved_anew = self.rounding_decides
             taps = np.linalg.solve(self.inner, outer) if solved_anew else scipy.linalg.lu_solve(self.factors, outer)
         except (np.linalg.LinAlgError, scipy.linalg.LinAlgWarning):  # references that say the same
             taps = np.linalg.lstsq(self.inner, outer)[0]
-        filters = taps.reshape(len(self.waves), TAPS)
-        made = [fftconvolve(h, wave)[: len(wave)] for h, wave in zip(filters, self.waves, strict=True)]
-        return functools.reduce(np.add, made)
-
-    def _products(self, i: int, spectrum: NDArray[np.complex128]) -> Array:
-        """Of reference i with a wave, at all delays between them, circular."""
-        return np.real(scipy.fft.ifft(self.spectra[i] * np.conj(spectrum)))
+        filters = taps.reshape(len(self.references), TAPS)
+        return functools.reduce(np.add, (r.filtered(h) for r, h in zip(self.references, filters, strict=True)))
 
 
 def _at_delays(products: Array) -> Array:
@@ -116,13 +185,14 @@ def _at_delays(products: Array) -> Array:
     return np.concatenate([products[:1], products[-1:-TAPS:-1]])
 
 
-def _span_of(references: Array) -> _Span:
-    return _kept_span(references.tobytes(), references.shape)
+@functools.lru_cache(KEPT)
+def _reference_of(wave: bytes) -> _Reference:
+    return _Reference(np.frombuffer(wave))
 
 
 @functools.lru_cache(KEPT)
-def _kept_span(references: bytes, shape: tuple[int, int]) -> _Span:
-    return _Span(np.frombuffer(references).reshape(shape))
+def _span_of(*references: _Reference) -> _Span:
+    return _Span(references)
 
 
 def _ratio_db(wave: Array, other: Array) -> float:
@@ -179,9 +249,11 @@ def as_published(references: NDArray[np.floating], given: NDArray[np.floating]) 
     of BSS-eval without a single solution, as the published evaluation solves them.
     """
     true, heard = (waves.astype(np.float64) + 1e-6 for waves in (references, given))
-    silent = np.flatnonzero(~references.any(axis=1))
+    silent = np.flatnonzero(~references.any(axis=1)).tolist()
     scores = np.zeros((3, len(true)))
-    for one in silent if len(silent) else (None,):  # each silent object beside all that sound
+    for one in silent or (None,):  # each silent object beside all that sound
         own = [source for source in range(len(true)) if source not in silent or source == one]
-        scores[:, own] = bss_eval(true[own], heard[own])
+        # those that sound are scored beside the last silent one
+        wanted = own if one is None or one == silent[-1] else [one]
+        scores[:, wanted] = _scores(true[own], heard[own], [own.index(source) for source in wanted]).T
     return BssEval(*scores)

@@ -111,21 +111,27 @@ def candidates(all_marks: Sequence[Landmarks]) -> list[tuple[int, int]]:
     """Pairs of sounds, by their places, that share landmarks at one distance in time."""
     if not all_marks:
         return []
-    owner = np.concatenate([np.full(len(marks.numbers), place) for place, marks in enumerate(all_marks)])
+    count = len(all_marks)
+    owner = np.repeat(np.arange(count), [len(marks.numbers) for marks in all_marks])
     numbers = np.concatenate([marks.numbers for marks in all_marks])
     frames = np.concatenate([marks.frames for marks in all_marks]).astype(np.int64)
-    order = np.lexsort((frames, owner, numbers))
+    order = np.argsort(numbers, kind="stable")  # of one number those of the earlier sounds first
     owner, numbers, frames = owner[order], numbers[order], frames[order]
-    _, place, size = np.unique(numbers, return_inverse=True, return_counts=True)
-    rare = size[place] <= COMMON
+    starts = np.flatnonzero(np.diff(numbers, prepend=numbers[:1] - 1))
+    size = np.diff(starts, append=len(numbers))
+    rare = np.repeat(size <= COMMON, size)
     owner, numbers, frames = owner[rare], numbers[rare], frames[rare]
+    # one whole number for two sounds and a distance: sorted, the same ones stand in a row
+    span = 2 * (int(frames.max(initial=0)) // 3 + 1) + 1  # distances of both signs, and 0
     found = []
     for step in range(1, COMMON):  # the same number stands in a row
-        same = (numbers[step:] == numbers[:-step]) & (owner[step:] != owner[:-step])
-        distance = (frames[step:] - frames[:-step] + 1) // 3  # frames, give or take one
-        found.append(np.stack([owner[:-step], owner[step:], distance], axis=1)[same])
-    rows, counts = np.unique(np.concatenate(found), axis=0, return_counts=True)
-    return sorted({(int(first), int(second)) for first, second, _ in rows[counts >= SHARED]})
+        (at,) = np.nonzero((numbers[step:] == numbers[:-step]) & (owner[step:] != owner[:-step]))
+        distance = (frames[at + step] - frames[at] + 1) // 3  # frames, give or take one
+        found.append((owner[at] * count + owner[at + step]) * span + distance + span // 2)
+    shared = np.concatenate(found)
+    shared.sort()
+    often = np.unique(shared[SHARED - 1 :][shared[SHARED - 1 :] == shared[: len(shared) - SHARED + 1]] // span)
+    return [divmod(int(pair), count) for pair in often]
 
 
 def correlation(first: Wave, second: Wave) -> float:

@@ -6,6 +6,7 @@ there ends a training amid its steps.  Through a pipe a batch is copied twice mo
 
 import logging
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,17 +25,26 @@ SHARE = 0.5  # of the room that is free now, which others may take too
 
 
 class Loader(DataLoader[Any]):
-    """As torch has it; with `pipes` no batch lies in shared memory."""
+    """As torch has it; with `pipes` no batch lies in shared memory. `waited`: the seconds that its batches took."""
 
     def __init__(self, data: Dataset[Any], *, pipes: bool = False, **options: Any) -> None:
-        self.pipes = pipes
+        self.pipes, self.waited = pipes, 0.0
         if pipes:
             options["collate_fn"] = _plain
         super().__init__(data, **options)
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        batches = super().__iter__()
+        batches = self._timed(super().__iter__())
         return (tree_map(_tensor, batch) for batch in batches) if self.pipes else batches
+
+    def _timed(self, batches: Iterator[Any]) -> Iterator[Any]:
+        while True:
+            start = time.monotonic()
+            batch = next(batches, None)
+            self.waited += time.monotonic() - start
+            if batch is None:
+                return
+            yield batch
 
 
 def _plain(samples: list[Any]) -> Any:

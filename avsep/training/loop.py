@@ -14,6 +14,7 @@ import math
 import os
 import shutil
 import signal
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -32,10 +33,10 @@ from avsep.clips.datasets import EpochSampler
 from avsep.clips.mixtures import hear
 from avsep.errors import InputError
 from avsep.files.metrics import write_metrics
-from avsep.files.whole import telling_of_the_disk
+from avsep.files.whole import telling_of_the_disk, write_json
 from avsep.files.working import refuse_changed
 from avsep.media.spectrogram import Spectrogram
-from avsep.progress import Line, first_process, spoken_value
+from avsep.progress import Line, first_process, spoken_share, spoken_value
 from avsep.training.distributed import WholeBatch, ending_together, own_device, started_by, strategy
 from avsep.training.loaders import Loader, by_pipes
 from avsep.training.memory import Needed, needed, refuse_too_much
@@ -47,6 +48,7 @@ from avsep.training.visualization import Visualize
 from avsep.weights.checkpoints import load_weights, save_weights
 
 SHOWN = "visualization"  # the folder in metrics/<stage>
+WAITING = 0.05  # the share of a step that waits for its samples, from which the line tells of it
 
 
 def step_loss(
@@ -240,19 +242,36 @@ class ShowProgress(Callback):
         self.stage, self.monitor = stage, monitor
         self.line: Line | None = None
         self.watched: float | None = None
+        self.busy = self._began = 0.0  # seconds of this run's steps, without what they waited for
+
+    def _waited(self, trainer: lightning.Trainer) -> tuple[float, float]:
+        """The seconds of this run's steps, and the share of them that they waited for samples.
+
+        A GPU works on while the next ones are waited for: there it is the most that they can cost.
+        """
+        waited: float = getattr(trainer.train_dataloader, "waited", 0.0)
+        seconds = waited + self.busy
+        return seconds, waited / seconds if seconds else 0.0
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         total, done = int(trainer.estimated_stepping_batches), trainer.global_step
         self.line = Line(self.stage, total, "step", done=done, say=partial(self._say, trainer))
 
     def _say(self, trainer: lightning.Trainer) -> str:
-        epoch = f"epoch {min(trainer.current_epoch + 1, trainer.max_epochs or 0)} of {trainer.max_epochs}"
+        told = [f"epoch {min(trainer.current_epoch + 1, trainer.max_epochs or 0)} of {trainer.max_epochs}"]
         if self.watched is not None:
-            return f"{epoch}, {spoken_value(self.monitor, self.watched)}"
-        loss = trainer.callback_metrics.get("train/step_loss")  # until there is a first validation
-        return epoch if loss is None else f"{epoch}, loss {float(loss):.4f}"
+            told.append(spoken_value(self.monitor, self.watched))
+        elif (loss := trainer.callback_metrics.get("train/step_loss")) is not None:  # until there is a validation
+            told.append(f"loss {float(loss):.4f}")
+        if (share := self._waited(trainer)[1]) >= WAITING:
+            told.append(f"{spoken_share(share)} waiting for samples")
+        return ", ".join(told)
+
+    def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        self._began = time.monotonic()
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        self.busy += time.monotonic() - self._began
         if self.line is not None:
             self.line.move()
 
@@ -264,11 +283,16 @@ class ShowProgress(Callback):
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if self.line is not None:
             self.line.close()
+        if trainer.is_global_zero:  # no output of the stage: it differs from run to run
+            seconds, share = self._waited(trainer)
+            told = {"seconds_of_steps": round(seconds, 3), "waiting": round(share, 4)}
+            write_json(Path("metrics", "made", f"{self.stage}.json"), told, indent=2)
 
     def on_exception(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
     ) -> None:
-        self.on_train_end(trainer, pl_module)
+        if self.line is not None:
+            self.line.close()
 
 
 def quiet_lightning() -> None:

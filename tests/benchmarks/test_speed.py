@@ -9,7 +9,7 @@ import torch
 from avsep.clips.datasets import View
 from avsep.media.frames import frame_name
 from avsep.media.spectrogram import Spectrogram
-from benchmarks import gpu, loading, published, step
+from benchmarks import gpu, growth, loading, published, scoring, step
 from benchmarks.step import Size
 
 NETWORKS = {
@@ -98,3 +98,34 @@ def test_precisions_are_put_back() -> None:
 def test_a_share_of_waiting_for_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "READER", replace(loading.READER, samples=TINY.samples, resize=36, size=32, count=2))
     assert 0 < gpu.loader_share(TINY, "cyclic", 1, torch.device("cpu"), 0, 1) < 1
+
+
+def test_scoring_beside_the_published_way(capsys: pytest.CaptureFixture[str]) -> None:
+    references = scoring.mixture(3000)
+    estimates = scoring.given(references, 2)
+    theirs, ours = (way(references, estimates, 0) for way in (scoring.published, scoring.ours))
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    scoring.tell(1200, 1, 1)
+    assert [line.split(" | ")[0] for line in capsys.readouterr().out.splitlines()[2:]] == ["| published", "| ours"]
+
+
+def test_an_exponent_is_the_slope_of_logarithms() -> None:
+    found = growth.Growth("work", "videos", (10, 100, 1000), (0.02, 2.0, 200.0), (1.0, 2.0, 3.0))
+    assert found.exponent == pytest.approx(2)
+    assert str(found) == "| work | videos | 10, 100, 1000 | 0.02, 2, 200 | 2.00 | 1.0, 2.0, 3.0 |"
+
+
+def test_growth_is_measured_at_each_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(growth, "LEAST", 0.0)
+    for of, memory in ((growth.sounds, True), (growth.ratios, False), (growth.spectra, False), (growth.objects, False)):
+        sizes = (1000, 2000) if of is growth.spectra else (1, 2)
+        found = growth.grown("work", "sizes", sizes, of, memory=memory)
+        assert len(found.seconds) == 2 and (found.megabytes is not None) == memory
+
+
+def test_growth_with_known_videos(monkeypatch: pytest.MonkeyPatch) -> None:
+    for stage, name in (("extract", "take_apart"), ("detect", "look_through")):  # put back afterwards
+        module = getattr(growth, stage)
+        monkeypatch.setattr(module, name, getattr(module, name))
+    growth.incremental.stand_in_for_ffmpeg()
+    assert len(growth.videos([1, 2]).seconds) == 2

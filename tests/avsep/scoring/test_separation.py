@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Callable
 
 import mir_eval
 import numpy as np
@@ -72,6 +73,31 @@ def test_the_references_of_many_estimates_are_prepared_once(
     for share in (0.1, 0.2, 0.3):
         bss_eval(references, references + share * references[::-1])
     assert sorted(solved) == [FILTER, FILTER, 2 * FILTER], "each source alone, and both"
+
+
+def test_what_the_published_scores_solve_is_solved_once(
+    sources: NDArray[np.float64], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of four objects, two silent ones: those that sound beside the last of these alone, and the same silence once for
+    two systems. That rounding decides is seen without the equations of all."""
+    solved: list[int] = []
+    factored: list[int] = []
+
+    def counting(told: list[int], function: Callable[..., object]) -> Callable[..., object]:
+        def counted(equations: NDArray[np.float64], *others: NDArray[np.float64]) -> object:
+            told.append(len(equations))
+            return function(equations, *others)
+
+        return counted
+
+    monkeypatch.setattr(separation.np.linalg, "solve", counting(solved, np.linalg.solve))
+    monkeypatch.setattr(separation.scipy.linalg, "lu_factor", counting(factored, separation.scipy.linalg.lu_factor))
+    silence = np.zeros(L)
+    references = np.stack([sources[0] + 0.25, silence, sources[1] + 0.25, silence])  # that no other test has
+    for share in (0.1, 0.2):
+        as_published(references, np.stack([sources[0], silence, share * sources[1] + sources[0], silence]))
+    assert solved.count(3 * FILTER) == 5, "A, B and D, which both give alike, and C of each"
+    assert max(factored) == FILTER
 
 
 def test_scale_and_short_delays_are_forgiven(sources: NDArray[np.float64]) -> None:

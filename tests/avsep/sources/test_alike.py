@@ -1,6 +1,8 @@
 """One recording under several names is found by its sound; two takes of the same notes are two."""
 
+import itertools
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,19 @@ import pytest
 import soundfile
 
 from avsep.media.ffmpeg import ffmpeg
-from avsep.sources.alike import SAME, Wave, alike, candidates, correlation, grouped, landmarks, low
+from avsep.sources.alike import (
+    COMMON,
+    SAME,
+    SHARED,
+    Landmarks,
+    Wave,
+    alike,
+    candidates,
+    correlation,
+    grouped,
+    landmarks,
+    low,
+)
 
 RATE = 11025
 NOTES = (220.0, 262.0, 330.0, 294.0, 392.0, 349.0, 440.0, 247.0)
@@ -72,6 +86,28 @@ def test_of_many_sounds_few_are_compared_and_the_copy_is_among_them() -> None:
     asked = candidates(marks)
     assert (17, 60) in asked and len(asked) < 1830 / 10, "of 1830 pairs"
     assert [(one.first, one.second) for one in alike(marks, waves.__getitem__)] == [(17, 60)]
+
+
+def test_candidates_are_those_of_every_two_sounds() -> None:
+    """Of landmarks that stand often, rarely, and far apart in either order."""
+    random = np.random.default_rng(3)
+
+    def drawn() -> Landmarks:
+        return Landmarks(random.zipf(1.7, 60).clip(max=900) - 3, random.integers(0, 40, 60, dtype=np.int32))
+
+    marks = [drawn() for _ in range(12)]
+    marks += [Landmarks(marks[one].numbers, marks[one].frames + later) for one, later in ((2, 5), (7, 0), (8, 9000))]
+    marks.append(Landmarks(marks[3].numbers, (9000 - marks[3].frames).astype(np.int32)))
+    numbers, counts = np.unique(np.concatenate([own.numbers for own in marks]), return_counts=True)
+    rare = set(numbers[counts <= COMMON].tolist())
+    known = []
+    for first, second in itertools.combinations(range(len(marks)), 2):
+        a, b = marks[first], marks[second]
+        places = [(i, j) for i, j in zip(*np.nonzero(a.numbers[:, None] == b.numbers), strict=True)]
+        distances = Counter((int(b.frames[j]) - int(a.frames[i]) + 1) // 3 for i, j in places if a.numbers[i] in rare)
+        if max(distances.values(), default=0) >= SHARED:
+            known.append((first, second))
+    assert candidates(marks) == known and {(2, 12), (7, 13), (8, 14)} <= set(known)
 
 
 @pytest.mark.parametrize("wave", [np.zeros(3 * RATE), np.zeros(10), np.zeros(0)], ids=["silence", "short", "empty"])

@@ -38,6 +38,23 @@ def test_pipes_bring_the_same_and_put_nothing_into_shared_memory(monkeypatch: py
             y.add_(1)  # it may be written to
 
 
+def test_what_is_waited_for_a_batch_is_counted_and_not_what_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    class Slow(Numbers):
+        def __getitem__(self, index: int) -> dict[str, Any]:
+            nonlocal now
+            now += 2
+            return super().__getitem__(index)
+
+    monkeypatch.setattr(loaders.time, "monotonic", lambda: now)
+    for pipes in (False, True):
+        loader = Loader(Slow(), batch_size=2, pipes=pipes)
+        for _ in loader:
+            now += 100
+        assert loader.waited == 12
+
+
 @pytest.mark.parametrize(("free", "workers", "asked"), [(1e6, 2, True), (1e9, 2, False), (1e6, 0, False)])
 def test_too_little_room_is_told_with_the_remedy(
     free: float, workers: int, asked: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

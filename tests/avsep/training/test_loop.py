@@ -185,6 +185,9 @@ def test_weights_curves_and_metrics(
     assert max(read_curve("val/si_sdri")[1]) == pytest.approx(metrics["best"]["val/si_sdri"], rel=1e-6)
     assert len(read_curve("train/loss")[1]) == EPOCHS
 
+    told = json.loads(Path("metrics/made/colearning.json").read_text())
+    assert told["seconds_of_steps"] > 0 and 0 < told["waiting"] < 1
+
 
 def read_curve(name: str) -> tuple[list[int], list[float]]:
     header, *rows = [line.split("\t") for line in (CURVES / f"{name}.tsv").read_text().splitlines()]
