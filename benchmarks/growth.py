@@ -24,10 +24,10 @@ import torch
 
 from avsep.files.hashes import COARSE
 from avsep.media.spectrogram import Spectrogram
+from avsep.models.vast import VAST
 from avsep.scoring.separation import bss_eval, si_sdr, snr
 from avsep.sources.alike import Landmarks, candidates
 from benchmarks import incremental
-from models.vast import VAST
 from stages import detect, extract
 
 HOW = Spectrogram(n_fft=1022, hop=256, log_bins=256, align_corners=True)
