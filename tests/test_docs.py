@@ -31,7 +31,7 @@ def test_the_readme_leads_to_every_page() -> None:
 
 
 def outputs(entry: dict[str, Any]) -> list[str]:
-    items = [*entry.get("outs", []), *entry.get("metrics", [])]
+    items = [*entry.get("outs", []), *entry.get("metrics", []), *entry.get("plots", [])]
     return [path for item in items for path in ([item] if isinstance(item, str) else item)]
 
 

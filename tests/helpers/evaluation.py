@@ -47,4 +47,6 @@ def write_project() -> None:
     Path("metrics").mkdir(exist_ok=True)
     counted = {"videos": {"train": 8, "val": 4, "test": 4}, "mixtures": {"val": 4, "test": 8}}
     Path("metrics/index.json").write_text(json.dumps(counted), encoding="utf-8")
+    seen = {"total": 8, "without": 0}
+    Path("metrics/detect.json").write_text(json.dumps({"frames": seen, "folders": {"cello": seen}}), encoding="utf-8")
     write_scenes(Path("metrics"), kinds=())
