@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import distributions
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[1]
 
@@ -99,6 +101,16 @@ def test_nothing_but_avsep_is_installed_at_the_top(tmp_path: Path) -> None:
         assert {name: wheel.read(f"avsep/models/{name}") for name in networks} == networks
     for path in (path.relative_to(ROOT) for path in (ROOT / "avsep").rglob("*.*") if path.parent.name != "__pycache__"):
         assert path.as_posix() in names
+
+
+def test_what_is_pinned_takes_the_oldest_python_that_is_promised() -> None:
+    """As of Debian 12, whose Python is 3.11.2."""
+    pinned = re.findall(r"^([\w.-]+)==", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    promised = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
+    oldest = promised.removeprefix(">=")
+    needed = {dist.name: dist.metadata.get("Requires-Python") for dist in distributions() if dist.name in pinned}
+    assert len(needed) > 100
+    assert not {name: needs for name, needs in needed.items() if not SpecifierSet(needs or "").contains(f"{oldest}.2")}
 
 
 # --- make
